@@ -1,0 +1,1 @@
+"""One gradient-based algorithm per file, and what wraps any of them."""

@@ -1,0 +1,170 @@
+"""Running normalisation as wrappers from `Agent` to `Agent`.
+
+Both apply the statistics that were in force when the rollout was acted, and update them after the
+agent has learnt from it: so the policy that the learner evaluates is the one that acted, and the
+first minibatch of an update has a probability ratio of one.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxrl.ops.statistics import (
+    RunningStatistics,
+    init_statistics,
+    normalize,
+    update_statistics,
+)
+from jaxrl.types import (
+    Agent,
+    AgentState,
+    Box,
+    Carry,
+    Key,
+    Metrics,
+    Observation,
+    Policy,
+    Rollout,
+    Space,
+)
+
+
+class NormalizedObservations(NamedTuple):
+    """An agent's state beside the statistics of its observations.
+
+    Attributes:
+        agent: the wrapped agent's state.
+        statistics: of observations, leaves of the observation's shape.
+    """
+
+    agent: AgentState
+    statistics: RunningStatistics
+
+
+class NormalizedRewards(NamedTuple):
+    """An agent's state beside the statistics of its discounted returns.
+
+    Attributes:
+        agent: the wrapped agent's state.
+        statistics: of the discounted return so far, scalars.
+        discounted_return: [B], of the episode under way in each environment.
+    """
+
+    agent: AgentState
+    statistics: RunningStatistics
+    discounted_return: Float[Array, " B"]
+
+
+def normalize_observations(
+    agent: Agent, observation_space: Space, *, clip: float = 10.0
+) -> Agent:
+    """Standardises what an agent sees by the running mean and standard deviation.
+
+    Args:
+        agent: takes float observations.
+        observation_space: a Box.
+        clip: bound on the standardised values.
+
+    Raises:
+        ValueError: the observations are not a Box.
+    """
+    if not isinstance(observation_space, Box):
+        raise ValueError(
+            f"observation normalisation needs Box observations, got {observation_space}"
+        )
+    shape = observation_space.shape
+
+    def scaled(state: NormalizedObservations, observation: Observation) -> Observation:
+        return normalize(state.statistics, jnp.asarray(observation, jnp.float32), clip=clip)
+
+    def init(key: Key) -> NormalizedObservations:
+        return NormalizedObservations(agent=agent.init(key), statistics=init_statistics(shape))
+
+    def act(
+        key: Key, state: NormalizedObservations, carry: Carry, observation: Observation
+    ) -> tuple[Carry, Array, Any]:
+        return agent.act(key, state.agent, carry, scaled(state, observation))
+
+    def update(
+        key: Key, state: NormalizedObservations, batch: Rollout
+    ) -> tuple[NormalizedObservations, Metrics]:
+        transitions = batch.transitions
+        seen = transitions._replace(
+            observation=scaled(state, transitions.observation),
+            final_observation=scaled(state, transitions.final_observation),
+        )
+        agent_state, metrics = agent.update(key, state.agent, batch._replace(transitions=seen))
+        statistics = update_statistics(state.statistics, transitions.observation)
+        return NormalizedObservations(agent=agent_state, statistics=statistics), metrics
+
+    def policy(state: NormalizedObservations) -> Policy:
+        inner = agent.policy(state.agent)
+
+        def act_scaled(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Array]:
+            return inner.act(key, carry, scaled(state, observation))
+
+        return Policy(start=inner.start, act=act_scaled)
+
+    return Agent(init=init, start=agent.start, act=act, update=update, policy=policy)
+
+
+def normalize_rewards(
+    agent: Agent, *, num_envs: int, discount: Any, clip: float = 10.0
+) -> Agent:
+    """Divides rewards by the running standard deviation of the discounted return.
+
+    The return that is tracked is R_t = r_t + discount * R_(t-1), starting over at each episode, as
+    in Engstrom et al. 2020 ("Implementation Matters in Deep Policy Gradients"). Reported returns
+    are not touched.
+
+    Args:
+        agent: learns from rollouts of `num_envs` environments.
+        num_envs: B.
+        discount: the agent's.
+        clip: bound on the scaled rewards.
+    """
+
+    def init(key: Key) -> NormalizedRewards:
+        return NormalizedRewards(
+            agent=agent.init(key),
+            statistics=init_statistics(()),
+            discounted_return=jnp.zeros(num_envs),
+        )
+
+    def act(
+        key: Key, state: NormalizedRewards, carry: Carry, observation: Observation
+    ) -> tuple[Carry, Array, Any]:
+        return agent.act(key, state.agent, carry, observation)
+
+    def update(
+        key: Key, state: NormalizedRewards, batch: Rollout
+    ) -> tuple[NormalizedRewards, Metrics]:
+        transitions = batch.transitions
+        # The mean is not subtracted: that would change which behaviour is best.
+        deviation = jnp.sqrt(state.statistics.variance + 1e-8)
+        scaled = jnp.clip(transitions.reward / deviation, -clip, clip)
+        seen = batch._replace(transitions=transitions._replace(reward=scaled))
+        agent_state, metrics = agent.update(key, state.agent, seen)
+
+        def accumulate(running: Array, step: tuple[Array, Array]) -> tuple[Array, Array]:
+            reward, ended = step
+            running = reward + discount * running
+            return jnp.where(ended, 0.0, running), running
+
+        ended = transitions.terminated | transitions.truncated
+        running, returns = jax.lax.scan(
+            accumulate, state.discounted_return, (transitions.reward, ended)
+        )
+        state = NormalizedRewards(
+            agent=agent_state,
+            statistics=update_statistics(state.statistics, returns),
+            discounted_return=running,
+        )
+        return state, metrics
+
+    def policy(state: NormalizedRewards) -> Policy:
+        return agent.policy(state.agent)
+
+    return Agent(init=init, start=agent.start, act=act, update=update, policy=policy)

@@ -1,0 +1,1 @@
+"""Loops join a learning rule to an environment and give an `Algorithm`."""

@@ -1,0 +1,180 @@
+"""The on-policy loop: collect T steps of B environments with the present policy, then learn."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxrl.environments import clip_actions, record_episode_statistics
+from jaxrl.types import (
+    Agent,
+    AgentState,
+    Algorithm,
+    Carry,
+    Environment,
+    EnvState,
+    Key,
+    Metrics,
+    Observation,
+    Policy,
+    Rollout,
+    Transition,
+)
+
+
+class OnPolicyState(NamedTuple):
+    """Everything an on-policy run needs to go on.
+
+    Attributes:
+        agent: the learning rule's state.
+        env_state: leaves [B, ...].
+        observation: leaves [B, ...], what the next actions are chosen from.
+        carry: leaves [B, ...], the actors' memory.
+        steps: int32 (), environment steps taken.
+    """
+
+    agent: AgentState
+    env_state: EnvState
+    observation: Observation
+    carry: Carry
+    steps: Int[Array, ""]
+
+
+class FinishedEpisodes(NamedTuple):
+    """At each step of each environment: did an episode end here, and what was it worth.
+
+    Attributes:
+        ended: bool [T, B].
+        episode_return: float32 [T, B], of the task's own rewards; read where `ended`.
+        episode_length: int32 [T, B]; read where `ended`.
+    """
+
+    ended: Array
+    episode_return: Array
+    episode_length: Array
+
+
+def on_policy(
+    environment: Environment, agent: Agent, *, num_envs: int, num_steps: int, total_steps: int
+) -> Algorithm:
+    """Builds the algorithm that alternates rollouts of `num_envs` x `num_steps` with updates.
+
+    Args:
+        environment: the task; Box actions are clipped to its bounds at its door.
+        agent: the learning rule.
+        num_envs: B, environments side by side.
+        num_steps: T, steps of each between two updates.
+        total_steps: the budget; the fewest iterations that reach it are taken.
+    """
+    recorded = record_episode_statistics(clip_actions(environment))
+    steps_per_iteration = num_envs * num_steps
+
+    def init(key: Key) -> OnPolicyState:
+        key_agent, key_reset, key_start = jax.random.split(key, 3)
+        env_state, observation = jax.vmap(recorded.reset)(jax.random.split(key_reset, num_envs))
+        return OnPolicyState(
+            agent=agent.init(key_agent),
+            env_state=env_state,
+            observation=observation,
+            carry=jax.vmap(agent.start)(jax.random.split(key_start, num_envs)),
+            steps=jnp.int32(0),
+        )
+
+    def step(key: Key, state: OnPolicyState) -> tuple[OnPolicyState, Metrics]:
+        key_rollout, key_update = jax.random.split(key)
+        state, rollout, finished = collect(key_rollout, recorded, agent, state, num_steps=num_steps)
+        agent_state, learning_metrics = agent.update(key_update, state.agent, rollout)
+        steps = state.steps + steps_per_iteration
+        metrics = {"steps": steps} | episode_metrics(finished) | learning_metrics
+        return state._replace(agent=agent_state, steps=steps), metrics
+
+    def policy(state: OnPolicyState) -> Policy:
+        return agent.policy(state.agent)
+
+    return Algorithm(
+        init=init,
+        step=step,
+        policy=policy,
+        environment=environment,
+        total_steps=total_steps,
+        steps_per_iteration=steps_per_iteration,
+        max_iterations=-(-total_steps // steps_per_iteration),
+    )
+
+
+def collect(
+    key: Key, environment: Environment, agent: Agent, state: OnPolicyState, *, num_steps: int
+) -> tuple[OnPolicyState, Rollout, FinishedEpisodes]:
+    """Acts for `num_steps` in every environment.
+
+    Args:
+        key: consumed.
+        environment: with episode statistics recorded.
+        agent: who acts.
+        state: where the environments stand.
+        num_steps: T.
+
+    Returns:
+        The state after the rollout, the rollout with leaves [T, B, ...], the episodes that ended.
+    """
+    num_envs = jax.tree.leaves(state.observation)[0].shape[0]
+    # All keys of the rollout in three draws: at few environments the cost is per operation.
+    key_act, key_env, key_start = jax.random.split(key, 3)
+    keys = tuple(
+        jax.random.split(k, (num_steps, num_envs)) for k in (key_act, key_env, key_start)
+    )
+
+    def interact(carry: Any, keys: Any) -> Any:
+        env_state, observation, memory = carry
+        keys_act, keys_env, keys_start = keys
+        memory, action, extras = jax.vmap(agent.act, in_axes=(0, None, 0, 0))(
+            keys_act, state.agent, memory, observation
+        )
+        env_state, timestep = jax.vmap(environment.step)(keys_env, env_state, action)
+        ended = timestep.terminated | timestep.truncated
+        memory = _where_ended(ended, jax.vmap(agent.start)(keys_start), memory)
+        transition = Transition(
+            observation=observation,
+            action=action,
+            reward=timestep.reward,
+            terminated=timestep.terminated,
+            truncated=timestep.truncated,
+            final_observation=timestep.final_observation,
+            extras=extras,
+        )
+        finished = FinishedEpisodes(
+            ended=ended,
+            episode_return=timestep.info["episode_return"],
+            episode_length=timestep.info["episode_length"],
+        )
+        return (env_state, timestep.observation, memory), (transition, finished)
+
+    before = (state.env_state, state.observation, state.carry)
+    after, (transitions, finished) = jax.lax.scan(interact, before, keys)
+    env_state, observation, memory = after
+    rollout = Rollout(transitions=transitions, carry=state.carry)
+    state = state._replace(env_state=env_state, observation=observation, carry=memory)
+    return state, rollout, finished
+
+
+def episode_metrics(finished: FinishedEpisodes) -> Metrics:
+    """Means over the episodes that ended: nan where none did."""
+    count = jnp.sum(finished.ended)
+
+    def mean(values: Array) -> Float[Array, ""]:
+        total = jnp.sum(jnp.where(finished.ended, values.astype(jnp.float32), 0.0))
+        return jnp.where(count > 0, total / jnp.maximum(count, 1), jnp.nan)
+
+    return {
+        "episodes": count.astype(jnp.int32),
+        "episode_return": mean(finished.episode_return),
+        "episode_length": mean(finished.episode_length),
+    }
+
+
+def _where_ended(ended: Array, fresh: Any, memory: Any) -> Any:
+    def choose(x: Array, y: Array) -> Array:
+        return jnp.where(ended.reshape(ended.shape + (1,) * (x.ndim - 1)), x, y)
+
+    return jax.tree.map(choose, fresh, memory)

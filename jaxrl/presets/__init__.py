@@ -1,0 +1,51 @@
+"""Tuned settings per algorithm and environment, as data: one TOML file per algorithm."""
+
+import functools
+import tomllib
+from importlib import resources
+from typing import Any
+
+from jaxrl import registry
+
+
+def preset(algorithm: str, environment: str) -> dict[str, Any] | None:
+    """The tuned settings of an algorithm in an environment, by field; None if there are none."""
+    table = _tables(algorithm).get(environment)
+    return None if table is None else {name: _as_setting(value) for name, value in table.items()}
+
+
+def presets() -> list[tuple[str, str]]:
+    """The (algorithm, environment) pairs that have a preset, in alphabetical order."""
+    files = (file.name for file in resources.files(__package__ or __name__).iterdir())
+    algorithms = [name.removesuffix(".toml") for name in files if name.endswith(".toml")]
+    return sorted((algorithm, name) for algorithm in algorithms for name in _tables(algorithm))
+
+
+def preset_settings(algorithm: str, environment: str, **changes: Any) -> Any:
+    """A settings object: the preset's values where it has some, `changes` on top of them.
+
+    Args:
+        algorithm: a registered name.
+        environment: a name; without a preset for it, the algorithm's own defaults hold.
+        **changes: settings by field, such as `total_steps=10_000`.
+
+    Raises:
+        ValueError: unknown algorithm, or unknown settings in `changes`.
+    """
+    settings = registry.get(algorithm).settings
+    values = {**(preset(algorithm, environment) or {}), **changes}
+    unknown = sorted(set(values) - set(settings.__dataclass_fields__))
+    if unknown:
+        raise ValueError(f"{algorithm} has no setting {', '.join(unknown)}")
+    return settings(**values)
+
+
+@functools.cache
+def _tables(algorithm: str) -> dict[str, dict[str, Any]]:
+    file = resources.files(__package__ or __name__).joinpath(f"{algorithm}.toml")
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _as_setting(value: Any) -> Any:
+    # Settings must be hashable to be static, and TOML's arrays are lists.
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,116 @@
+"""Settings: frozen pytree dataclasses whose floats trace and whose shapes do not.
+
+A settings class is declared with `@settings`; each field is `number(...)` (a leaf: it can be traced
+and vmapped) or `static(...)` (part of the program's shape). Limits are declared with the field and
+checked by `validate`, which names the field, the value and what would be right.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+import numpy as np
+
+T = TypeVar("T")
+
+
+def number(
+    default: Any,
+    *,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    open_minimum: bool = False,
+    optional: bool = False,
+) -> Any:
+    """A float setting: a pytree leaf. `optional` allows None, which switches the feature off."""
+    limits = {"minimum": minimum, "maximum": maximum, "open_minimum": open_minimum}
+    return dataclasses.field(
+        default=default, metadata={"static": False, "optional": optional, **limits}
+    )
+
+
+def static(
+    default: Any,
+    *,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    choices: Sequence[Any] | None = None,
+) -> Any:
+    """A setting that changes a shape or the program: a count, size, flag, name or function.
+
+    `choices` lists the allowed names; where the field also takes a function, any callable passes.
+    """
+    limits = {"minimum": minimum, "maximum": maximum, "open_minimum": False}
+    return dataclasses.field(
+        default=default, metadata={"static": True, "choices": choices, **limits}
+    )
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(number, static))
+def settings(cls: type[T]) -> type[T]:
+    """Makes a class a frozen, keyword-only dataclass and a pytree whose leaves are its numbers."""
+    cls = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    fields: Any = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
+    return jax.tree_util.register_dataclass(
+        cls,
+        data_fields=[f.name for f in fields if not f.metadata["static"]],
+        meta_fields=[f.name for f in fields if f.metadata["static"]],
+    )
+
+
+def validate(config: Any) -> None:
+    """Checks every field of a settings object against its declaration.
+
+    Traced or batched values are not known yet and pass; a batch of concrete values is checked whole.
+
+    Raises:
+        ValueError: naming the field, the value and what would be right.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, jax.core.Tracer):
+            continue
+        if field.metadata["static"]:
+            _validate_static(field, value)
+        elif not (value is None and field.metadata["optional"]):
+            _validate_number(field, value)
+
+
+def _validate_number(field: "dataclasses.Field[Any]", value: Any) -> None:
+    try:
+        values = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{field.name}={value!r} is not a number") from None
+    if np.isnan(values).any():
+        raise ValueError(f"{field.name}={value} is not a number")
+    _check_limits(field, value, values)
+
+
+def _validate_static(field: "dataclasses.Field[Any]", value: Any) -> None:
+    choices = field.metadata["choices"]
+    if choices is not None:
+        if value not in choices and not callable(value):
+            raise ValueError(f"{field.name}={value!r} is not one of {', '.join(map(str, choices))}")
+    elif isinstance(field.default, bool):
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{field.name}={value!r} is not True or False")
+    elif isinstance(field.default, int):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise ValueError(f"{field.name}={value!r} is not a whole number")
+        _check_limits(field, value, np.asarray(value))
+    elif isinstance(field.default, tuple):
+        if not isinstance(value, tuple) or not all(isinstance(v, int) for v in value):
+            raise ValueError(f"{field.name}={value!r} is not a tuple of whole numbers")
+        _check_limits(field, value, np.asarray(value))
+
+
+def _check_limits(field: "dataclasses.Field[Any]", value: Any, values: "np.ndarray[Any, Any]") -> None:
+    minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
+    if field.metadata["open_minimum"] and (values <= minimum).any():
+        raise ValueError(f"{field.name}={value} must be greater than {minimum:g}")
+    if (values < minimum).any():
+        raise ValueError(f"{field.name}={value} must be at least {minimum:g}")
+    if (values > maximum).any():
+        raise ValueError(f"{field.name}={value} must be at most {maximum:g}")

@@ -1,0 +1,238 @@
+"""Train and evaluate as pure functions: jit them, vmap them over keys and settings, shard them."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxrl.environments import clip_actions, record_episode_statistics
+from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
+
+
+class Progress(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+        iteration: int32 (), iterations done.
+        steps: int32 (), environment steps taken.
+    """
+
+    iteration: Any
+    steps: Any
+
+
+class Evaluation(NamedTuple):
+    """Whole episodes of one policy.
+
+    Attributes:
+        returns: [episodes], the undiscounted sum of the task's own rewards.
+        lengths: [episodes], in environment steps.
+    """
+
+    returns: Float[Array, "*runs episodes"]
+    lengths: Int[Array, "*runs episodes"]
+
+
+class TrainResult(NamedTuple):
+    """What a training run leaves behind.
+
+    Attributes:
+        state: the algorithm's final State; `algorithm.policy(state)` acts with it.
+        metrics: by name, [iterations]; rows that were not needed are nan, or -1 for counts.
+        evaluations: leaves [num_evaluations, episodes], evenly spaced, the last after training;
+            None if none were asked for.
+    """
+
+    state: State
+    metrics: Metrics
+    evaluations: Evaluation | None
+
+
+def train(
+    key: Key, algorithm: Algorithm, *, num_evaluations: int = 0, evaluation_episodes: int = 32
+) -> TrainResult:
+    """Runs an algorithm for the fewest iterations that reach `algorithm.total_steps`.
+
+    Args:
+        key: consumed.
+        algorithm: as its constructor made it, such as `jaxrl.ppo(env, config)`.
+        num_evaluations: how often to evaluate the non-exploring policy, evenly spaced over the
+            budget, the last time at its end.
+        evaluation_episodes: episodes of each evaluation.
+
+    Returns:
+        The final state, one row of metrics per iteration, and the evaluations.
+
+    Raises:
+        ValueError: a count is out of range, or the environment has no time limit to evaluate under.
+    """
+    if num_evaluations < 0:
+        raise ValueError(f"num_evaluations={num_evaluations} must be at least 0")
+    key_init, key_steps, key_evaluation = jax.random.split(key, 3)
+    state = algorithm.init(key_init)
+    segments = max(num_evaluations, 1)
+    # Ceilings, so that the last segment ends exactly where the budget does.
+    ends = [-(-algorithm.total_steps * (i + 1) // segments) for i in range(segments)]
+    rows = _rows_per_segment(algorithm, ends)
+
+    def segment(carry: Any, inputs: Any) -> Any:
+        state, progress = carry
+        end, key_segment = inputs
+        state, progress, metrics = advance(
+            key_steps, algorithm, state, progress, num_rows=rows, until_steps=end
+        )
+        evaluation = None
+        if num_evaluations:
+            evaluation = evaluate(
+                key_segment,
+                algorithm.environment,
+                algorithm.policy(state),
+                num_episodes=evaluation_episodes,
+            )
+        return (state, progress), (metrics, progress.iteration, evaluation)
+
+    start = Progress(iteration=jnp.int32(0), steps=jnp.int32(0))
+    inputs = (jnp.asarray(ends, jnp.int32), jax.random.split(key_evaluation, segments))
+    (state, _), (metrics, stops, evaluations) = jax.lax.scan(segment, (state, start), inputs)
+    metrics = _join_segments(metrics, stops, algorithm.max_iterations)
+    return TrainResult(state=state, metrics=metrics, evaluations=evaluations)
+
+
+def advance(
+    key: Key,
+    algorithm: Algorithm,
+    state: State,
+    progress: Progress,
+    *,
+    num_rows: int,
+    until_steps: Any,
+) -> tuple[State, Progress, Metrics]:
+    """Takes up to `num_rows` more iterations, as far as a number of environment steps.
+
+    Iteration i draws from `fold_in(key, i)`, so the result does not depend on where a run is cut.
+
+    Args:
+        key: the key of all iterations of the run; the same one for every call.
+        algorithm: whose `step` is taken.
+        state: where the run stands.
+        progress: how far it has come.
+        num_rows: the most iterations to take; static.
+        until_steps: stop when this many steps have been taken since the run's start; may be traced.
+
+    Returns:
+        The state, the progress, and rows of metrics [num_rows], those not used nan (-1 for counts).
+    """
+    until_steps = jnp.asarray(until_steps, jnp.int32)
+    row_type = jax.eval_shape(algorithm.step, key, state)[1]
+    metrics = jax.tree.map(lambda x: _unused_rows(num_rows, x.dtype), row_type)
+    first = progress.iteration
+
+    def unfinished(carry: Any) -> Any:
+        _, progress, _ = carry
+        wanted = (progress.iteration - first < num_rows) & (progress.steps < until_steps)
+        return wanted & (progress.iteration < algorithm.max_iterations)
+
+    def iterate(carry: Any) -> Any:
+        state, progress, metrics = carry
+        key_step = jax.random.fold_in(key, progress.iteration)
+        state, row = algorithm.step(key_step, state)
+        metrics = jax.tree.map(
+            lambda rows, value: rows.at[progress.iteration - first].set(value), metrics, row
+        )
+        steps = row["steps"]
+        if algorithm.steps_per_iteration is not None:
+            # Counted from the iteration, which vmap leaves unbatched: a batched condition would
+            # make the loop pay for a select over the whole state.
+            steps = progress.steps + algorithm.steps_per_iteration
+        progress = Progress(iteration=progress.iteration + 1, steps=jnp.asarray(steps, jnp.int32))
+        return state, progress, metrics
+
+    return jax.lax.while_loop(unfinished, iterate, (state, progress, metrics))
+
+
+def evaluate(
+    key: Key, environment: Environment, policy: Policy, *, num_episodes: int
+) -> Evaluation:
+    """Plays exactly `num_episodes` whole episodes with a policy, side by side.
+
+    Args:
+        key: consumed.
+        environment: the task; Box actions are clipped to its bounds.
+        policy: whose actions are taken, as `algorithm.policy(state)` gives it.
+        num_episodes: how many; each runs to its own end.
+
+    Returns:
+        Returns and lengths, [num_episodes].
+
+    Raises:
+        ValueError: `num_episodes` is not positive, or episodes might never end.
+    """
+    if num_episodes < 1:
+        raise ValueError(f"num_episodes={num_episodes} must be at least 1")
+    if environment.max_episode_steps is None:
+        raise ValueError(
+            f"{environment.name} has no time limit, so an episode might never end: "
+            "wrap it, as in time_limit(env, max_steps=1000)"
+        )
+    environment = record_episode_statistics(clip_actions(environment))
+    key_reset, key_start, key_loop = jax.random.split(key, 3)
+    env_state, observation = jax.vmap(environment.reset)(jax.random.split(key_reset, num_episodes))
+    memory = jax.vmap(policy.start)(jax.random.split(key_start, num_episodes))
+    blank = Evaluation(
+        returns=jnp.full(num_episodes, jnp.nan), lengths=jnp.zeros(num_episodes, jnp.int32)
+    )
+    finished = jnp.zeros(num_episodes, bool)
+
+    def unfinished(carry: Any) -> Any:
+        time, _, _, _, finished, _ = carry
+        # The second bound keeps a task that overruns its own limit from running for ever.
+        return ~jnp.all(finished) & (time < environment.max_episode_steps)
+
+    def play(carry: Any) -> Any:
+        time, env_state, observation, memory, finished, result = carry
+        key_act, key_env = jax.random.split(jax.random.fold_in(key_loop, time))
+        memory, action = jax.vmap(policy.act)(
+            jax.random.split(key_act, num_episodes), memory, observation
+        )
+        env_state, timestep = jax.vmap(environment.step)(
+            jax.random.split(key_env, num_episodes), env_state, action
+        )
+        # Taken at every step until the episode ends: what stands at the end is the whole episode.
+        result = Evaluation(
+            returns=jnp.where(finished, result.returns, timestep.info["episode_return"]),
+            lengths=jnp.where(finished, result.lengths, timestep.info["episode_length"]),
+        )
+        finished = finished | timestep.terminated | timestep.truncated
+        return time + 1, env_state, timestep.observation, memory, finished, result
+
+    start = (jnp.int32(0), env_state, observation, memory, finished, blank)
+    return jax.lax.while_loop(unfinished, play, start)[-1]
+
+
+def _unused_rows(num_rows: int, dtype: Any) -> Array:
+    filler = jnp.nan if jnp.issubdtype(dtype, jnp.floating) else -1
+    return jnp.full(num_rows, filler, dtype)
+
+
+def _rows_per_segment(algorithm: Algorithm, ends: list[int]) -> int:
+    per_iteration = algorithm.steps_per_iteration
+    if per_iteration is None:
+        return algorithm.max_iterations
+    stops = [0] + [math.ceil(end / per_iteration) for end in ends]
+    return max(after - before for before, after in zip(stops[:-1], stops[1:], strict=True))
+
+
+def _join_segments(metrics: Metrics, stops: Array, num_iterations: int) -> Metrics:
+    """Moves rows [segments, rows] to where their iteration is in [num_iterations]."""
+    starts = jnp.concatenate([jnp.zeros(1, stops.dtype), stops[:-1]])
+
+    def join(rows: Array) -> Array:
+        index = jnp.arange(rows.shape[1])
+        used = index[None] < (stops - starts)[:, None]
+        position = jnp.where(used, starts[:, None] + index[None], num_iterations)
+        joined = _unused_rows(num_iterations, rows.dtype)
+        return joined.at[position].set(rows, mode="drop")
+
+    return jax.tree.map(join, metrics)

@@ -1,0 +1,240 @@
+"""The seams of the library: what an environment, a network, an agent and an algorithm are.
+
+Every seam is a NamedTuple of pure functions, built the way an optax optimiser is built. Functions
+that act on one environment are unbatched; loops vmap them. This module imports nothing of ours.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+Key: TypeAlias = Array
+"""A typed random key (`jax.random.key`), shape (). A function that takes one consumes it."""
+
+PyTree: TypeAlias = Any
+Params: TypeAlias = PyTree
+Observation: TypeAlias = PyTree
+Action: TypeAlias = Array
+EnvState: TypeAlias = PyTree
+Carry: TypeAlias = PyTree
+AgentState: TypeAlias = Any
+State: TypeAlias = Any
+Metrics: TypeAlias = dict[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Discrete:
+    """The integers 0 .. num_categories - 1."""
+
+    num_categories: int
+    dtype: Any = jnp.int32
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+    def sample(self, key: Key) -> Array:
+        """Draws one element uniformly, shape ()."""
+        return jax.random.randint(key, (), 0, self.num_categories, self.dtype)
+
+    def contains(self, x: Array) -> Bool[Array, ""]:
+        """Whether `x` lies in the space."""
+        return jnp.logical_and(x >= 0, x < self.num_categories)
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiDiscrete:
+    """A vector of independent integers, the i-th in 0 .. num_categories[i] - 1."""
+
+    num_categories: tuple[int, ...]
+    dtype: Any = jnp.int32
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.num_categories),)
+
+    def sample(self, key: Key) -> Array:
+        """Draws one element uniformly, shape (len(num_categories),)."""
+        upper = jnp.asarray(self.num_categories, self.dtype)
+        return jax.random.randint(key, self.shape, 0, upper, self.dtype)
+
+    def contains(self, x: Array) -> Bool[Array, ""]:
+        """Whether `x` lies in the space."""
+        return jnp.all(jnp.logical_and(x >= 0, x < jnp.asarray(self.num_categories)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """Arrays of one shape between two bounds; a bound is a scalar or broadcasts to the shape.
+
+    Bounds may be traced (they can depend on an environment parameter); shape and dtype are static.
+    """
+
+    low: Any
+    high: Any
+    shape: tuple[int, ...]
+    dtype: Any = jnp.float32
+
+    def sample(self, key: Key) -> Array:
+        """Draws one element: uniform where both bounds are usable, standard normal elsewhere."""
+        key_uniform, key_normal = jax.random.split(key)
+        low = jnp.broadcast_to(jnp.asarray(self.low, jnp.float32), self.shape)
+        high = jnp.broadcast_to(jnp.asarray(self.high, jnp.float32), self.shape)
+        bounded = jnp.isfinite(high - low)
+        uniform = jax.random.uniform(key_uniform, self.shape)
+        scaled = jnp.where(bounded, low, 0.0) + uniform * jnp.where(bounded, high - low, 1.0)
+        unbounded = jnp.clip(jax.random.normal(key_normal, self.shape), low, high)
+        return jnp.where(bounded, scaled, unbounded).astype(self.dtype)
+
+    def contains(self, x: Array) -> Bool[Array, ""]:
+        """Whether `x` lies in the space."""
+        return jnp.all(jnp.logical_and(x >= self.low, x <= self.high))
+
+
+Space: TypeAlias = Discrete | MultiDiscrete | Box
+
+
+class TimeStep(NamedTuple):
+    """One environment's answer to one action.
+
+    Attributes:
+        observation: what the next action is chosen from; already reset if the episode ended.
+        reward: float32, shape ().
+        terminated: bool, shape (); the task ended, so the future is worth nothing.
+        truncated: bool, shape (); cut off by a limit, so the future is worth V(final_observation).
+            Where both are set, terminated wins.
+        final_observation: the successor before any reset; equals `observation` within an episode.
+        info: further arrays by name. `task_reward` is the reward before any scaling or clipping:
+            a wrapper that changes `reward` keeps it there, and reported returns are sums of it.
+    """
+
+    observation: Observation
+    reward: Float[Array, ""]
+    terminated: Bool[Array, ""]
+    truncated: Bool[Array, ""]
+    final_observation: Observation
+    info: dict[str, Any]
+
+
+class Environment(NamedTuple):
+    """A task, one instance: no batch axis.
+
+    Attributes:
+        name: for people and for presets.
+        observation_space: of `observation`.
+        action_space: of `action`.
+        reset: (key) -> (EnvState, observation).
+        step: (key, EnvState, action) -> (EnvState, TimeStep); resets by itself at an episode's end.
+        max_episode_steps: no episode is longer; may be traced. None: no limit is known.
+    """
+
+    name: str
+    observation_space: Space
+    action_space: Space
+    reset: Callable[[Key], tuple[EnvState, Observation]]
+    step: Callable[[Key, EnvState, Action], tuple[EnvState, TimeStep]]
+    max_episode_steps: Any = None
+
+
+class Network(NamedTuple):
+    """Any library's module, as two functions; per example.
+
+    Attributes:
+        init: (key, *inputs) -> Params.
+        apply: (Params, *inputs) -> output.
+    """
+
+    init: Callable[..., Params]
+    apply: Callable[..., Any]
+
+
+class Policy(NamedTuple):
+    """What to do, one environment at a time, with the parameters inside.
+
+    Attributes:
+        start: (key) -> Carry, the memory at an episode's start.
+        act: (key, Carry, observation) -> (Carry, action).
+    """
+
+    start: Callable[[Key], Carry]
+    act: Callable[[Key, Carry, Observation], tuple[Carry, Action]]
+
+
+class Transition(NamedTuple):
+    """What a learner reads of one step; in a rollout every leaf has leading axes [T, B].
+
+    Attributes:
+        observation: what the action was chosen from.
+        action: as the policy drew it, before the environment's door clips or scales it.
+        reward: the (possibly scaled) reward that followed.
+        terminated: see `TimeStep`.
+        truncated: see `TimeStep`.
+        final_observation: the successor before any reset.
+        extras: what `Agent.act` reported beside the action, such as its log-probability.
+    """
+
+    observation: Observation
+    action: Action
+    reward: Array
+    terminated: Array
+    truncated: Array
+    final_observation: Observation
+    extras: PyTree
+
+
+class Rollout(NamedTuple):
+    """What an on-policy agent learns from.
+
+    Attributes:
+        transitions: leaves [T, B, ...]: T steps of B environments.
+        carry: leaves [B, ...]: the actors' memory before the first step.
+    """
+
+    transitions: Transition
+    carry: Carry
+
+
+class Agent(NamedTuple):
+    """A learning rule; knows nothing of environments or replay. `act` is per environment.
+
+    Attributes:
+        init: (key) -> AgentState.
+        start: (key) -> Carry, one environment's actor memory at an episode's start:
+            () | a recurrent state | an exploration noise.
+        act: (key, AgentState, Carry, observation) -> (Carry, action, extras); explores.
+        update: (key, AgentState, batch) -> (AgentState, Metrics).
+        policy: (AgentState) -> Policy, which does not explore.
+    """
+
+    init: Callable[[Key], AgentState]
+    start: Callable[[Key], Carry]
+    act: Callable[[Key, AgentState, Carry, Observation], tuple[Carry, Action, PyTree]]
+    update: Callable[[Key, AgentState, Any], tuple[AgentState, Metrics]]
+    policy: Callable[[AgentState], Policy]
+
+
+class Algorithm(NamedTuple):
+    """What every method is to train, sweep and experiment.
+
+    Attributes:
+        init: (key) -> State: everything needed to go on (parameters, optimiser, environments).
+        step: (key, State) -> (State, Metrics): one iteration: interact, then learn.
+            `Metrics["steps"]` counts the environment steps taken since `init`.
+        policy: (State) -> Policy, which does not explore.
+        environment: the task that the policy is evaluated in.
+        total_steps: the budget, in environment steps.
+        steps_per_iteration: what one `step` takes; None: it varies.
+        max_iterations: the number of iterations, or their bound where the cost varies.
+    """
+
+    init: Callable[[Key], State]
+    step: Callable[[Key, State], tuple[State, Metrics]]
+    policy: Callable[[State], Policy]
+    environment: Environment
+    total_steps: int
+    steps_per_iteration: int | None
+    max_iterations: int
