@@ -40,7 +40,9 @@ class StateDependentGaussian:
 
     def sample_with(self, noise: Float[Array, "H D"]) -> Float[Array, "*batch D"]:
         """The action that a standard normal noise matrix gives."""
-        return self.mean + jnp.einsum("...h,...hd->...d", self.features, noise * jnp.exp(self.log_std))
+        return self.mean + jnp.einsum(
+            "...h,...hd->...d", self.features, noise * jnp.exp(self.log_std)
+        )
 
     def sample(self, key: Key) -> Float[Array, "*batch D"]:
         """Draws an action from the marginal, [..., D]."""

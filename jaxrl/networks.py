@@ -116,7 +116,7 @@ class PolicyHead(nn.Module):
     """
 
     action_space: Space
-    initial_log_std: float = 0.0
+    initial_log_std: Any = 0.0
     state_dependent_exploration: bool = False
 
     @nn.compact
@@ -158,10 +158,7 @@ class ActorCritic(nn.Module):
     def __call__(self, observation: Observation) -> tuple[Any, Float[Array, ""]]:
         x = encode_observation(observation, self.observation_space)
         actor_features = self.torso("shared_torso" if self.shared_torso else "actor_torso")(x)
-        if self.shared_torso:
-            critic_features = actor_features
-        else:
-            critic_features = self.torso("critic_torso")(x)
+        critic_features = actor_features if self.shared_torso else self.torso("critic_torso")(x)
         value = orthogonal_dense(1, 1.0)(critic_features.astype(jnp.float32))
         return self.head(actor_features), value[0]
 
@@ -174,7 +171,7 @@ def actor_critic(
     hidden_sizes: Sequence[int] = (64, 64),
     activation: str = "tanh",
     shared_torso: bool = False,
-    initial_log_std: float = 0.0,
+    initial_log_std: Float[Array, ""] | float = 0.0,
     state_dependent_exploration: bool = False,
     compute_dtype: str = "float32",
 ) -> Network:

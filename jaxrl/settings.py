@@ -7,11 +7,13 @@ checked by `validate`, which names the field, the value and what would be right.
 
 import dataclasses
 import math
+import typing
 from collections.abc import Sequence
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 T = TypeVar("T")
 
@@ -52,6 +54,8 @@ def static(
 def settings(cls: type[T]) -> type[T]:
     """Makes a class a frozen, keyword-only dataclass and a pytree whose leaves are its numbers."""
     cls = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    # A float may be a tracer or a batch, and what is wrong gets `validate`'s message instead.
+    typing.no_type_check(cls.__init__)
     fields: Any = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
     return jax.tree_util.register_dataclass(
         cls,
@@ -63,14 +67,14 @@ def settings(cls: type[T]) -> type[T]:
 def validate(config: Any) -> None:
     """Checks every field of a settings object against its declaration.
 
-    Traced or batched values are not known yet and pass; a batch of concrete values is checked whole.
+    Traced or batched values are not known yet and pass; a batch is checked whole.
 
     Raises:
         ValueError: naming the field, the value and what would be right.
     """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if isinstance(value, jax.core.Tracer):
+        if isinstance(value, Tracer):
             continue
         if field.metadata["static"]:
             _validate_static(field, value)
@@ -106,7 +110,9 @@ def _validate_static(field: "dataclasses.Field[Any]", value: Any) -> None:
         _check_limits(field, value, np.asarray(value))
 
 
-def _check_limits(field: "dataclasses.Field[Any]", value: Any, values: "np.ndarray[Any, Any]") -> None:
+def _check_limits(
+    field: "dataclasses.Field[Any]", value: Any, values: "np.ndarray[Any, Any]"
+) -> None:
     minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
     if field.metadata["open_minimum"] and (values <= minimum).any():
         raise ValueError(f"{field.name}={value} must be greater than {minimum:g}")

@@ -1,5 +1,6 @@
 """Train and evaluate as pure functions: jit them, vmap them over keys and settings, shard them."""
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -221,7 +222,7 @@ def _rows_per_segment(algorithm: Algorithm, ends: list[int]) -> int:
     if per_iteration is None:
         return algorithm.max_iterations
     stops = [0] + [math.ceil(end / per_iteration) for end in ends]
-    return max(after - before for before, after in zip(stops[:-1], stops[1:], strict=True))
+    return max(after - before for before, after in itertools.pairwise(stops))
 
 
 def _join_segments(metrics: Metrics, stops: Array, num_iterations: int) -> Metrics:

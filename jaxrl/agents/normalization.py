@@ -57,9 +57,7 @@ class NormalizedRewards(NamedTuple):
     discounted_return: Float[Array, " B"]
 
 
-def normalize_observations(
-    agent: Agent, observation_space: Space, *, clip: float = 10.0
-) -> Agent:
+def normalize_observations(agent: Agent, observation_space: Space, *, clip: float = 10.0) -> Agent:
     """Standardises what an agent sees by the running mean and standard deviation.
 
     Args:
@@ -110,9 +108,7 @@ def normalize_observations(
     return Agent(init=init, start=agent.start, act=act, update=update, policy=policy)
 
 
-def normalize_rewards(
-    agent: Agent, *, num_envs: int, discount: Any, clip: float = 10.0
-) -> Agent:
+def normalize_rewards(agent: Agent, *, num_envs: int, discount: Any, clip: float = 10.0) -> Agent:
     """Divides rewards by the running standard deviation of the discounted return.
 
     The return that is tracked is R_t = r_t + discount * R_(t-1), starting over at each episode, as

@@ -15,6 +15,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxrl.agents.normalization import normalize_observations, normalize_rewards
+from jaxrl.environments import flatten_actions
 from jaxrl.exploration import Exploration, independent_sampling, state_dependent_noise
 from jaxrl.loops.on_policy import on_policy
 from jaxrl.networks import ACTIVATIONS, actor_critic
@@ -61,7 +62,7 @@ class PPOConfig:
     learning_rate_schedule: str | Callable[[Array], Array] = static(
         "linear", choices=("constant", "linear")
     )
-    """constant, linear (to zero over the run), or an optax schedule of the iteration as a factor."""
+    """constant, linear (to zero over the run), or an optax schedule (a factor per iteration)."""
     adam_epsilon: float = number(1e-5, minimum=0, open_minimum=True)
     """Added to the root of Adam's second moment."""
     discount: float = number(0.99, minimum=0, maximum=1)
@@ -73,7 +74,7 @@ class PPOConfig:
     clip_schedule: str | Callable[[Array], Array] = static(
         "constant", choices=("constant", "linear")
     )
-    """constant, linear (to zero over the run), or an optax schedule of the iteration as a factor."""
+    """constant, linear (to zero over the run), or an optax schedule (a factor per iteration)."""
     value_clip_epsilon: float | None = number(None, minimum=0, open_minimum=True, optional=True)
     """Clips the value's change as well; None (off) is no worse (Andrychowicz et al. 2021)."""
     value_coefficient: float = number(0.5, minimum=0)
@@ -156,6 +157,7 @@ def ppo(env: Environment, config: PPOConfig, *, network: Network | None = None) 
     """
     validate(config)
     _validate_together(env, config)
+    env = flatten_actions(env)
     agent = ppo_agent(env.observation_space, env.action_space, config, network=network)
     if config.normalize_observations:
         agent = normalize_observations(agent, env.observation_space)
@@ -236,9 +238,7 @@ def _update(
     learning_rate = config.learning_rate * _schedule(
         config.learning_rate_schedule, state.updates, num_updates
     )
-    clip_epsilon = config.clip_epsilon * _schedule(
-        config.clip_schedule, state.updates, num_updates
-    )
+    clip_epsilon = config.clip_epsilon * _schedule(config.clip_schedule, state.updates, num_updates)
     batch = _prepare(state.params, rollout, config=config, network=network)
     batch_size = batch.advantage.size
     gradient_of = jax.value_and_grad(_loss, has_aux=True)
@@ -249,7 +249,7 @@ def _update(
         (_, metrics), gradient = gradient_of(
             params, minibatch, clip_epsilon, config=config, network=network
         )
-        metrics["gradient_norm"] = optax.global_norm(gradient)
+        metrics["gradient_norm"] = optax.tree.norm(gradient)
         change, new_optimizer_state = optimizer.update(gradient, optimizer_state)
         new_params = jax.tree.map(lambda p, c: p - learning_rate * c, params, change)
         new = (new_params, new_optimizer_state)
@@ -275,9 +275,7 @@ def _update(
     return state, metrics
 
 
-def _prepare(
-    params: Params, rollout: Rollout, *, config: PPOConfig, network: Network
-) -> Minibatch:
+def _prepare(params: Params, rollout: Rollout, *, config: PPOConfig, network: Network) -> Minibatch:
     """Values, advantages and value targets of a rollout [T, B], flattened to [T * B, ...]."""
     transitions: Transition = rollout.transitions
 
@@ -312,7 +310,7 @@ def _prepare(
 def _loss(
     params: Params,
     batch: Minibatch,
-    clip_epsilon: Array,
+    clip_epsilon: Array | float,
     *,
     config: PPOConfig,
     network: Network,
@@ -363,22 +361,24 @@ def _schedule(
 
 def _exploration(config: PPOConfig, network: Network, example: Any) -> Exploration:
     """Checks what the network returns and picks the way to draw actions from it."""
-    shapes = jax.eval_shape(
-        lambda key, x: network.apply(network.init(key, x), x),
-        jax.random.key(0),
-        jnp.zeros(example.shape, example.dtype),
-    )
-    if not isinstance(shapes, tuple) or len(shapes) != 2 or getattr(shapes[1], "shape", 0) != ():
-        raise ValueError(
-            "a network for PPO maps one observation to (distribution, value) with a value of "
-            f"shape (), got {shapes}"
-        )
+
+    def examine(key: Key, observation: Observation) -> Any:
+        output = network.apply(network.init(key, observation), observation)
+        if not isinstance(output, tuple) or len(output) != 2 or jnp.shape(output[1]) != ():
+            raise ValueError(
+                "a network for PPO maps one observation to (distribution, value) with a value of "
+                f"shape (), but this one returns shapes {jax.tree.map(jnp.shape, output)}"
+            )
+        distribution = output[0]
+        if config.state_dependent_exploration:
+            return distribution.features, distribution.mean
+        return ()
+
+    shapes = jax.eval_shape(examine, jax.random.key(0), example)
     if not config.state_dependent_exploration:
         return independent_sampling()
-    distribution = shapes[0]
-    return state_dependent_noise(
-        distribution.features.shape[-1], distribution.mean.shape[-1], interval=config.noise_interval
-    )
+    features, mean = shapes
+    return state_dependent_noise(features.shape[-1], mean.shape[-1], interval=config.noise_interval)
 
 
 def _validate_together(env: Environment, config: PPOConfig) -> None:

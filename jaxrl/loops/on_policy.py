@@ -121,9 +121,7 @@ def collect(
     num_envs = jax.tree.leaves(state.observation)[0].shape[0]
     # All keys of the rollout in three draws: at few environments the cost is per operation.
     key_act, key_env, key_start = jax.random.split(key, 3)
-    keys = tuple(
-        jax.random.split(k, (num_steps, num_envs)) for k in (key_act, key_env, key_start)
-    )
+    keys = tuple(jax.random.split(k, (num_steps, num_envs)) for k in (key_act, key_env, key_start))
 
     def interact(carry: Any, keys: Any) -> Any:
         env_state, observation, memory = carry
