@@ -1,0 +1,156 @@
+"""Running moments against NumPy over all samples, and the diagnostics by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxrl.ops.statistics import (
+    RunningStatistics,
+    approximate_kl,
+    clip_fraction,
+    explained_variance,
+    init_statistics,
+    normalize,
+    update_statistics,
+)
+
+update = jax.jit(update_statistics)
+
+
+def test_nothing_seen_changes_nothing() -> None:
+    statistics = init_statistics((3,))
+    np.testing.assert_array_equal(statistics.mean, np.zeros(3))
+    np.testing.assert_array_equal(statistics.variance, np.ones(3))
+    assert statistics.count == 0
+    x = jnp.array([-20.0, 0.5, 20.0])
+    np.testing.assert_allclose(normalize(statistics, x), [-10.0, 0.5, 10.0], rtol=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), sizes=st.lists(st.integers(1, 4), min_size=1, max_size=6))
+def test_batches_merge_to_the_moments_of_all_samples(seed: int, sizes: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    batches = [rng.normal(3.0, [0.1, 5.0], (size, 3, 2)).astype(np.float32) for size in sizes]
+    statistics = init_statistics((2,))
+    for batch in batches:
+        statistics = update(statistics, jnp.asarray(batch))
+    samples = np.concatenate(batches).reshape(-1, 2).astype(np.float64)
+    np.testing.assert_allclose(statistics.mean, samples.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(statistics.variance, samples.var(0), rtol=1e-3)
+    assert statistics.count == len(samples)
+
+
+def test_a_large_offset_keeps_the_variance() -> None:
+    rng = np.random.default_rng(0)
+    statistics = init_statistics(())
+    batches = (1e4 + rng.normal(size=(200, 50))).astype(np.float32)
+    for batch in batches:
+        statistics = update(statistics, jnp.asarray(batch))
+    np.testing.assert_allclose(statistics.mean, batches.mean(dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(statistics.variance, batches.var(dtype=np.float64), rtol=1e-2)
+
+
+def test_billions_of_samples_neither_drift_nor_freeze() -> None:
+    """float32 cannot count past 2^24 by ones; 2^23 further samples must still count as new."""
+    statistics = RunningStatistics(
+        mean=jnp.zeros(()), variance=jnp.ones(()), count=jnp.float32(2**24)
+    )
+    same = jnp.concatenate([jnp.ones(64), -jnp.ones(64)])
+
+    def after(statistics: RunningStatistics, batch: jax.Array) -> RunningStatistics:
+        def merge(statistics: RunningStatistics, _: None) -> tuple[RunningStatistics, None]:
+            return update_statistics(statistics, batch), None
+
+        return jax.lax.scan(merge, statistics, length=2**16)[0]
+
+    unchanged = jax.jit(after)(statistics, same)
+    np.testing.assert_allclose(unchanged.mean, 0.0, atol=1e-6)
+    np.testing.assert_allclose(unchanged.variance, 1.0, rtol=1e-4)
+    assert unchanged.count == 2**24
+
+    # The old samples' weight is (1 + 2^-17)^(-2^16) = exp(-1/2).
+    shifted = jax.jit(after)(statistics, same + 0.1)
+    np.testing.assert_allclose(shifted.mean, 0.1 * (1 - np.exp(-0.5)), rtol=0.02)
+
+
+def test_one_batch_of_more_samples_than_can_be_counted_replaces_all() -> None:
+    statistics = RunningStatistics(
+        mean=jnp.float32(5.0), variance=jnp.float32(9.0), count=jnp.float32(2**24)
+    )
+    merged = update(statistics, jnp.tile(jnp.array([0.0, 2.0]), 2**15))
+    share = 2**16 / (2**24 + 2**16)
+    expected = (1 - share) * 9 + share * 1 + share * (1 - share) * 16
+    np.testing.assert_allclose(merged.variance, expected, rtol=1e-5)
+
+
+def test_integer_and_boolean_samples() -> None:
+    for batch in (jnp.array([0, 4], jnp.uint8), jnp.array([False, True])):
+        statistics = update_statistics(init_statistics(()), batch)
+        np.testing.assert_allclose(statistics.mean, float(batch.max()) / 2)
+        np.testing.assert_allclose(normalize(statistics, batch, clip=5.0), [-1.0, 1.0], rtol=1e-6)
+
+
+def test_a_constant_feature_normalizes_to_zero() -> None:
+    statistics = update(init_statistics((2,)), jnp.full((8, 2), 3.0))
+    np.testing.assert_allclose(normalize(statistics, jnp.full(2, 3.0)), 0.0, atol=1e-2)
+
+
+def test_normalized_samples_have_moments_zero_and_one() -> None:
+    batch = 7 + 3 * jax.random.normal(jax.random.key(0), (1000, 2))
+    scaled = normalize(update(init_statistics((2,)), batch), batch)
+    np.testing.assert_allclose(scaled.mean(0), 0.0, atol=1e-4)
+    np.testing.assert_allclose(scaled.std(0), 1.0, rtol=1e-4)
+
+
+def test_a_sample_of_another_shape_is_refused() -> None:
+    with pytest.raises(AssertionError):
+        update_statistics(init_statistics((3,)), jnp.zeros((5, 1)))
+    with pytest.raises(AssertionError):
+        normalize(init_statistics((3,)), jnp.zeros((3, 1)))
+
+
+def test_explained_variance_by_hand() -> None:
+    target = jnp.array([0.0, 2.0, 4.0])
+    assert explained_variance(target, target) == 1.0
+    assert explained_variance(jnp.full(3, 9.0), target) == 0.0
+    np.testing.assert_allclose(explained_variance(target / 2, target), 0.75, rtol=1e-6)
+    np.testing.assert_allclose(explained_variance(-target, target), -3.0, rtol=1e-6)
+
+
+def test_explained_variance_of_a_constant_target_is_nan() -> None:
+    # Such sums round, so that the variance of these equal numbers is not exactly 0.
+    target = jnp.full(1000, 0.1)
+    assert np.isnan(explained_variance(jnp.arange(1000.0), target))
+
+
+def test_approximate_kl_of_actions_in_their_exact_frequencies_is_the_divergence() -> None:
+    old, new = np.array([0.25, 0.75]), np.array([0.5, 0.5])
+    actions = [0, 1, 1, 1]
+    log_ratio = jnp.array(np.log(new / old)[actions], jnp.float32)
+    expected = np.sum(old * np.log(old / new))
+    np.testing.assert_allclose(approximate_kl(log_ratio), expected, rtol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(-(2.0**-10), 2.0**-10, width=32), min_size=3, max_size=3))
+def test_approximate_kl_is_never_negative(log_ratio: list[float]) -> None:
+    assert approximate_kl(jnp.array(log_ratio)) >= 0
+    np.testing.assert_allclose(
+        approximate_kl(jnp.array(log_ratio)),
+        np.mean(np.expm1(np.array(log_ratio)) - np.array(log_ratio)),
+        atol=1e-9,
+    )
+
+
+def test_diagnostics_of_an_unchanged_policy_are_zero() -> None:
+    assert approximate_kl(jnp.zeros(5)) == 0.0
+    assert clip_fraction(jnp.zeros(5), 0.2) == 0.0
+
+
+def test_clip_fraction_by_hand() -> None:
+    log_ratio = jnp.log(jnp.array([0.7, 0.9, 1.1, 1.3]))
+    assert clip_fraction(log_ratio, 0.2) == 0.5
+    assert clip_fraction(log_ratio, 0.05) == 1.0
