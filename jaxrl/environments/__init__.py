@@ -1,0 +1,32 @@
+"""Where tasks come from: environments by name, the adapter for gymnax, and wrappers."""
+
+from jaxrl.environments.gymnax_adapter import from_gymnax
+from jaxrl.environments.making import available_environments, make_env
+from jaxrl.environments.wrappers import (
+    clip_actions,
+    clip_reward,
+    flatten_actions,
+    flatten_observation,
+    one_hot_observation,
+    record_episode_statistics,
+    rescale_actions,
+    scale_reward,
+    sticky_actions,
+    time_limit,
+)
+
+__all__ = [
+    "available_environments",
+    "clip_actions",
+    "clip_reward",
+    "flatten_actions",
+    "flatten_observation",
+    "from_gymnax",
+    "make_env",
+    "one_hot_observation",
+    "record_episode_statistics",
+    "rescale_actions",
+    "scale_reward",
+    "sticky_actions",
+    "time_limit",
+]

@@ -1,0 +1,97 @@
+"""Observations in the form a network takes: flat, or one-hot."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxrl.types import (
+    Action,
+    Box,
+    Discrete,
+    Environment,
+    EnvState,
+    Key,
+    MultiDiscrete,
+    Observation,
+    Space,
+    TimeStep,
+)
+
+
+def flatten_observation(environment: Environment) -> Environment:
+    """Gives observations one axis; those that have one already pass.
+
+    Args:
+        environment: one whose observation space is a Box.
+
+    Raises:
+        ValueError: for discrete observations.
+    """
+    space = environment.observation_space
+    if not isinstance(space, Box):
+        raise ValueError(
+            f"the observations of {environment.name} are {type(space).__name__}, not a Box: "
+            "use one_hot_observation"
+        )
+    if len(space.shape) == 1:
+        return environment
+
+    def flat_bound(bound: Any) -> Any:
+        if jnp.ndim(bound) == 0:
+            return bound
+        return jnp.broadcast_to(jnp.asarray(bound), space.shape).reshape(-1)
+
+    size = 1
+    for length in space.shape:
+        size *= length
+    flat = Box(flat_bound(space.low), flat_bound(space.high), (size,), space.dtype)
+    return _change_observation(environment, flat, lambda observation: observation.reshape(-1))
+
+
+def one_hot_observation(environment: Environment) -> Environment:
+    """Turns a category into a vector of zeros and a one; several are put one after the other.
+
+    Args:
+        environment: one whose observation space is Discrete or MultiDiscrete.
+
+    Raises:
+        ValueError: for observations that are a Box.
+    """
+    space = environment.observation_space
+    if isinstance(space, Discrete):
+        counts = (space.num_categories,)
+    elif isinstance(space, MultiDiscrete):
+        counts = space.num_categories
+    else:
+        raise ValueError(
+            f"the observations of {environment.name} are a Box of shape {space.shape}: "
+            "only Discrete and MultiDiscrete ones can be one-hot"
+        )
+
+    def encode(observation: Array) -> Float[Array, " size"]:
+        categories = jnp.atleast_1d(observation)
+        return jnp.concatenate(
+            [jax.nn.one_hot(categories[i], count) for i, count in enumerate(counts)]
+        )
+
+    return _change_observation(environment, Box(0.0, 1.0, (sum(counts),)), encode)
+
+
+def _change_observation(
+    environment: Environment, space: Space, change: Callable[[Any], Array]
+) -> Environment:
+    def reset(key: Key) -> tuple[EnvState, Observation]:
+        state, observation = environment.reset(key)
+        return state, change(observation)
+
+    def step(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
+        state, time_step = environment.step(key, state, action)
+        return state, time_step._replace(
+            observation=change(time_step.observation),
+            final_observation=change(time_step.final_observation),
+        )
+
+    return environment._replace(observation_space=space, reset=reset, step=step)
