@@ -1,0 +1,135 @@
+"""The files of a run, the lock that keeps a second process out, and what may be overwritten."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+CONFIG = "config.json"
+METRICS = "metrics.jsonl"
+EVALUATIONS = "evaluations.jsonl"
+CHECKPOINTS = "checkpoints"
+TENSORBOARD = "tensorboard"
+
+_LOCK = ".lock"
+_PARTIAL = ".partial"
+# What overwriting removes: the files that runs write, and nothing else that lies beside them.
+_WRITTEN_BY_RUNS = (METRICS, EVALUATIONS, CHECKPOINTS, TENSORBOARD, "learning_curve.png", "wandb")
+
+
+class ExperimentError(ValueError):
+    """A folder, file or checkpoint cannot be used; the message is one line for people."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Generator[None]:
+    """Holds the lock of a run folder, which is made if it does not exist.
+
+    The operating system releases the lock when the process ends, however it ends.
+
+    Raises:
+        ExperimentError: another process holds it, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except (FileExistsError, NotADirectoryError):
+        raise ExperimentError(f"{folder} cannot be a run folder: a file is in the way") from None
+    except OSError as error:
+        raise ExperimentError(f"cannot write to {folder}: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ExperimentError(f"another process is working on {folder}") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def check_free(folder: Path, *, overwrite: bool) -> None:
+    """Checks that a new run may be written to a folder, and changes nothing.
+
+    Raises:
+        ExperimentError: it holds something that is not ours to remove, or nobody allowed it.
+    """
+    if not folder.is_dir() or _is_empty(folder):
+        return
+    if not _looks_like_a_run(folder):
+        raise ExperimentError(f"{folder} is not empty and is not a run: choose another folder")
+    if not overwrite:
+        raise ExperimentError(
+            f"{folder} already holds a run: choose another folder, go on with it "
+            f"(jaxrl resume {folder}) or replace it (--overwrite)"
+        )
+
+
+def create(folder: Path, config: dict[str, Any]) -> None:
+    """Clears what an earlier run wrote and writes config.json; the folder is locked and free.
+
+    config.json is replaced last and in one step: at any moment the folder holds a whole run, the
+    earlier one or this one, or nothing.
+    """
+    text = json.dumps(config, indent=2, allow_nan=False) + "\n"
+    with writing(folder):
+        for name in _WRITTEN_BY_RUNS:
+            remove(folder / name)
+        write_atomically(folder / CONFIG, text)
+
+
+def remove(path: Path) -> None:
+    """Removes a file, a link or a whole folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces a file in one step: a reader finds the former text or all of the new one."""
+    partial = path.with_name(path.name + _PARTIAL)
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    flush_folder(path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Makes the names in a folder survive a loss of power."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Generator[None]:
+    """Turns the operating system's refusals into one line for people.
+
+    Raises:
+        ExperimentError: the disk is full, the folder is read-only, or the like.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ExperimentError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def _is_empty(folder: Path) -> bool:
+    # A process killed before it wrote config.json leaves no more than these.
+    return {path.name for path in folder.iterdir()} <= {_LOCK, CONFIG + _PARTIAL}
+
+
+def _looks_like_a_run(folder: Path) -> bool:
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and {"algorithm", "environment", "settings"} <= config.keys()
