@@ -1,5 +1,6 @@
 """Tuned settings per algorithm and environment, as data: one TOML file per algorithm."""
 
+import dataclasses
 import functools
 import tomllib
 from importlib import resources
@@ -16,7 +17,7 @@ def preset(algorithm: str, environment: str) -> dict[str, Any] | None:
 
 def presets() -> list[tuple[str, str]]:
     """The (algorithm, environment) pairs that have a preset, in alphabetical order."""
-    files = (file.name for file in resources.files(__package__ or __name__).iterdir())
+    files = (file.name for file in resources.files(__name__).iterdir())
     algorithms = [name.removesuffix(".toml") for name in files if name.endswith(".toml")]
     return sorted((algorithm, name) for algorithm in algorithms for name in _tables(algorithm))
 
@@ -33,16 +34,20 @@ def preset_settings(algorithm: str, environment: str, **changes: Any) -> Any:
         ValueError: unknown algorithm, or unknown settings in `changes`.
     """
     settings = registry.get(algorithm).settings
+    fields = {field.name: field for field in dataclasses.fields(settings)}
     values = {**(preset(algorithm, environment) or {}), **changes}
-    unknown = sorted(set(values) - set(settings.__dataclass_fields__))
-    if unknown:
-        raise ValueError(f"{algorithm} has no setting {', '.join(unknown)}")
+    for name, value in values.items():
+        if name not in fields:
+            raise ValueError(f"{algorithm} has no setting {name!r}: it has {', '.join(fields)}")
+        # TOML and people write 1 where a number such as 1.0 is meant.
+        if isinstance(value, int) and not fields[name].metadata["static"]:
+            values[name] = float(value)
     return settings(**values)
 
 
 @functools.cache
 def _tables(algorithm: str) -> dict[str, dict[str, Any]]:
-    file = resources.files(__package__ or __name__).joinpath(f"{algorithm}.toml")
+    file = resources.files(__name__).joinpath(f"{algorithm}.toml")
     return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 

@@ -1,0 +1,121 @@
+"""Finds the command, runs it, and turns what the user got wrong into one line and exit code 2."""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from jaxrl.cli.errors import CommandError
+
+# Each command's module is imported when the command is used: `jaxrl --help` stays quick.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "train": ("jaxrl.cli.train", "train an algorithm in an environment, several seeds at once"),
+    "resume": ("jaxrl.cli.resume", "go on with a run that was stopped"),
+    "evaluate": ("jaxrl.cli.evaluate", "play episodes with the policies of a run"),
+    "plot": ("jaxrl.cli.plot", "draw the learning curves of runs in one figure"),
+    "render": ("jaxrl.cli.render", "write an episode of a run as an animated GIF"),
+    "list": ("jaxrl.cli.listing", "list algorithms, environments and presets"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        arguments: without the program's name; None: the process's own.
+
+    Returns:
+        The exit code: 0 for success, 2 for wrong input, 130 for a run that Ctrl-C stopped.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(arguments)
+    except CommandError as error:
+        sys.stderr.write(f"jaxrl: error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        # While a run trains, the run itself hears Ctrl-C and saves; here nothing had begun.
+        sys.stderr.write("jaxrl: interrupted\n")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `jaxrl list | head`; keep Python's own flush of
+        # standard output at exit from complaining about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(arguments: list[str]) -> int:
+    arguments = _import_user_modules(arguments)
+    if not arguments:
+        raise CommandError(f"no command was given: {', '.join(COMMANDS)} (see jaxrl --help)")
+    command, rest = arguments[0], arguments[1:]
+    if command in ("-h", "--help", "help"):
+        sys.stdout.write(_help())
+        return 0
+    if command == "--version":
+        from importlib.metadata import version
+
+        sys.stdout.write(f"jaxrl {version('jaxrl')}\n")
+        return 0
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command.lower(), COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(COMMANDS)}"
+        raise CommandError(f"unknown command {command!r}: {hint}")
+    run: Callable[[list[str]], int] = importlib.import_module(COMMANDS[command][0]).run
+    return run(rest)
+
+
+def _import_user_modules(arguments: list[str]) -> list[str]:
+    """Imports what `--import MODULE` names, so that it can register algorithms; removes the flags.
+
+    Files in the present folder can be imported, as with `python -m`.
+    """
+    rest: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        flag, equals, value = argument.partition("=")
+        if flag != "--import":
+            rest.append(argument)
+            continue
+        name = value if equals else next(remaining, "")
+        if not name:
+            raise CommandError("--import needs the name of a Python module")
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise CommandError(
+                f"--import {name}: expected the name of a Python module, such as "
+                f"{name.removesuffix('.py').replace('/', '.')}"
+            )
+        if "" not in sys.path and os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            # A module that is missing inside the user's module is reported where it is missing.
+            if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+                raise
+            raise CommandError(f"--import {name}: there is no such module") from None
+    return rest
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items())
+    return f"""\
+usage: jaxrl COMMAND ...
+
+Functional reinforcement learning in JAX: a whole training run is one compiled program.
+
+commands:
+{commands}
+
+  jaxrl COMMAND --help                     what a command takes
+  jaxrl train ppo CartPole-v1 --help       every setting of an algorithm
+  jaxrl train ppo CartPole-v1 --seeds 8 --total-steps 100000 --out runs/demo
+
+options:
+  -h, --help       show this help
+  --version        show the version
+  --import MODULE  with any command: import a Python module first, such as one that registers
+                   an algorithm or environment of your own
+"""

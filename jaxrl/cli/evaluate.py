@@ -1,0 +1,66 @@
+"""`jaxrl evaluate RUN`."""
+
+import dataclasses
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import tyro
+from rich.console import Console
+
+from jaxrl import experiment
+from jaxrl.cli.arguments import parse
+from jaxrl.cli.errors import check_range, checking_input
+from jaxrl.cli.report import return_interval, returns_table
+from jaxrl.experiment.specification import LARGEST_SEED
+
+MOST_EPISODES = 10_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateArguments:
+    """What `evaluate` takes."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of the run."""
+    episodes: int = 100
+    """Episodes of each agent."""
+    seed: int = 0
+    """Of the episodes."""
+    json: bool = False
+    """Print nothing but JSON: returns per agent and episode, mean, and its 95 % interval."""
+
+
+def run(arguments: list[str]) -> int:
+    """Plays whole episodes with the non-exploring policy of every seed of a run."""
+    values = parse(
+        EvaluateArguments,
+        arguments,
+        prog="jaxrl evaluate",
+        description="Play whole episodes with the non-exploring policies of a run. The interval "
+        "is a bootstrap over agents, or over episodes where there is one agent.",
+    )
+    check_range("episodes", values.episodes, minimum=1, maximum=MOST_EPISODES)
+    check_range("seed", values.seed, minimum=0, maximum=LARGEST_SEED)
+    experiment.enable_compilation_cache()
+    with checking_input():
+        loaded = experiment.load(values.run)
+        if loaded.algorithm.environment.max_episode_steps is None:
+            raise ValueError(
+                f"{loaded.algorithm.environment.name} has no time limit, so an episode might "
+                "never end"
+            )
+    evaluation = experiment.evaluate_run(loaded, num_episodes=values.episodes, seed=values.seed)
+    returns = np.asarray(evaluation.returns, dtype=float)
+    if values.json:
+        mean, low, high = return_interval(returns)
+        ends = [None if math.isnan(end) else end for end in (low, high)]
+        answer = {"returns": returns.tolist(), "mean": mean, "ci95": ends}
+        sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
+        return 0
+    specification = loaded.specification
+    title = f"evaluation of {specification.algorithm} on {specification.environment}"
+    Console().print(returns_table(returns, first_seed=specification.seed, title=title))
+    return 0

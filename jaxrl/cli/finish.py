@@ -1,0 +1,32 @@
+"""What follows the training of `train` and `resume`: the table, the curve, what to do next."""
+
+from rich.console import Console
+
+from jaxrl import experiment, plotting
+from jaxrl.cli.report import returns_table
+
+
+def finish(outcome: experiment.Outcome) -> int:
+    """Prints the result of a run and draws its learning curve; returns the exit code."""
+    if not outcome.finished:
+        return outcome.exit_code
+    console = Console(soft_wrap=True)
+    specification = experiment.read_specification(outcome.folder)
+    if specification.evaluation_episodes > 0:
+        rows = experiment.read_evaluations(outcome.folder)
+        table = returns_table(
+            rows.returns[:, -1],
+            first_seed=specification.seed,
+            title=f"final evaluation of {specification.algorithm} on {specification.environment}",
+        )
+        console.print(table)
+    console.print(f"run folder: {outcome.folder}", markup=False, highlight=False)
+    curve = outcome.folder / "learning_curve.png"
+    try:
+        plotting.plot_runs([outcome.folder], curve)
+    except ValueError as error:
+        # A run may be too short to have finished an episode.
+        console.print(f"no learning curve: {error}", markup=False, highlight=False)
+    else:
+        console.print(f"learning curve: {curve}", markup=False, highlight=False)
+    return outcome.exit_code

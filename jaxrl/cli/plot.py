@@ -1,0 +1,52 @@
+"""`jaxrl plot RUN... --out curve.png`."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from jaxrl import plotting
+from jaxrl.cli.arguments import parse
+from jaxrl.cli.errors import CommandError, checking_input
+
+
+@dataclasses.dataclass(frozen=True)
+class PlotArguments:
+    """What `plot` takes."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of one or more runs."""
+    out: Path = Path("curve.png")
+    """The picture; its ending chooses the format: .png, .pdf or .svg."""
+    statistic: Literal["mean", "iqm"] = "mean"
+    """Over the agents of a run; iqm is the mean of the middle half."""
+    metric: str = "episode_return"
+    """A column of metrics.jsonl, or evaluation_return."""
+    x: Literal["steps", "episodes"] = "steps"
+    """What the horizontal axis counts."""
+
+
+def run(arguments: list[str]) -> int:
+    """Draws the learning curves of runs in one figure."""
+    values = parse(
+        PlotArguments,
+        arguments,
+        prog="jaxrl plot",
+        description="Draw the learning curves of runs in one figure: every agent faintly, and "
+        "over the agents of each run the mean (or interquartile mean) with its 95 % bootstrap "
+        "interval.",
+    )
+    if not values.runs:
+        raise CommandError("no run folder was given (see jaxrl plot --help)")
+    with checking_input():
+        plotting.plot_runs(
+            values.runs,
+            values.out,
+            statistic=values.statistic,
+            metric=values.metric,
+            x=values.x,
+        )
+    sys.stdout.write(f"{values.out}\n")
+    return 0

@@ -1,0 +1,56 @@
+"""`jaxrl render RUN --out episode.gif`."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import tyro
+
+from jaxrl import experiment, rendering
+from jaxrl.cli.arguments import parse
+from jaxrl.cli.errors import check_range, checking_input
+from jaxrl.experiment.specification import LARGEST_SEED
+
+MOST_STEPS = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class RenderArguments:
+    """What `render` takes."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of the run."""
+    out: Path = Path("episode.gif")
+    """The picture."""
+    seed_index: int = 0
+    """Which of the run's agents plays, counted from 0."""
+    seed: int = 0
+    """Of the episode."""
+    max_steps: int = 1000
+    """Where to cut off a longer episode."""
+
+
+def run(arguments: list[str]) -> int:
+    """Writes one episode of a run's policy as an animated GIF."""
+    values = parse(
+        RenderArguments,
+        arguments,
+        prog="jaxrl render",
+        description="Write one episode of a run's non-exploring policy as an animated GIF.",
+    )
+    check_range("seed", values.seed, minimum=0, maximum=LARGEST_SEED)
+    check_range("max_steps", values.max_steps, minimum=1, maximum=MOST_STEPS)
+    experiment.enable_compilation_cache()
+    with checking_input():
+        episode = rendering.render_run(
+            values.run,
+            values.out,
+            seed_index=values.seed_index,
+            seed=values.seed,
+            max_steps=values.max_steps,
+        )
+    end = "" if episode.ended else ", cut off there"
+    sys.stdout.write(
+        f"{values.out}: {len(episode.rewards)} steps{end}, return {episode.rewards.sum():.5g}\n"
+    )
+    return 0

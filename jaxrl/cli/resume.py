@@ -1,0 +1,39 @@
+"""`jaxrl resume RUN`."""
+
+import dataclasses
+from pathlib import Path
+
+import tyro
+
+from jaxrl import experiment
+from jaxrl.cli.arguments import parse
+from jaxrl.cli.errors import CommandError, checking_input
+from jaxrl.cli.finish import finish
+
+
+@dataclasses.dataclass(frozen=True)
+class ResumeArguments:
+    """What `resume` takes."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of the run."""
+
+
+def run(arguments: list[str]) -> int:
+    """Goes on with a run from its newest usable checkpoint."""
+    values = parse(
+        ResumeArguments,
+        arguments,
+        prog="jaxrl resume",
+        description="Go on with a run that was stopped; it ends with the same bits as one that "
+        "was not.",
+    )
+    experiment.enable_compilation_cache()
+    with checking_input():
+        specification = experiment.read_specification(values.run)
+        experiment.build(specification)(specification.settings)
+    try:
+        outcome = experiment.resume(values.run)
+    except experiment.ExperimentError as error:
+        raise CommandError(str(error)) from error
+    return finish(outcome)

@@ -1,0 +1,95 @@
+"""Flags of an algorithm's settings and of an environment's parameters."""
+
+import ast
+import collections.abc
+import dataclasses
+import functools
+import inspect
+import operator
+import textwrap
+import types
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import tyro
+
+
+def settings_arguments(settings: type, defaults: Any) -> type:
+    """A dataclass for the parser with one field per setting, and the meaning as its help.
+
+    Args:
+        settings: the algorithm's settings class.
+        defaults: a settings object, whose values are the flags' defaults.
+    """
+    meanings = field_meanings(settings)
+    hints = get_type_hints(settings)
+    fields = [
+        (
+            field.name,
+            _with_help(_flag_type(field, hints[field.name]), meanings.get(field.name, "")),
+            dataclasses.field(default=getattr(defaults, field.name)),
+        )
+        for field in dataclasses.fields(settings)
+    ]
+    return dataclasses.make_dataclass("settings", fields, frozen=True)
+
+
+def parameter_arguments(defaults: dict[str, Any]) -> type:
+    """A dataclass for the parser with one field per environment parameter."""
+    fields = [
+        (name, type(value), dataclasses.field(default=value)) for name, value in defaults.items()
+    ]
+    return dataclasses.make_dataclass("environment", fields, frozen=True)
+
+
+def environment_parameters(environment: str) -> dict[str, Any]:
+    """What can be set of an environment from the command line, with its usual values.
+
+    These are the scalar fields of gymnax's `EnvParams` and the scalar arguments of the
+    environment's constructor.
+    """
+    import gymnax
+
+    made, params = gymnax.make(environment)
+    arguments = inspect.signature(type(made).__init__).parameters.values()
+    found = {argument.name: argument.default for argument in arguments}
+    found |= {field.name: getattr(params, field.name) for field in dataclasses.fields(params)}
+    return {
+        name: value for name, value in found.items() if isinstance(value, bool | int | float | str)
+    }
+
+
+def field_meanings(settings: type) -> dict[str, str]:
+    """The string that follows each field in a class's source, by field.
+
+    A class that was typed into an interpreter has no source, and no meanings.
+    """
+    meanings: dict[str, str] = {}
+    for cls in reversed(settings.__mro__[:-1]):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+        except (OSError, TypeError, SyntaxError):
+            continue
+        definition = tree.body[0]
+        if not isinstance(definition, ast.ClassDef):
+            continue
+        for field, after in zip(definition.body, definition.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                meaning = after.value if isinstance(after, ast.Expr) else None
+                if isinstance(meaning, ast.Constant) and isinstance(meaning.value, str):
+                    meanings[field.target.id] = inspect.cleandoc(meaning.value)
+    return meanings
+
+
+def _flag_type(field: "dataclasses.Field[Any]", hint: Any) -> Any:
+    """The type of what is typed: functions and arrays have no place on a command line."""
+    if not field.metadata["static"]:
+        return float | None if field.metadata["optional"] else float
+    if field.metadata["choices"] is not None:
+        return Literal[tuple(field.metadata["choices"])]
+    members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    kinds = [kind for kind in members if get_origin(kind) is not collections.abc.Callable]
+    return functools.reduce(operator.or_, kinds)
+
+
+def _with_help(kind: Any, meaning: str) -> Any:
+    return Annotated[kind, tyro.conf.arg(help=meaning)]

@@ -1,0 +1,209 @@
+"""What each command does when all is well."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxrl import experiment
+from jaxrl.cli.report import return_interval
+from jaxrl.presets import preset
+from jaxrl.training import Evaluation
+
+IMPORT = ("--import", "quick_algorithm")
+
+
+def test_training_leaves_a_run_folder_with_a_picture(finished_run):
+    specification = json.loads((finished_run / "config.json").read_text())
+    assert specification["algorithm"] == "quick"
+    assert specification["seeds"] == 3
+    assert specification["environment_parameters"] == {"max_steps_in_episode": 30}
+    with Image.open(finished_run / "learning_curve.png") as picture:
+        assert picture.width > 1000
+
+
+def test_train_says_what_it_did(command, tmp_path):
+    flags = ["--total-steps", "1e2", "--seed", "7", "--learning-rate", "0.25", "--sizes", "4", "5"]
+    answer = command(
+        "train", *flags, *IMPORT, "quick", "CartPole-v1", "--out", str(tmp_path / "run")
+    )
+    assert answer.code == 0
+    first, *rest = answer.out.splitlines()
+    assert "no preset" in first
+    assert "total_steps=100, learning_rate=0.25, sizes=(4, 5)" in first
+    table = "\n".join(rest)
+    assert "mean return" in table
+    assert "95 % CI" in table
+    assert str(tmp_path / "run") in table
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["settings"]["sizes"] == [4, 5]
+    assert config["settings"]["total_steps"] == 100
+    assert config["seed"] == 7
+
+
+def test_overwrite_replaces_a_run(command, finished_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    flags = ["--out", str(folder), "--overwrite", "--evaluation-episodes", "0"]
+    assert command("train", *IMPORT, "quick", "CartPole-v1", *flags).code == 0
+    assert json.loads((folder / "config.json").read_text())["seeds"] == 1
+
+
+def test_a_run_folder_is_named_where_none_is_given(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--total-steps", "20", "--evaluation-episodes", "0"]
+    for _ in range(2):
+        assert command("train", *IMPORT, "quick", "CartPole-v1", *flags).code == 0
+    folders = sorted((tmp_path / "runs").iterdir())
+    assert len(folders) == 2
+    assert all(folder.name.startswith("quick-CartPole-v1-") for folder in folders)
+
+
+def test_evaluate_prints_json_and_nothing_else(command, finished_run):
+    answer = command("evaluate", str(finished_run), *IMPORT, "--episodes", "5", "--json")
+    assert answer.code == 0
+    assert answer.err == ""
+    data = json.loads(answer.out)
+    assert set(data) == {"returns", "mean", "ci95"}
+    returns = np.array(data["returns"])
+    assert returns.shape == (3, 5)
+    # The run's own environment: 30 steps at most, and one reward a step.
+    assert (returns > 0).all()
+    assert (returns <= 30).all()
+    assert data["mean"] == pytest.approx(returns.mean())
+    low, high = data["ci95"]
+    assert low < data["mean"] < high
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """Stands in for playing: the seed, the number of episodes, and returns that are known."""
+    asked = []
+
+    def evaluate_run(run, *, num_episodes, seed):
+        asked.append((num_episodes, seed))
+        returns = np.arange(run.specification.seeds)[:, None] + np.zeros(num_episodes)
+        return Evaluation(returns=returns, lengths=returns)
+
+    monkeypatch.setattr(experiment, "evaluate_run", evaluate_run)
+    return asked
+
+
+def test_evaluate_prints_a_table(command, finished_run, played):
+    flags = ["--episodes", "5", "--seed", "9"]
+    answer = command("evaluate", str(finished_run), *IMPORT, *flags)
+    assert answer.code == 0
+    assert played == [(5, 9)]
+    lines = [line.strip("│ ").split() for line in answer.out.splitlines()]
+    assert ["2", "│", "2.00", "│", "0.00", "│", "2.00", "│", "2.00", "│", "5"] in lines
+    assert ["all", "│", "1.00", "│", "95", "%", "CI", "│", "0.00", "│", "2.00", "│", "15"] in lines
+
+
+def test_the_interval_is_over_seeds_or_over_the_episodes_of_one(command, finished_run, played):
+    flags = ["--episodes", "40", "--json"]
+    answer = json.loads(command("evaluate", str(finished_run), *IMPORT, *flags).out)
+    assert (answer["mean"], answer["ci95"]) == (1.0, [0.0, 2.0])
+    assert return_interval([[1.0, 3.0]]) == (2.0, 1.0, 3.0)
+    assert np.isnan(return_interval([[1.0]])[1:]).all()
+
+
+def test_resuming_a_finished_run_changes_nothing(command, finished_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    before = (folder / "metrics.jsonl").read_bytes()
+    answer = command("resume", str(folder), *IMPORT)
+    assert answer.code == 0
+    assert "nothing left to do" in answer.err
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_an_interrupted_run_ends_with_the_code_of_ctrl_c(command, finished_run, monkeypatch):
+    outcome = experiment.Outcome(
+        folder=finished_run,
+        finished=False,
+        steps_before=0,
+        steps=10,
+        compile_seconds=1.0,
+        run_seconds=1.0,
+    )
+    monkeypatch.setattr(experiment, "resume", lambda folder: outcome)
+    answer = command("resume", str(finished_run), *IMPORT)
+    assert answer.code == 130
+    assert answer.out == ""
+
+
+def test_ctrl_c_before_a_run_begins(command, finished_run, monkeypatch):
+    def interrupted(folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "resume", interrupted)
+    assert command("resume", str(finished_run), *IMPORT).code == 130
+
+
+def test_plot_and_render_write_pictures(command, finished_run, tmp_path):
+    curve, film = tmp_path / "curve.png", tmp_path / "film.gif"
+    runs = [str(finished_run), str(finished_run)]
+    answer = command("plot", *runs, *IMPORT, "--out", str(curve), "--statistic", "iqm")
+    assert answer.code == 0
+    answer = command("render", str(finished_run), *IMPORT, "--out", str(film), "--seed-index", "2")
+    assert answer.code == 0
+    assert answer.out.startswith(str(film))
+    with Image.open(film) as picture:
+        assert picture.n_frames > 2
+
+
+def test_list_names_everything(command):
+    answer = command("list", *IMPORT)
+    assert answer.code == 0
+    assert "quick  Does nothing, quickly.\n" in answer.out
+    assert "A second line" not in answer.out
+    assert "  MountainCarContinuous-v0\n" in answer.out
+    assert "  ppo CartPole-v1\n" in answer.out
+    assert command("list", "presets").out.splitlines()[0] == "ppo Acrobot-v1"
+
+
+def test_help_at_every_level(command):
+    for words in (["--help"], ["-h"], ["train", "--help"]):
+        answer = command(*words)
+        assert answer.code == 0
+        assert "usage: jaxrl" in answer.out
+    for name in ("resume", "evaluate", "plot", "render", "list"):
+        assert f"usage: jaxrl {name}" in command(name, "--help").out
+
+
+def test_the_help_of_train_shows_the_presets_values(command):
+    tuned = preset("ppo", "CartPole-v1")
+    answer = command("train", "ppo", "CartPole-v1", "--help")
+    text = " ".join(answer.out.replace("│", " ").split())
+    assert answer.code == 0
+    assert "preset ppo/CartPole-v1" in text
+    assert f"over each rollout. (default: {tuned['num_epochs']})" in text
+    assert "--env.gravity FLOAT (default: 9.8)" in text
+    plain = command("train", "ppo", "CartPole-v1", "--no-preset", "--help").out
+    assert "over each rollout. (default: 4)" in " ".join(plain.replace("│", " ").split())
+    assert "--env." not in command("train", "ppo", "--help").out
+
+
+def test_the_version_is_shown(command):
+    assert command("--version").out.startswith("jaxrl ")
+
+
+def test_help_imports_nothing_slow():
+    program = (
+        "import sys, jaxrl\n"
+        "before = set(sys.modules)\n"
+        "from jaxrl.cli import main\n"
+        "main(['--help'])\n"
+        "print('new:', *sorted(set(sys.modules) - before))\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    new = answer.stdout.partition("new:")[2].split()
+    assert "jaxrl.cli" in new
+    slow = {"tyro", "gymnax", "matplotlib", "scipy.stats", "rich", "jaxrl.experiment", "PIL"}
+    assert not slow & set(new)

@@ -1,0 +1,58 @@
+"""Flags made from settings classes and environments."""
+
+from collections.abc import Callable
+
+import pytest
+
+from jaxrl import registry
+from jaxrl.cli.arguments import flags, parse
+from jaxrl.cli.settings_flags import environment_parameters, field_meanings, settings_arguments
+from jaxrl.settings import number, settings, static
+
+
+@settings
+class Config:
+    """For the tests."""
+
+    total_steps: int = static(10)
+    """Budget."""
+    rate: float | None = number(None, optional=True)
+    """Speed; two
+    lines."""
+    schedule: str | Callable[[float], float] = static("flat", choices=("flat", "steep"))
+    """Shape."""
+    shape: tuple[int, ...] | Callable[[float], float] = static((1,))
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_every_setting_of_every_algorithm_is_a_flag_with_a_meaning(name):
+    config = registry.get(name).settings
+    names = {field.replace("_", "-") for field in config.__dataclass_fields__}
+    assert names <= set(flags(settings_arguments(config, config())))
+    meanings = field_meanings(config)
+    assert set(meanings) == set(config.__dataclass_fields__)
+    assert all(meanings.values())
+
+
+def test_functions_cannot_be_typed_but_the_rest_can():
+    arguments = settings_arguments(Config, Config(rate=2.0))
+    words = ["--schedule", "steep", "--shape", "3", "4"]
+    values = parse(arguments, words, prog="test", description="")
+    assert (values.total_steps, values.rate) == (10, 2.0)
+    assert (values.schedule, values.shape) == ("steep", (3, 4))
+
+
+def test_meanings_follow_their_fields():
+    assert field_meanings(Config)["rate"] == "Speed; two\nlines."
+    assert "shape" not in field_meanings(Config)
+
+
+def test_a_class_without_source_has_no_meanings():
+    assert field_meanings(settings(type("Typed", (), {}))) == {}
+
+
+def test_environment_parameters_are_fields_and_constructor_arguments():
+    assert environment_parameters("CartPole-v1")["gravity"] == 9.8
+    # A field of the parameters, and an argument of the constructor.
+    assert "max_steps_in_episode" in environment_parameters("DeepSea-bsuite")
+    assert "size" in environment_parameters("DeepSea-bsuite")
