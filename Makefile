@@ -1,0 +1,55 @@
+# Needs only make and a Python 3.11 to 3.13. `make PYTHON=python3.12 test` chooses the Python.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LINT_STAMP := $(VENV)/.installed-lint
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-learning lint format bench clean
+
+help:  ## say what can be made
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## create .venv and install jaxrl and what its tests need
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "jaxrl needs Python 3.11, 3.12 or 3.13; try: make PYTHON=python3.12"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(LINT_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	@touch $@
+
+demo: $(STAMP)  ## train 8 PPO agents on CartPole side by side, draw their curve, evaluate them
+	$(BIN)/jaxrl train ppo CartPole-v1 --seeds 8 --total-steps 100000 --out runs/demo --overwrite
+	$(BIN)/jaxrl evaluate runs/demo --episodes 100
+
+test: $(STAMP)  ## the default test suite, in parallel
+	$(BIN)/python -m pytest --numprocesses $(WORKERS)
+
+test-learning: $(STAMP)  ## the tests that train for minutes
+	$(BIN)/python -m pytest -m learning
+
+lint: $(LINT_STAMP)  ## formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+
+format: $(LINT_STAMP)  ## format, and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)  ## throughput against the peers, into benchmarks/results and benchmarks/README.md
+	$(BIN)/python benchmarks/make_environments.py
+	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/write_table.py
+
+clean:  ## remove the environments and what tests and builds left
+	rm -rf $(VENV) benchmarks/environments build dist *.egg-info
+	rm -rf .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,113 @@
+"""The benchmarks' own arithmetic, and the conversation with a worker."""
+
+import importlib.util
+import io
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+BENCHMARKS = pathlib.Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch):
+    """Imports a benchmark's file as it is when it runs as a script."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+    def load_file(name: str):
+        specification = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+        module = importlib.util.module_from_spec(specification)
+        specification.loader.exec_module(module)
+        return module
+
+    return load_file
+
+
+def test_every_run_is_whole_iterations_of_each_seed(load) -> None:
+    throughput = load("throughput")
+    for text in throughput.CONFIGURATIONS:
+        configuration = throughput.Configuration.parse(text)
+        for name in throughput.CONTENDERS:
+            settings = configuration.settings(name)
+            batch = settings["num_envs"] * settings["num_steps"]
+            assert settings["total_steps"] % batch == 0
+            assert settings["total_steps"] >= batch
+            assert batch % settings["num_minibatches"] == 0
+
+
+@pytest.mark.parametrize("text", ["64x128", "0x1x1", "axbxc", "1x1x1x1"])
+def test_a_configuration_that_is_none_is_refused(load, text: str) -> None:
+    with pytest.raises(ValueError, match="ENVIRONMENTSxSTEPSxSEEDS"):
+        load("throughput").Configuration.parse(text)
+
+
+def test_the_ratio_is_taken_within_pairs(load) -> None:
+    facts = {name: {"steps": 10, "device": "cpu", "versions": {}} for name in ("ours", "rejax")}
+    speeds = {"ours": [2.0, 6.0, 30.0], "rejax": [1.0, 2.0, 15.0]}
+    stages = [{"trace": 1.0, "compile": 2.0}, {"trace": 0.5, "compile": 1.0}]
+    compilations = {"ours": stages, "rejax": [{}, {}]}
+    row = load("throughput").summarise("rejax", speeds, compilations, facts)
+    assert row["ratios"] == [2.0, 3.0, 2.0]
+    assert row["ratio"] == 2.0
+    assert row["ours"]["steps_per_second"] == 6.0
+    assert row["ours"]["trace_seconds"] == 0.75
+    assert row["ours"]["first_build_seconds"] == 3.0
+    assert row["theirs"]["trace_seconds"] is None
+
+
+def test_a_table_replaces_only_what_is_between_its_markers(load) -> None:
+    text = "before\n<!-- begin a -->\nold\n<!-- end a -->\nafter\n"
+    replace = load("write_table").replace_between_markers
+    once = replace(text, "a", r"new \1")
+    assert once == "before\n<!-- begin a -->\n\nnew \\1\n\n<!-- end a -->\nafter\n"
+    assert replace(once, "a", r"new \1") == once
+    with pytest.raises(ValueError, match="no markers for the b table"):
+        replace(text, "b", "new")
+
+
+def test_the_confidence_interval_is_students(load) -> None:
+    # Mean 2, standard error 1 / sqrt(3), and 4.3027 is the 0.975 quantile for 2 degrees of freedom.
+    low, high = load("learning").confidence_interval(np.array([1.0, 2.0, 3.0]))
+    assert low == pytest.approx(2 - 4.3026527 / 3**0.5)
+    assert high == pytest.approx(2 + 4.3026527 / 3**0.5)
+
+
+def test_a_task_has_one_row(load, tmp_path: pathlib.Path) -> None:
+    store = load("learning").store
+    file = tmp_path / "learning.json"
+    row = {"algorithm": "ppo", "environment": "B", "total_steps": 1, "mean": 0.0}
+    for change in ({}, {"environment": "A"}, {"mean": 1.0}):
+        store(row | change, file)
+    rows = json.loads(file.read_text())["results"]
+    assert [(row["environment"], row["mean"]) for row in rows] == [("A", 0.0), ("B", 1.0)]
+
+
+def test_a_worker_answers_in_json_whatever_its_libraries_print(tmp_path: pathlib.Path) -> None:
+    worker = tmp_path / "worker.py"
+    worker.write_text(
+        "from protocol import Program, serve\n"
+        "def prepare(settings):\n"
+        "    print('noise')\n"
+        "    return Program(None, lambda index: print('noise', index), settings['steps'], 'cpu')\n"
+        "serve(prepare, ('pytest',))\n"
+    )
+    requests = [{"request": "prepare", "settings": {"steps": 7}}, {"request": "compile"}]
+    requests += [{"request": "run"}, {"request": "run"}]
+    answer = subprocess.run(
+        [sys.executable, str(worker)],
+        input="".join(json.dumps(request) + "\n" for request in requests),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(BENCHMARKS / "workers")},
+    )
+    prepared, compiled, *runs = [json.loads(line) for line in io.StringIO(answer.stdout)]
+    assert prepared["steps"] == 7
+    assert prepared["versions"] == {"pytest": pytest.__version__}
+    assert compiled == {}
+    assert all(run["seconds"] >= 0 for run in runs)
+    assert len(runs) == 2
