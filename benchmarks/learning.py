@@ -1,0 +1,131 @@
+"""Returns over seeds beside the numbers to reach, with the presets that users get.
+
+    python benchmarks/learning.py                       # everything: hours on two cores
+    python benchmarks/learning.py --only ppo/CartPole-v1 ppo/Pendulum-v1
+
+All seeds of a task train in one vmapped program; then each plays whole episodes with the
+non-exploring policy. Results are merged into `benchmarks/results/learning.json`.
+"""
+
+import argparse
+import json
+import pathlib
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from machine import describe_machine
+from scipy import stats
+
+import jaxrl
+from jaxrl import registry
+from jaxrl.presets import preset_settings
+
+RESULTS = pathlib.Path(__file__).resolve().parent / "results" / "learning.json"
+
+
+class Task(NamedTuple):
+    """A number to reach: the mean return after a budget of environment steps."""
+
+    algorithm: str
+    environment: str
+    total_steps: int
+    target: float
+    num_seeds: int = 10
+
+    @property
+    def name(self) -> str:
+        return f"{self.algorithm}/{self.environment}"
+
+
+TASKS = (
+    Task("ppo", "CartPole-v1", 100_000, 495),
+    Task("ppo", "Acrobot-v1", 1_000_000, -80),
+    Task("ppo", "Pendulum-v1", 100_000, -172),
+    Task("ppo", "MountainCarContinuous-v0", 100_000, 90),
+    Task("ppo", "Breakout-MinAtar", 10_000_000, 43, num_seeds=5),
+)
+
+
+def run(task: Task, *, first_seed: int, episodes: int) -> dict[str, Any]:
+    """Trains and evaluates all seeds of a task."""
+    environment = jaxrl.make_env(task.environment)
+    config = preset_settings(task.algorithm, task.environment, total_steps=task.total_steps)
+    algorithm = registry.get(task.algorithm).build(environment, config)
+
+    def train_and_evaluate(key: jax.Array) -> jaxrl.Evaluation:
+        key_train, key_evaluate = jax.random.split(key)
+        state = jaxrl.train(key_train, algorithm).state
+        policy = algorithm.policy(state)
+        return jaxrl.evaluate(key_evaluate, environment, policy, num_episodes=episodes)
+
+    keys = jax.vmap(jax.random.key)(np.arange(first_seed, first_seed + task.num_seeds))
+    start = time.perf_counter()
+    evaluation = jax.block_until_ready(jax.jit(jax.vmap(train_and_evaluate))(keys))
+    seconds = time.perf_counter() - start
+    seed_means = np.asarray(evaluation.returns, np.float64).mean(axis=1)
+    mean, (low, high) = seed_means.mean(), confidence_interval(seed_means)
+    return {
+        "algorithm": task.algorithm,
+        "environment": task.environment,
+        "total_steps": task.total_steps,
+        "target": task.target,
+        "passed": bool(mean >= task.target),
+        "mean": float(mean),
+        "ci95": [low, high],
+        "seed_means": seed_means.tolist(),
+        "episodes": episodes,
+        "first_seed": first_seed,
+        "seconds": seconds,
+        "device": jax.devices()[0].device_kind,
+        "versions": {"jaxrl": jaxrl.__version__, "jax": jax.__version__},
+        "machine": describe_machine(),
+    }
+
+
+def confidence_interval(seed_means: np.ndarray) -> tuple[float, float]:
+    """Student's 95 % interval of the mean over seeds: seeds, not episodes, are independent runs."""
+    mean = float(seed_means.mean())
+    error = seed_means.std(ddof=1) / np.sqrt(len(seed_means))
+    half = float(stats.t.ppf(0.975, len(seed_means) - 1) * error)
+    return mean - half, mean + half
+
+
+def store(row: dict[str, Any], file: pathlib.Path) -> None:
+    """Puts a row in the place of the one for the same task."""
+    rows = json.loads(file.read_text())["results"] if file.is_file() else []
+    identity = ("algorithm", "environment", "total_steps")
+    rows = [old for old in rows if any(old[name] != row[name] for name in identity)]
+    rows = sorted([*rows, row], key=lambda r: [r[name] for name in identity])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"results": rows}, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = [task.name for task in TASKS]
+    parser.add_argument("--only", nargs="+", default=names, choices=names, metavar="TASK")
+    parser.add_argument("--seeds", type=int, help="instead of each task's own number; at least 2")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS)
+    arguments = parser.parse_args()
+    if arguments.seeds is not None and arguments.seeds < 2:
+        parser.error(f"--seeds {arguments.seeds} must be at least 2, for an interval")
+    for task in TASKS:
+        if task.name not in arguments.only:
+            continue
+        chosen = task._replace(num_seeds=arguments.seeds or task.num_seeds)
+        row = run(chosen, first_seed=arguments.first_seed, episodes=arguments.episodes)
+        store(row, arguments.out)
+        print(
+            f"{task.name} @ {task.total_steps:,}: {row['mean']:.1f}"
+            f" ({row['ci95'][0]:.1f} to {row['ci95'][1]:.1f}), to reach {task.target:g}:"
+            f" {'reached' if row['passed'] else 'MISSED'} in {row['seconds']:.0f} s",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Writes the tables of `benchmarks/README.md` from the files in `benchmarks/results/`.
+
+    python benchmarks/write_table.py
+
+A table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; nothing else is touched.
+"""
+
+import json
+import pathlib
+import re
+from typing import Any
+
+HERE = pathlib.Path(__file__).resolve().parent
+TITLES = {
+    "plain": "ours with `jax.random.permutation`",
+    "rejax": "rejax",
+    "stable_baselines3": "Stable-Baselines3",
+    "sbx": "SBX",
+}
+
+
+def throughput_tables(files: list[pathlib.Path]) -> str:
+    """One table for each device that was measured."""
+    tables = []
+    for file in sorted(files):
+        content = json.loads(file.read_text())
+        lines = [
+            where_and_when(content["machine"], content["results"][0]["ours"]["device"]),
+            "",
+            "| environments x steps | seeds | beside | ours, steps/s | theirs, steps/s "
+            "| ratio (lowest to highest pair) | ours, trace + compile | theirs |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        lines += [throughput_line(row) for row in content["results"]]
+        tables.append("\n".join([*lines, "", versions(content["results"])]))
+    return "\n\n".join(tables)
+
+
+def throughput_line(row: dict[str, Any]) -> str:
+    """One contender in one configuration."""
+    ours, theirs = row["ours"], row["theirs"]
+    return (
+        f"| {row['num_envs']:,} x {row['num_steps']} | {row['num_seeds']} | {TITLES[row['peer']]} "
+        f"| {ours['steps_per_second']:,.0f} | {theirs['steps_per_second']:,.0f} "
+        f"| **{row['ratio']:.2f}** ({min(row['ratios']):.2f} to {max(row['ratios']):.2f}) "
+        f"| {build_time(ours)} | {build_time(theirs)} |"
+    )
+
+
+def build_time(side: dict[str, Any]) -> str:
+    """Seconds of tracing, lowering and compiling; a dash where nothing is compiled ahead."""
+    if side["trace_seconds"] is None:
+        return "–"
+    return f"{side['trace_seconds']:.2f} + {side['compile_seconds']:.2f} s"
+
+
+def versions(results: list[dict[str, Any]]) -> str:
+    """Which versions the contenders were."""
+    found = {"ours": results[0]["ours"]["versions"]}
+    for row in results:
+        found.setdefault(row["peer"], row["theirs"]["versions"])
+    found.pop("plain", None)
+    lists = (", ".join(f"{name} {number}" for name, number in v.items()) for v in found.values())
+    return f"Versions: {'; '.join(lists)}."
+
+
+def where_and_when(machine: dict[str, Any], device: str) -> str:
+    """The line above a table."""
+    return f"{machine['cpu']}, {machine['cores']} cores, device {device}, {machine['date']}."
+
+
+def learning_table(file: pathlib.Path) -> str:
+    """Returns beside the numbers to reach."""
+    lines = [
+        "| algorithm | environment | steps | seeds | episodes each | mean return (95 % CI) "
+        "| to reach | reached | date |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in json.loads(file.read_text())["results"]:
+        low, high = row["ci95"]
+        lines.append(
+            f"| {row['algorithm']} | {row['environment']} | {row['total_steps']:,} "
+            f"| {len(row['seed_means'])} | {row['episodes']} "
+            f"| {row['mean']:.1f} ({low:.1f} to {high:.1f}) | {row['target']:g} "
+            f"| {'yes' if row['passed'] else 'no'} | {row['machine']['date']} |"
+        )
+    return "\n".join(lines)
+
+
+def memory_table(file: pathlib.Path) -> str:
+    """Peak memory against the number of steps."""
+    content = json.loads(file.read_text())
+    lines = [
+        where_and_when(content["machine"], "cpu"),
+        "",
+        "| algorithm | environment | steps | peak resident memory |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['algorithm']} | {row['environment']} | {row['total_steps']:,} "
+        f"| {row['peak_mebibytes']:,.0f} MiB |"
+        for row in content["results"]
+    ]
+    return "\n".join(lines)
+
+
+def replace_between_markers(text: str, name: str, table: str) -> str:
+    """Puts a table where its markers are."""
+    pattern = re.compile(f"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"README.md has no markers for the {name} table")
+    return pattern.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", text)
+
+
+def main() -> None:
+    readme = HERE / "README.md"
+    text = readme.read_text()
+    results = HERE / "results"
+    throughput = list(results.glob("throughput-*.json"))
+    if throughput:
+        text = replace_between_markers(text, "throughput", throughput_tables(throughput))
+    for name, table in (("learning", learning_table), ("memory", memory_table)):
+        file = results / f"{name}.json"
+        if file.is_file():
+            text = replace_between_markers(text, name, table(file))
+    readme.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
