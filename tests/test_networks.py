@@ -1,0 +1,126 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrl.distributions import Categorical, DiagonalGaussian, MultiCategorical
+from jaxrl.exploration import StateDependentGaussian
+from jaxrl.networks import ActorCritic, actor_critic, encode_observation, from_flax
+from jaxrl.types import Box, Discrete, MultiDiscrete
+
+KEY = jax.random.key(0)
+VECTOR = Box(-1.0, 1.0, (3,))
+IMAGE = Box(0.0, 1.0, (10, 10, 4))
+
+
+def shapes_of(network, observation):
+    params = network.init(KEY, observation)
+    return params, network.apply(params, observation)
+
+
+@pytest.mark.parametrize(
+    ("space", "observation", "expected"),
+    [
+        (Discrete(3), 1, [0, 1, 0]),
+        (MultiDiscrete((2, 3)), [1, 2], [0, 1, 0, 0, 1]),
+        (Box(0, 9, (2, 2), jnp.int32), [[1, 2], [3, 4]], [[1, 2], [3, 4]]),
+        (Box(0, 255, (2,), jnp.uint8), [0, 255], [0, 1]),
+    ],
+)
+def test_observations_become_floats(space, observation, expected):
+    encoded = encode_observation(jnp.asarray(observation, space.dtype), space)
+    assert encoded.dtype == jnp.float32
+    np.testing.assert_allclose(encoded, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("space", "kind"),
+    [
+        (Discrete(5), Categorical),
+        (MultiDiscrete((2, 3)), MultiCategorical),
+        (Box(-1.0, 1.0, (2,)), DiagonalGaussian),
+    ],
+)
+def test_head_suits_the_actions(space, kind):
+    _, (distribution, value) = shapes_of(actor_critic(VECTOR, space), jnp.ones(3))
+    assert isinstance(distribution, kind)
+    assert value.shape == ()
+    action = distribution.sample(KEY)
+    assert action.shape == space.shape
+    assert distribution.log_probability(action).shape == ()
+
+
+def test_state_dependent_exploration_has_a_deviation_per_feature_and_action():
+    network = actor_critic(
+        VECTOR,
+        Box(-1.0, 1.0, (2,)),
+        hidden_sizes=(8, 5),
+        state_dependent_exploration=True,
+        initial_log_std=-1.5,
+    )
+    _, (distribution, _) = shapes_of(network, jnp.ones(3))
+    assert isinstance(distribution, StateDependentGaussian)
+    assert distribution.features.shape == (5,)
+    np.testing.assert_allclose(distribution.log_std, np.full((5, 2), -1.5))
+
+
+def test_first_policy_is_nearly_uniform_and_layers_are_orthogonal():
+    params, (distribution, _) = shapes_of(actor_critic(VECTOR, Discrete(4)), jnp.ones(3))
+    np.testing.assert_allclose(jax.nn.softmax(distribution.logits), 0.25, atol=0.01)
+    kernel = params["params"]["actor_torso"]["Dense_1"]["kernel"]
+    np.testing.assert_allclose(kernel.T @ kernel, 2 * np.eye(64), atol=1e-5)
+    head = params["params"]["head"]["Dense_0"]["kernel"]
+    np.testing.assert_allclose(head.T @ head, 1e-4 * np.eye(4), atol=1e-8)
+
+
+def test_actor_and_critic_share_a_torso_only_where_asked():
+    def gradient_of_value(shared):
+        network = actor_critic(VECTOR, Discrete(2), shared_torso=shared)
+        params = network.init(KEY, jnp.ones(3))
+        gradient = jax.grad(lambda p: network.apply(p, jnp.ones(3))[1])(params)["params"]
+        return {name: float(sum(jnp.abs(x).sum() for x in jax.tree.leaves(tree)))
+                for name, tree in gradient.items()}  # fmt: skip
+
+    separate = gradient_of_value(shared=False)
+    assert separate["actor_torso"] == separate["head"] == 0
+    assert separate["critic_torso"] > 0
+    shared = gradient_of_value(shared=True)
+    assert set(shared) == {"shared_torso", "head", "Dense_0"}
+    assert shared["shared_torso"] > 0
+
+
+def test_pictures_get_a_convolution_and_vectors_none():
+    pictures, _ = shapes_of(actor_critic(IMAGE, Discrete(3)), jnp.ones((10, 10, 4)))
+    torso = pictures["params"]["actor_torso"]
+    assert torso["Conv_0"]["kernel"].shape == (3, 3, 4, 16)
+    assert torso["MLP_0"]["Dense_0"]["kernel"].shape == (8 * 8 * 16, 64)
+    flat, _ = shapes_of(actor_critic(IMAGE, Discrete(3), torso="mlp"), jnp.ones((10, 10, 4)))
+    assert flat["params"]["actor_torso"]["Dense_0"]["kernel"].shape == (400, 64)
+    with pytest.raises(ValueError, match=r"needs observations of shape.*got shape \(3,\)"):
+        actor_critic(VECTOR, Discrete(3), torso="cnn")
+
+
+def test_vmapped_network_equals_single_examples():
+    network = actor_critic(IMAGE, Discrete(3))
+    batch = jax.random.normal(KEY, (5, 10, 10, 4))
+    params = network.init(KEY, batch[0])
+    together = jax.vmap(network.apply, (None, 0))(params, batch)
+    alone = [network.apply(params, x) for x in batch]
+    np.testing.assert_allclose(together[1], [a[1] for a in alone], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        together[0].logits, [a[0].logits for a in alone], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_any_flax_module_makes_a_network():
+    network = from_flax(
+        ActorCritic(
+            torso=lambda name: nn.Dense(4, name=name),
+            head=nn.Dense(2),
+            observation_space=VECTOR,
+        )
+    )
+    _, (output, value) = shapes_of(network, jnp.ones(3))
+    assert output.shape == (2,)
+    assert value.shape == ()

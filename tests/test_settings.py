@@ -1,0 +1,87 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrl.settings import number, settings, static, validate
+
+
+@settings
+class Example:
+    rate: float = number(0.5, minimum=0, maximum=1, open_minimum=True)
+    limit: float | None = number(None, minimum=0, optional=True)
+    count: int = static(3, minimum=1, maximum=10)
+    flag: bool = static(False)
+    kind: str = static("plain", choices=("plain", "fancy"))
+    sizes: tuple[int, ...] = static((4, 4), minimum=1)
+
+
+def test_numbers_are_leaves_and_the_rest_is_structure():
+    assert jax.tree.leaves(Example()) == [0.5]
+    assert jax.tree.leaves(Example(limit=2.0)) == [0.5, 2.0]
+    assert jax.tree.structure(Example()) != jax.tree.structure(Example(count=4))
+    assert jax.tree.structure(Example(rate=0.1)) == jax.tree.structure(Example())
+
+
+def test_settings_pass_through_jit_and_vmap():
+    traces = []
+
+    @jax.jit
+    def run(config):
+        validate(config)
+        traces.append(1)
+        return config.rate * config.count
+
+    assert float(run(Example(rate=0.5))) == 1.5
+    assert float(run(Example(rate=0.25))) == 0.75
+    assert len(traces) == 1
+    batch = jax.vmap(run)(Example(rate=jnp.array([0.1, 0.2])))
+    np.testing.assert_allclose(batch, [0.3, 0.6], rtol=1e-6)
+
+
+def test_settings_cannot_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Example().rate = 1.0
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Example(),
+        Example(rate=1),
+        Example(rate=np.float32(0.1), count=np.int64(4)),
+        Example(rate=jnp.array([0.1, 0.9])),
+        Example(kind=len),
+        Example(sizes=()),
+        Example(limit=0.0),
+    ],
+)
+def test_right_settings_pass(config):
+    validate(config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rate": 0.0}, "rate=0.0 must be greater than 0"),
+        ({"rate": 2.0}, "rate=2.0 must be at most 1"),
+        ({"rate": None}, "rate=None is not a number"),
+        ({"rate": "x"}, "rate='x' is not a number"),
+        ({"rate": float("nan")}, "rate=nan is not a number"),
+        ({"rate": np.array([0.1, -0.1])}, "must be greater than 0"),
+        ({"limit": -1.0}, "limit=-1.0 must be at least 0"),
+        ({"count": 0}, "count=0 must be at least 1"),
+        ({"count": 11}, "count=11 must be at most 10"),
+        ({"count": 2.0}, "count=2.0 is not a whole number"),
+        ({"count": True}, "count=True is not a whole number"),
+        ({"flag": 1}, "flag=1 is not True or False"),
+        ({"kind": "odd"}, "kind='odd' is not one of plain, fancy"),
+        ({"sizes": [4, 4]}, r"sizes=\[4, 4\] is not a tuple of whole numbers"),
+        ({"sizes": (4, 0)}, r"sizes=\(4, 0\) must be at least 1"),
+    ],
+)
+def test_wrong_settings_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        validate(Example(**changes))
