@@ -20,6 +20,7 @@ from jaxrl.distributions import (
     mask_logits,
 )
 
+LARGEST_UNIFORM = 1 - 2.0**-23
 LOGITS = jnp.array([[0.5, -1.0, 2.0, 0.0], [3.0, 3.0, -4.0, 1.0]])
 
 
@@ -102,14 +103,41 @@ def test_a_masked_action_is_never_drawn_from_many() -> None:
     assert len(np.unique(actions)) == mask.sum()
 
 
+def fix_uniform(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+    monkeypatch.setattr(jax.random, "uniform", lambda key, shape: jnp.full(shape, value))
+
+
 def test_uniform_draws_at_their_extremes_stay_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     mask = jnp.array([False, True, True, False, False])
     distribution = Categorical(mask_logits(jnp.arange(5.0), mask))
-    for extreme, expected in [(0.0, 1), (1 - 2.0**-23, 2)]:
-        monkeypatch.setattr(
-            jax.random, "uniform", lambda key, shape, value=extreme: jnp.full(shape, value)
-        )
+    for extreme, expected in [(0.0, 1), (LARGEST_UNIFORM, 2)]:
+        fix_uniform(monkeypatch, extreme)
         assert distribution.sample(jax.random.key(0)) == expected
+
+
+def test_probabilities_that_sum_to_less_than_the_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums of many probabilities round, and the largest draw must still find an allowed action."""
+    fix_uniform(monkeypatch, LARGEST_UNIFORM)
+    logits = jax.random.normal(jax.random.key(0), (200, 500))
+    mask = jnp.broadcast_to(jnp.arange(500) % 499 > 0, logits.shape)
+    distribution = Categorical(mask_logits(logits, mask))
+    sums = jnp.cumsum(jax.nn.softmax(distribution.logits), axis=-1)[:, -1]
+    assert (sums <= LARGEST_UNIFORM).any()
+    actions = distribution.sample(jax.random.key(0))
+    assert ((actions > 0) & (actions < 499)).all()
+
+
+@pytest.mark.parametrize("uniform", [0.5 + 2.0**-24, LARGEST_UNIFORM])
+def test_sums_that_round_differently_across_a_masked_action(
+    monkeypatch: pytest.MonkeyPatch, uniform: float
+) -> None:
+    """As a parallel sum may: the masked second and last actions seem to have some probability."""
+    rounded = jnp.array([0.5, 0.5 + 2.0**-22, 1.0, 1.0 + 2.0**-22])
+    monkeypatch.setattr(jnp, "cumsum", lambda x, axis: rounded)
+    fix_uniform(monkeypatch, uniform)
+    mask = jnp.array([True, False, True, False])
+    distribution = Categorical(mask_logits(jnp.zeros(4), mask))
+    assert distribution.sample(jax.random.key(0)) == 2
 
 
 @pytest.mark.parametrize("allowed", [(1, 0, 1, 0), (0, 0, 1, 0), (0, 0, 0, 0)])
@@ -127,6 +155,13 @@ def test_masks_give_finite_gradients_that_spare_masked_logits(allowed: tuple[int
     assert np.isfinite(gradient).all()
     np.testing.assert_array_equal(np.asarray(gradient)[~np.asarray(mask)], 0.0)
     assert np.any(gradient != 0) == (sum(allowed) > 1)
+
+
+def test_masking_does_not_depend_on_how_low_the_allowed_logits_are() -> None:
+    mask = jnp.array([True, False, True, False])
+    near, far = (Categorical(mask_logits(LOGITS[0] + shift, mask)) for shift in (0.0, -5000.0))
+    np.testing.assert_allclose(far.entropy(), near.entropy(), rtol=1e-3)
+    assert far.mode() == 2
 
 
 def test_infinite_logits_are_masks_too() -> None:
@@ -150,7 +185,7 @@ def test_half_precision_logits_are_sampled_as_well_as_full_ones() -> None:
 
 
 def test_an_action_that_does_not_exist_has_no_log_probability() -> None:
-    assert np.isnan(Categorical(LOGITS[0]).log_probability(jnp.int32(4)))
+    assert Categorical(LOGITS[0]).log_probability(jnp.int32(4)) == 0
 
 
 def test_multi_categorical_is_the_product_of_its_factors() -> None:
@@ -295,9 +330,11 @@ def test_tanh_gaussian_stays_finite_and_inside_at_the_bounds(mean: float) -> Non
 
 
 def test_tanh_gaussian_never_steps_over_a_bound_by_rounding() -> None:
-    """0.1 + (0.7 - 0.1) and the like round to either side of the bound."""
-    low = jnp.linspace(-0.9, 0.3, 200)
-    high = low + jnp.linspace(0.1, 1.7, 200)
+    key_low, key_scale, key_high = jax.random.split(jax.random.key(0), 3)
+    scale = 10.0 ** jax.random.randint(key_scale, (200,), -3, 3)
+    low = -scale * jax.random.uniform(key_low, (200,))
+    high = jax.random.uniform(key_high, (200,))
+    assert (low + (high - low) > high).any()
     for mean in (-20.0, 20.0):
         action = TanhGaussian(jnp.full(200, mean), jnp.zeros(200), low, high).mode()
         assert (low <= action).all()

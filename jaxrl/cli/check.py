@@ -18,7 +18,6 @@ from jaxrl.experiment.specification import to_json
 
 def check_run(specification: experiment.Specification, folder: Path, *, overwrite: bool) -> None:
     """Raises ValueError if the run cannot be carried out; writes nothing."""
-    _check_finite(specification)
     _check_folder(folder)
     check_free(folder, overwrite=overwrite)
     to_json(specification)
@@ -43,17 +42,6 @@ def check_run(specification: experiment.Specification, folder: Path, *, overwrit
         specification.seeds * specification.evaluation_episodes * _num_bytes(observation),
         "use fewer evaluation_episodes",
     )
-
-
-def _check_finite(specification: experiment.Specification) -> None:
-    """config.json has no infinities; the settings' own are judged with the settings."""
-    values = {
-        "checkpoint_minutes": specification.checkpoint_minutes,
-        **{f"env.{name}": x for name, x in specification.environment_parameters.items()},
-    }
-    for name, value in values.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{name}={value} must be finite")
 
 
 def _check_folder(folder: Path) -> None:

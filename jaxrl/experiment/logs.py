@@ -82,9 +82,10 @@ class Logs(contextlib.AbstractContextManager["Logs"]):
             return {name: os.fstat(file.fileno()).st_size for name, file in self._files.items()}
 
     def __exit__(self, *exception: object) -> None:
-        """Closes the files."""
-        for closable in [*self._charts, *self._files.values()]:
-            closable.close()
+        """Closes the files, also those behind one that cannot be closed."""
+        with writing(self._folder), contextlib.ExitStack() as stack:
+            for closable in [*self._charts, *self._files.values()]:
+                stack.callback(closable.close)
 
     def _append(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
         lines = [json.dumps(row, allow_nan=False) + "\n" for row in rows]

@@ -1,5 +1,7 @@
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -10,9 +12,18 @@ SCRIPT = pathlib.Path(__file__).parent / "killing.py"
 
 def kill(folder, algorithm, count, seconds):
     command = [sys.executable, str(SCRIPT), str(folder), algorithm, str(count)]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
-    assert process.returncode == 0, process.stderr
-    runs = [json.loads(line) for line in process.stdout.splitlines()]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        output, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        # With the runs that it forked.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    assert process.returncode == 0, errors
+    runs = [json.loads(line) for line in output.splitlines()]
     assert [run["same"] for run in runs] == [True] * count
     # Some kills must have hit a run between its first row and its last.
     assert any(0 < rows < run["of"] for run in runs for rows in run["killed_at"])

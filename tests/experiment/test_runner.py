@@ -26,6 +26,7 @@ from jaxrl.experiment import (
     evaluate_run,
     load,
     logs,
+    programs,
     read_evaluations,
     read_metrics,
     resume,
@@ -239,12 +240,11 @@ def test_evaluations_draw_from_the_seed_and_the_step(whole_run):
 
 
 @pytest.mark.parametrize("whole_run", [False], indirect=True)
-def test_evaluate_run_depends_on_its_seed_only(whole_run):
+def test_evaluate_run_plays_other_episodes_for_another_seed(whole_run):
     _, _, run = whole_run
-    first, again, other = (evaluate_run(run, num_episodes=4, seed=seed) for seed in (1, 1, 2))
+    first, other = (evaluate_run(run, num_episodes=4, seed=seed) for seed in (1, 2))
     assert first.returns.shape == first.lengths.shape == (2, 4)
     assert np.all(first.lengths == 3)
-    np.testing.assert_array_equal(first.returns, again.returns)
     assert not np.any(first.returns == other.returns)
 
 
@@ -368,10 +368,11 @@ def test_second_control_c_ends_at_once(tmp_path, monkeypatch):
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(whole_run, tmp_path, monkeypatch):
     run, _, _ = whole_run
-    flush = os.fsync
+    flush, failures = os.fsync, []
 
     def fail(handle):
-        if (tmp_path / "run" / "metrics.jsonl").exists():
+        if (tmp_path / "run" / "metrics.jsonl").exists() and not failures:
+            failures.append(handle)
             raise OSError(28, "No space left on device")
         flush(handle)
 
