@@ -1,6 +1,5 @@
 """Exploration: how an action is drawn from a policy, and the noise that lives in the `Carry`."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,12 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxrl.distributions import DiagonalGaussian
+from jaxrl.distributions import DiagonalGaussian, distribution_dataclass
 from jaxrl.types import Carry, Key
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
+@distribution_dataclass
 class StateDependentGaussian:
     """A Gaussian whose noise is linear in the policy's features (gSDE, Raffin et al. 2021).
 

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from jaxrl.distributions import Categorical, DiagonalGaussian, MultiCategorical
 from jaxrl.exploration import StateDependentGaussian
-from jaxrl.types import Box, Discrete, MultiDiscrete, Network, Observation, Space
+from jaxrl.types import Box, Discrete, Key, MultiDiscrete, Network, Observation, Space
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh,
@@ -48,9 +48,36 @@ def encode_observation(observation: Observation, space: Space) -> Float[Array, "
     return observation.astype(jnp.float32) * scale
 
 
+def orthogonal(scale: float) -> Callable[..., Array]:
+    """An initialiser of matrices whose shorter side's vectors are orthogonal, of norm `scale`.
+
+    Axes before the last one count as one. The matrix is uniformly distributed, as flax's is, which
+    takes it from LAPACK's QR: two of those side by side, as under `vmap` over seeds, can wait for
+    each other for ever on a machine of two cores. Gram-Schmidt needs no LAPACK, and done twice it
+    is orthogonal to rounding (Giraud et al. 2005, "The loss of orthogonality in the Gram-Schmidt
+    orthogonalization process").
+    """
+
+    def initialize(key: Key, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        start = jax.random.normal(key, (max(rows, columns), min(rows, columns)))
+
+        def add_column(j: Array, basis: Array) -> Array:
+            column = start[:, j]
+            for _ in range(2):
+                column = column - basis @ (column @ basis)
+            return basis.at[:, j].set(column / jnp.linalg.norm(column))
+
+        basis = jax.lax.fori_loop(0, start.shape[1], add_column, jnp.zeros_like(start))
+        matrix = basis if rows >= columns else basis.T
+        return (scale * matrix.reshape(shape)).astype(dtype)
+
+    return initialize
+
+
 def orthogonal_dense(size: int, scale: float, dtype: Any = jnp.float32) -> nn.Dense:
     """A dense layer with orthogonal weights and zero biases (PPO's implementation details)."""
-    return nn.Dense(size, dtype=dtype, kernel_init=nn.initializers.orthogonal(scale))
+    return nn.Dense(size, dtype=dtype, kernel_init=orthogonal(scale))
 
 
 class MLP(nn.Module):
@@ -96,7 +123,7 @@ class MinAtarCNN(nn.Module):
             kernel_size=(3, 3),
             padding="VALID",
             dtype=self.dtype,
-            kernel_init=nn.initializers.orthogonal(math.sqrt(2)),
+            kernel_init=orthogonal(math.sqrt(2)),
         )
         x = self.activation(convolution(x.astype(self.dtype)))
         return MLP(self.hidden_sizes, self.activation, self.dtype)(x)

@@ -1,7 +1,5 @@
 """Train and evaluate as pure functions: jit them, vmap them over keys and settings, shard them."""
 
-import itertools
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -73,31 +71,31 @@ def train(
         raise ValueError(f"num_evaluations={num_evaluations} must be at least 0")
     key_init, key_steps, key_evaluation = jax.random.split(key, 3)
     state = algorithm.init(key_init)
-    segments = max(num_evaluations, 1)
-    # Ceilings, so that the last segment ends exactly where the budget does.
-    ends = [-(-algorithm.total_steps * (i + 1) // segments) for i in range(segments)]
-    rows = _rows_per_segment(algorithm, ends)
+    progress = Progress(iteration=jnp.int32(0), steps=jnp.int32(0))
+    step = _traced_once(algorithm)
+    metrics = _unused_rows(step, key, state, algorithm.max_iterations)
+    run = (state, progress, metrics)
 
-    def segment(carry: Any, inputs: Any) -> Any:
-        state, progress = carry
-        end, key_segment = inputs
-        state, progress, metrics = advance(
-            key_steps, algorithm, state, progress, num_rows=rows, until_steps=end
+    def iterate(run: Any, until_steps: Any) -> Any:
+        return _iterate(key_steps, algorithm, step, run, first_iteration=0, until_steps=until_steps)
+
+    if num_evaluations == 0:
+        state, _, metrics = iterate(run, algorithm.total_steps)
+        return TrainResult(state=state, metrics=metrics, evaluations=None)
+
+    def train_and_evaluate(run: Any, inputs: Any) -> Any:
+        until_steps, key_episodes = inputs
+        run = iterate(run, until_steps)
+        policy = algorithm.policy(run[0])
+        return run, evaluate(
+            key_episodes, algorithm.environment, policy, num_episodes=evaluation_episodes
         )
-        evaluation = None
-        if num_evaluations:
-            evaluation = evaluate(
-                key_segment,
-                algorithm.environment,
-                algorithm.policy(state),
-                num_episodes=evaluation_episodes,
-            )
-        return (state, progress), (metrics, progress.iteration, evaluation)
 
-    start = Progress(iteration=jnp.int32(0), steps=jnp.int32(0))
-    inputs = (jnp.asarray(ends, jnp.int32), jax.random.split(key_evaluation, segments))
-    (state, _), (metrics, stops, evaluations) = jax.lax.scan(segment, (state, start), inputs)
-    metrics = _join_segments(metrics, stops, algorithm.max_iterations)
+    # Ceilings, so that the last part ends exactly where the budget does.
+    parts = range(1, num_evaluations + 1)
+    ends = [-(-algorithm.total_steps * part // num_evaluations) for part in parts]
+    inputs = (jnp.asarray(ends, jnp.int32), jax.random.split(key_evaluation, num_evaluations))
+    (state, _, metrics), evaluations = jax.lax.scan(train_and_evaluate, run, inputs)
     return TrainResult(state=state, metrics=metrics, evaluations=evaluations)
 
 
@@ -125,32 +123,11 @@ def advance(
     Returns:
         The state, the progress, and rows of metrics [num_rows], those not used nan (-1 for counts).
     """
-    until_steps = jnp.asarray(until_steps, jnp.int32)
-    row_type = jax.eval_shape(algorithm.step, key, state)[1]
-    metrics = jax.tree.map(lambda x: _unused_rows(num_rows, x.dtype), row_type)
+    step = _traced_once(algorithm)
+    rows = _unused_rows(step, key, state, num_rows)
+    run = (state, progress, rows)
     first = progress.iteration
-
-    def unfinished(carry: Any) -> Any:
-        _, progress, _ = carry
-        wanted = (progress.iteration - first < num_rows) & (progress.steps < until_steps)
-        return wanted & (progress.iteration < algorithm.max_iterations)
-
-    def iterate(carry: Any) -> Any:
-        state, progress, metrics = carry
-        key_step = jax.random.fold_in(key, progress.iteration)
-        state, row = algorithm.step(key_step, state)
-        metrics = jax.tree.map(
-            lambda rows, value: rows.at[progress.iteration - first].set(value), metrics, row
-        )
-        steps = row["steps"]
-        if algorithm.steps_per_iteration is not None:
-            # Counted from the iteration, which vmap leaves unbatched: a batched condition would
-            # make the loop pay for a select over the whole state.
-            steps = progress.steps + algorithm.steps_per_iteration
-        progress = Progress(iteration=progress.iteration + 1, steps=jnp.asarray(steps, jnp.int32))
-        return state, progress, metrics
-
-    return jax.lax.while_loop(unfinished, iterate, (state, progress, metrics))
+    return _iterate(key, algorithm, step, run, first_iteration=first, until_steps=until_steps)
 
 
 def evaluate(
@@ -212,28 +189,51 @@ def evaluate(
     return jax.lax.while_loop(unfinished, play, start)[-1]
 
 
-def _unused_rows(num_rows: int, dtype: Any) -> Array:
-    filler = jnp.nan if jnp.issubdtype(dtype, jnp.floating) else -1
-    return jnp.full(num_rows, filler, dtype)
+def _traced_once(algorithm: Algorithm) -> Any:
+    """The step, traced once for its rows' types and for the loop; `inline` compiles nothing."""
+    return jax.jit(algorithm.step, inline=True)
 
 
-def _rows_per_segment(algorithm: Algorithm, ends: list[int]) -> int:
-    per_iteration = algorithm.steps_per_iteration
-    if per_iteration is None:
-        return algorithm.max_iterations
-    stops = [0] + [math.ceil(end / per_iteration) for end in ends]
-    return max(after - before for before, after in itertools.pairwise(stops))
+def _unused_rows(step: Any, key: Key, state: State, num_rows: int) -> Metrics:
+    """Rows [num_rows] of nan, or of -1 for counts."""
+
+    def unused(x: Any) -> Array:
+        filler = jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else -1
+        return jnp.full(num_rows, filler, x.dtype)
+
+    return jax.tree.map(unused, jax.eval_shape(step, key, state)[1])
 
 
-def _join_segments(metrics: Metrics, stops: Array, num_iterations: int) -> Metrics:
-    """Moves rows [segments, rows] to where their iteration is in [num_iterations]."""
-    starts = jnp.concatenate([jnp.zeros(1, stops.dtype), stops[:-1]])
+def _iterate(
+    key: Key,
+    algorithm: Algorithm,
+    step: Any,
+    run: tuple[State, Progress, Metrics],
+    *,
+    first_iteration: Any,
+    until_steps: Any,
+) -> tuple[State, Progress, Metrics]:
+    """Takes iterations as long as there are rows, of which the first is `first_iteration`'s."""
+    until_steps = jnp.asarray(until_steps, jnp.int32)
+    num_rows = jax.tree.leaves(run[2])[0].shape[0]
 
-    def join(rows: Array) -> Array:
-        index = jnp.arange(rows.shape[1])
-        used = index[None] < (stops - starts)[:, None]
-        position = jnp.where(used, starts[:, None] + index[None], num_iterations)
-        joined = _unused_rows(num_iterations, rows.dtype)
-        return joined.at[position].set(rows, mode="drop")
+    def unfinished(run: Any) -> Any:
+        _, progress, _ = run
+        has_row = progress.iteration - first_iteration < num_rows
+        wanted = has_row & (progress.steps < until_steps)
+        return wanted & (progress.iteration < algorithm.max_iterations)
 
-    return jax.tree.map(join, metrics)
+    def iterate(run: Any) -> Any:
+        state, progress, metrics = run
+        state, row = step(jax.random.fold_in(key, progress.iteration), state)
+        index = progress.iteration - first_iteration
+        metrics = jax.tree.map(lambda rows, value: rows.at[index].set(value), metrics, row)
+        steps = row["steps"]
+        if algorithm.steps_per_iteration is not None:
+            # Counted from the iteration, which vmap leaves unbatched: a batched condition would
+            # make the loop pay for a select over the whole state.
+            steps = progress.steps + algorithm.steps_per_iteration
+        progress = Progress(iteration=progress.iteration + 1, steps=jnp.asarray(steps, jnp.int32))
+        return state, progress, metrics
+
+    return jax.lax.while_loop(unfinished, iterate, run)

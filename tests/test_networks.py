@@ -6,7 +6,7 @@ import pytest
 
 from jaxrl.distributions import Categorical, DiagonalGaussian, MultiCategorical
 from jaxrl.exploration import StateDependentGaussian
-from jaxrl.networks import ActorCritic, actor_critic, encode_observation, from_flax
+from jaxrl.networks import ActorCritic, actor_critic, encode_observation, from_flax, orthogonal
 from jaxrl.types import Box, Discrete, MultiDiscrete
 
 KEY = jax.random.key(0)
@@ -72,6 +72,23 @@ def test_first_policy_is_nearly_uniform_and_layers_are_orthogonal():
     np.testing.assert_allclose(kernel.T @ kernel, 2 * np.eye(64), atol=1e-5)
     head = params["params"]["head"]["Dense_0"]["kernel"]
     np.testing.assert_allclose(head.T @ head, 1e-4 * np.eye(4), atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "shape", [(5, 5), (7, 3), (3, 7), (2, 3, 4, 5), (6, 1), (1, 6), (256, 256)]
+)
+def test_initialiser_is_orthogonal(shape):
+    matrix = orthogonal(3.0)(KEY, shape).reshape(-1, shape[-1])
+    shorter = matrix.T @ matrix if matrix.shape[0] >= matrix.shape[1] else matrix @ matrix.T
+    np.testing.assert_allclose(shorter, 9 * np.eye(min(matrix.shape)), atol=2e-5)
+
+
+def test_initialiser_is_uniform():
+    """Flax's own draws from the same distribution: no direction is preferred, signs included."""
+    keys = jax.random.split(KEY, 20_000)
+    entries = jax.vmap(lambda key: orthogonal(1.0)(key, (3, 2)))(keys)
+    np.testing.assert_allclose(entries.mean(0), 0.0, atol=0.02)
+    np.testing.assert_allclose(jnp.square(entries).mean(0), 1 / 3, atol=0.01)
 
 
 def test_actor_and_critic_share_a_torso_only_where_asked():
