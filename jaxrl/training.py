@@ -227,7 +227,11 @@ def _iterate(
         state, progress, metrics = run
         state, row = step(jax.random.fold_in(key, progress.iteration), state)
         index = progress.iteration - first_iteration
-        metrics = jax.tree.map(lambda rows, value: rows.at[index].set(value), metrics, row)
+        metrics = jax.tree.map(
+            lambda rows, value: jax.lax.dynamic_update_index_in_dim(rows, value, index, 0),
+            metrics,
+            row,
+        )
         steps = row["steps"]
         if algorithm.steps_per_iteration is not None:
             # Counted from the iteration, which vmap leaves unbatched: a batched condition would

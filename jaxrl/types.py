@@ -146,10 +146,13 @@ class Network(NamedTuple):
     Attributes:
         init: (key, *inputs) -> Params.
         apply: (Params, *inputs) -> output.
+        batched: whether `apply` also takes inputs with leading batch axes, so that learners need
+            not vmap it (`networks.over_batch`).
     """
 
     init: Callable[..., Params]
     apply: Callable[..., Any]
+    batched: bool = False
 
 
 class Policy(NamedTuple):

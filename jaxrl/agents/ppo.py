@@ -12,13 +12,14 @@ import chex
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from jaxrl.agents.normalization import normalize_observations, normalize_rewards
 from jaxrl.environments import flatten_actions
 from jaxrl.exploration import Exploration, independent_sampling, state_dependent_noise
 from jaxrl.loops.on_policy import on_policy
-from jaxrl.networks import ACTIVATIONS, actor_critic
+from jaxrl.networks import ACTIVATIONS, actor_critic, over_batch
 from jaxrl.ops.policy_losses import clipped_surrogate_loss
 from jaxrl.ops.returns import gae
 from jaxrl.ops.shuffling import random_permutation
@@ -252,7 +253,7 @@ def _update(
         (_, metrics), gradient = gradient_of(
             params, minibatch, clip_epsilon, config=config, network=network
         )
-        metrics["gradient_norm"] = optax.tree.norm(gradient)
+        metrics["gradient_norm"] = optax.tree.norm(ravel_pytree(gradient)[0])
         change, new_optimizer_state = optimizer.update(gradient, optimizer_state)
         new_params = jax.tree.map(lambda p, c: p - learning_rate * c, params, change)
         new = (new_params, new_optimizer_state)
@@ -282,11 +283,16 @@ def _prepare(params: Params, rollout: Rollout, *, config: PPOConfig, network: Ne
     """Values, advantages and value targets of a rollout [T, B], flattened to [T * B, ...]."""
     transitions: Transition = rollout.transitions
 
-    def value_of(observation: Observation) -> Array:
-        return network.apply(params, observation)[1]
+    values_of = over_batch(network, lambda params, x: network.apply(params, x)[1])
+    shape = transitions.reward.shape
 
-    values_of = jax.vmap(jax.vmap(value_of))
-    value = values_of(transitions.observation)
+    def flat(x: Array) -> Array:
+        return x.reshape(-1, *x.shape[2:])
+
+    # Both in one pass, which compiles once.
+    observations = (flat(transitions.observation), flat(transitions.final_observation))
+    values = values_of(params, jnp.concatenate(observations))
+    value, next_value = values.reshape(2, *shape)
     advantage_of = jax.vmap(
         lambda *arrays: gae(*arrays, discount=config.discount, gae_lambda=config.gae_lambda),
         in_axes=1,
@@ -295,7 +301,7 @@ def _prepare(params: Params, rollout: Rollout, *, config: PPOConfig, network: Ne
     advantage = advantage_of(
         transitions.reward,
         value,
-        values_of(transitions.final_observation),
+        next_value,
         transitions.terminated,
         transitions.truncated,
     )
@@ -307,7 +313,7 @@ def _prepare(params: Params, rollout: Rollout, *, config: PPOConfig, network: Ne
         advantage=advantage,
         target=advantage + value,
     )
-    return jax.tree.map(lambda x: x.reshape((-1, *x.shape[2:])), batch)
+    return jax.tree.map(flat, batch)
 
 
 def _loss(
@@ -320,11 +326,15 @@ def _loss(
 ) -> tuple[Float[Array, ""], Metrics]:
     """The clipped surrogate, the value loss and the entropy bonus (equation 9)."""
 
-    def examine(observation: Observation, action: Array) -> tuple[Array, Array, Array]:
+    def examine(
+        params: Params, observation: Observation, action: Array
+    ) -> tuple[Array, Array, Array]:
         distribution, value = network.apply(params, observation)
         return distribution.log_probability(action), distribution.entropy(), value
 
-    log_probability, entropy, value = jax.vmap(examine)(batch.observation, batch.action)
+    log_probability, entropy, value = over_batch(network, examine)(
+        params, batch.observation, batch.action
+    )
     log_ratio = log_probability - batch.log_probability
     chex.assert_equal_shape([log_ratio, entropy, value, batch.advantage])
     advantage = batch.advantage

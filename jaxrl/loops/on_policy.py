@@ -119,19 +119,21 @@ def collect(
         The state after the rollout, the rollout with leaves [T, B, ...], the episodes that ended.
     """
     num_envs = jax.tree.leaves(state.observation)[0].shape[0]
-    # All keys of the rollout in three draws: at few environments the cost is per operation.
-    key_act, key_env, key_start = jax.random.split(key, 3)
-    keys = tuple(jax.random.split(k, (num_steps, num_envs)) for k in (key_act, key_env, key_start))
+    has_memory = bool(jax.tree.leaves(state.carry))
+    # All keys of the rollout in one draw: at few environments the cost is per operation.
+    kinds = 3 if has_memory else 2
+    keys = jax.random.split(key, (num_steps, kinds, num_envs))
 
     def interact(carry: Any, keys: Any) -> Any:
         env_state, observation, memory = carry
-        keys_act, keys_env, keys_start = keys
+        keys_act, keys_env = keys[0], keys[1]
         memory, action, extras = jax.vmap(agent.act, in_axes=(0, None, 0, 0))(
             keys_act, state.agent, memory, observation
         )
         env_state, timestep = jax.vmap(environment.step)(keys_env, env_state, action)
         ended = timestep.terminated | timestep.truncated
-        memory = _where_ended(ended, jax.vmap(agent.start)(keys_start), memory)
+        if has_memory:
+            memory = _where_ended(ended, jax.vmap(agent.start)(keys[2]), memory)
         transition = Transition(
             observation=observation,
             action=action,
