@@ -1,0 +1,27 @@
+"""Networks: any library's module as two functions, and the modules that agents use by default.
+
+A network for an actor-critic maps one observation to (distribution, value); everything an agent
+needs to know of the action space is in the distribution, so a network of your own can use any
+module and any distribution.
+"""
+
+from jaxrl.networks.actor_critic import ActorCritic, PolicyHead, actor_critic
+from jaxrl.networks.layers import Dense, matmul, orthogonal
+from jaxrl.networks.seam import from_flax, over_batch
+from jaxrl.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, encode_observation, make_torso
+
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "ActorCritic",
+    "Dense",
+    "MinAtarCNN",
+    "PolicyHead",
+    "actor_critic",
+    "encode_observation",
+    "from_flax",
+    "make_torso",
+    "matmul",
+    "orthogonal",
+    "over_batch",
+]

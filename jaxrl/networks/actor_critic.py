@@ -1,0 +1,162 @@
+"""The actor-critic: from observations to a distribution over actions and a value."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxrl.distributions import Categorical, DiagonalGaussian, MultiCategorical
+from jaxrl.exploration import StateDependentGaussian
+from jaxrl.networks.layers import Dense, orthogonalize
+from jaxrl.networks.seam import from_flax
+from jaxrl.networks.torsos import ACTIVATIONS, encode_observation, make_torso
+from jaxrl.types import Discrete, Key, MultiDiscrete, Network, Observation, Params, Space
+
+# A nearly uniform first policy, and values of the size of the features.
+HEAD_SCALE = 0.01
+VALUE_SCALE = 1.0
+
+
+class PolicyHead(nn.Module):
+    """Maps features to a distribution over a space's actions.
+
+    Discrete spaces get logits, Box spaces a Gaussian over the flattened action whose standard
+    deviation does not depend on the state, or, with `state_dependent_exploration`, depends on the
+    features as in gSDE (Raffin et al. 2021).
+
+    Attributes:
+        action_space: of the actions.
+        initial_log_std: where the logarithm of the standard deviation starts.
+        state_dependent_exploration: gSDE instead of independent noise.
+    """
+
+    action_space: Space
+    initial_log_std: Any = 0.0
+    state_dependent_exploration: bool = False
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "*batch H"]) -> Any:
+        # The networks' last layers stay in float32.
+        features = features.astype(jnp.float32)
+        space = self.action_space
+        if isinstance(space, Discrete):
+            return Categorical(logits=Dense(space.num_categories, HEAD_SCALE)(features))
+        if isinstance(space, MultiDiscrete):
+            logits = Dense(sum(space.num_categories), HEAD_SCALE)(features)
+            return MultiCategorical(logits=logits, num_categories=space.num_categories)
+        size = math.prod(space.shape)
+        mean = Dense(size, HEAD_SCALE)(features)
+        shape = (features.shape[-1], size) if self.state_dependent_exploration else (size,)
+        initializer = nn.initializers.constant(self.initial_log_std)
+        log_std = self.param("log_std", initializer, shape)
+        if self.state_dependent_exploration:
+            return StateDependentGaussian(mean=mean, features=features, log_std=log_std)
+        return DiagonalGaussian(mean=mean, log_std=log_std)
+
+
+class ActorCritic(nn.Module):
+    """Maps observations to (distribution, value), with one torso or two; leading axes are batch.
+
+    Attributes:
+        torso: makes a fresh feature extractor.
+        head: maps the actor's features to a distribution.
+        observation_space: of the observations.
+        shared_torso: one feature extractor for actor and critic instead of one each.
+    """
+
+    torso: Callable[[str], nn.Module]
+    head: nn.Module
+    observation_space: Space
+    shared_torso: bool = False
+
+    @nn.compact
+    def __call__(self, observation: Observation) -> tuple[Any, Float[Array, "*batch"]]:
+        x = encode_observation(observation, self.observation_space)
+        actor_features = self.torso("shared_torso" if self.shared_torso else "actor_torso")(x)
+        critic_features = actor_features if self.shared_torso else self.torso("critic_torso")(x)
+        value = Dense(1, VALUE_SCALE, name="value")(critic_features.astype(jnp.float32))
+        return self.head(actor_features), value[..., 0]
+
+
+def actor_critic(
+    observation_space: Space,
+    action_space: Space,
+    *,
+    torso: str = "auto",
+    hidden_sizes: Sequence[int] = (64, 64),
+    activation: str = "tanh",
+    shared_torso: bool = False,
+    initial_log_std: Float[Array, ""] | float = 0.0,
+    state_dependent_exploration: bool = False,
+    compute_dtype: str = "float32",
+) -> Network:
+    """Builds the default actor-critic of an environment's spaces.
+
+    Args:
+        observation_space: any of ours.
+        action_space: Discrete, MultiDiscrete or Box.
+        torso: "mlp", "cnn" (for [height, width, channels]), or "auto": "cnn" for such shapes.
+        hidden_sizes: widths of the dense layers.
+        activation: a name in `ACTIVATIONS`.
+        shared_torso: one feature extractor for actor and critic.
+        initial_log_std: for Box actions.
+        state_dependent_exploration: gSDE, for Box actions.
+        compute_dtype: of the torsos; parameters and heads are float32.
+
+    Raises:
+        ValueError: `torso` does not suit the observations.
+    """
+    torso_of = make_torso(
+        torso,
+        observation_space,
+        hidden_sizes=tuple(hidden_sizes),
+        activation=ACTIVATIONS[activation],
+        dtype=jnp.dtype(compute_dtype),
+    )
+    head = PolicyHead(
+        action_space=action_space,
+        initial_log_std=initial_log_std,
+        state_dependent_exploration=state_dependent_exploration,
+    )
+    network = from_flax(
+        ActorCritic(
+            torso=torso_of,
+            head=head,
+            observation_space=observation_space,
+            shared_torso=shared_torso,
+        )
+    )
+    return network._replace(init=_from_one_draw(network.init), batched=True)
+
+
+def _from_one_draw(init: Callable[..., Params]) -> Callable[..., Params]:
+    """Draws the kernels of an actor-critic shape by shape: each further draw adds compile time."""
+
+    def initialize(key: Key, *inputs: Any) -> Params:
+        leaves, structure = jax.tree_util.tree_flatten_with_path(init(key, *inputs))
+        names = [[entry.key for entry in path] for path, _ in leaves]
+        values = [leaf for _, leaf in leaves]
+        kernels = [i for i, path in enumerate(names) if path[-1] == "kernel"]
+        sizes = [values[i].size for i in kernels]
+        # The barrier keeps XLA from compiling the draw into each of its uses.
+        draw = jax.lax.optimization_barrier(jax.random.normal(key, (sum(sizes),)))
+        draws = dict(zip(kernels, jnp.split(draw, list(itertools.accumulate(sizes))[:-1])))
+        for shape in sorted({values[i].shape for i in kernels}):
+            alike = [i for i in kernels if values[i].shape == shape]
+            stacked = jnp.stack([draws[i] for i in alike])
+            matrices = jax.vmap(lambda d: orthogonalize(d, shape))(stacked)  # noqa: B023
+            for i, matrix in zip(alike, matrices):
+                draws[i] = _scale_of(names[i]) * matrix
+        return jax.tree.unflatten(structure, [draws.get(i, x) for i, x in enumerate(values)])
+
+    return initialize
+
+
+def _scale_of(path: list[str]) -> float:
+    scales = {"head": HEAD_SCALE, "value": VALUE_SCALE}
+    return next((scales[name] for name in path if name in scales), math.sqrt(2))
