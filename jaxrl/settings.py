@@ -26,7 +26,10 @@ def number(
     open_minimum: bool = False,
     optional: bool = False,
 ) -> Any:
-    """A float setting: a pytree leaf. `optional` allows None, which switches the feature off."""
+    """A float setting: a pytree leaf, finite unless its default is infinite.
+
+    `optional` allows None, which switches the feature off.
+    """
     limits = {"minimum": minimum, "maximum": maximum, "open_minimum": open_minimum}
     return dataclasses.field(
         default=default, metadata={"static": False, "optional": optional, **limits}
@@ -83,31 +86,44 @@ def validate(config: Any) -> None:
 
 
 def _validate_number(field: "dataclasses.Field[Any]", value: Any) -> None:
+    if isinstance(value, str | bytes):
+        # numpy would read the number in it, and the program would not.
+        raise ValueError(f"{field.name}={value!r} is not a number")
     try:
         values = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
         raise ValueError(f"{field.name}={value!r} is not a number") from None
     if np.isnan(values).any():
         raise ValueError(f"{field.name}={value} is not a number")
+    may_be_infinite = field.default is not None and np.isinf(field.default)
+    if np.isinf(values).any() and not may_be_infinite:
+        raise ValueError(f"{field.name}={value} must be finite")
     _check_limits(field, value, values)
 
 
 def _validate_static(field: "dataclasses.Field[Any]", value: Any) -> None:
     choices = field.metadata["choices"]
     if choices is not None:
-        if value not in choices and not callable(value):
+        takes_functions = "Callable" in str(field.type)
+        if value not in choices and not (takes_functions and callable(value)):
             raise ValueError(f"{field.name}={value!r} is not one of {', '.join(map(str, choices))}")
     elif isinstance(field.default, bool):
         if not isinstance(value, bool | np.bool_):
             raise ValueError(f"{field.name}={value!r} is not True or False")
     elif isinstance(field.default, int):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise ValueError(f"{field.name}={value!r} is not a whole number")
+        if not _is_whole(value):
+            is_integer = isinstance(value, float) and value.is_integer()
+            hint = f" of type int: write {int(value)}" if is_integer else ""
+            raise ValueError(f"{field.name}={value!r} is not a whole number{hint}")
         _check_limits(field, value, np.asarray(value))
     elif isinstance(field.default, tuple):
-        if not isinstance(value, tuple) or not all(isinstance(v, int) for v in value):
+        if not isinstance(value, tuple) or not all(map(_is_whole, value)):
             raise ValueError(f"{field.name}={value!r} is not a tuple of whole numbers")
         _check_limits(field, value, np.asarray(value))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _check_limits(

@@ -1,4 +1,6 @@
 import dataclasses
+import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,12 @@ class Example:
     count: int = static(3, minimum=1, maximum=10)
     flag: bool = static(False)
     kind: str = static("plain", choices=("plain", "fancy"))
+    schedule: str | Callable = static("constant", choices=("constant", "linear"))
+
+
+@settings
+class WithInfiniteDefault:
+    bound: float = number(math.inf, minimum=0)
     sizes: tuple[int, ...] = static((4, 4), minimum=1)
 
 
@@ -53,8 +61,12 @@ def test_settings_cannot_be_changed_in_place():
         Example(rate=1),
         Example(rate=np.float32(0.1), count=np.int64(4)),
         Example(rate=jnp.array([0.1, 0.9])),
-        Example(kind=len),
+        Example(schedule="linear"),
+        Example(schedule=len),
         Example(sizes=()),
+        Example(sizes=(np.int64(4),)),
+        WithInfiniteDefault(),
+        WithInfiniteDefault(bound=2.0),
         Example(limit=0.0),
     ],
 )
@@ -71,13 +83,21 @@ def test_right_settings_pass(config):
         ({"rate": "x"}, "rate='x' is not a number"),
         ({"rate": float("nan")}, "rate=nan is not a number"),
         ({"rate": np.array([0.1, -0.1])}, "must be greater than 0"),
+        ({"rate": "0.5"}, "rate='0.5' is not a number"),
+        ({"limit": math.inf}, "limit=inf must be finite"),
+        ({"limit": np.array([1.0, math.inf])}, "must be finite"),
+        ({"rate": math.inf}, "rate=inf must be finite"),
         ({"limit": -1.0}, "limit=-1.0 must be at least 0"),
         ({"count": 0}, "count=0 must be at least 1"),
         ({"count": 11}, "count=11 must be at most 10"),
-        ({"count": 2.0}, "count=2.0 is not a whole number"),
+        ({"count": 2.0}, "count=2.0 is not a whole number of type int: write 2"),
+        ({"count": 2.5}, "count=2.5 is not a whole number$"),
         ({"count": True}, "count=True is not a whole number"),
         ({"flag": 1}, "flag=1 is not True or False"),
         ({"kind": "odd"}, "kind='odd' is not one of plain, fancy"),
+        ({"kind": len}, "kind=<built-in function len> is not one of plain, fancy"),
+        ({"schedule": "odd"}, "schedule='odd' is not one of constant, linear"),
+        ({"sizes": (4, True)}, r"sizes=\(4, True\) is not a tuple of whole numbers"),
         ({"sizes": [4, 4]}, r"sizes=\[4, 4\] is not a tuple of whole numbers"),
         ({"sizes": (4, 0)}, r"sizes=\(4, 0\) must be at least 1"),
     ],

@@ -82,6 +82,7 @@ class Session:
         cut_back(folder, checkpoint.file_sizes if checkpoint is not None else {})
         self._saved_at = time.monotonic()
         self._saved_steps = self._slowest_steps()
+        self._is_saved = True
 
     def run(self) -> Outcome:
         """Trains to the end, or until Ctrl-C."""
@@ -104,8 +105,11 @@ class Session:
             self._display.begin(done=steps_before, total=self._budget())
             while not (self._is_finished() or stop.requested):
                 worker.submit(self._run_chunk, logs).result()
-                if stop.requested or self._is_checkpoint_due():
+                if self._is_checkpoint_due():
                     worker.submit(self._save, logs).result()
+            # Not in the loop: Ctrl-C may come between its last line and its condition.
+            if not self._is_saved:
+                worker.submit(self._save, logs).result()
         return Outcome(
             folder=self._folder,
             finished=self._is_finished(),
@@ -117,6 +121,7 @@ class Session:
 
     def _run_chunk(self, logs: Logs) -> None:
         before, steps_before = self._progress, self._slowest_steps()
+        self._is_saved = False
         self._state, self._progress, row = self._programs.advance(self._state, before)
         advanced = np.asarray(self._progress.iteration > before.iteration)
         logs.write_metrics(row, np.broadcast_to(advanced, (self._specification.seeds,)))
@@ -134,6 +139,7 @@ class Session:
         checkpoints.save(self._folder, checkpoint, total_steps=self._all_steps(), keep=keep)
         self._saved_at = time.monotonic()
         self._saved_steps = self._slowest_steps()
+        self._is_saved = True
 
     def _is_evaluation_due(self, steps_before: int) -> bool:
         if not self._specification.evaluation_episodes:
