@@ -29,7 +29,7 @@ def play_in_gymnasium(name, policy):
 
 @pytest.mark.parametrize(
     ("name", "total_steps"),
-    # Cut short on purpose: a policy that is not yet good finds differences that a perfect one hides.
+    # Cut short on purpose: a middling policy shows differences that a perfect one hides.
     [("CartPole-v1", 12_000), ("Acrobot-v1", 60_000), ("Pendulum-v1", 20_000)],
 )
 def test_same_mean_return(name, total_steps):
