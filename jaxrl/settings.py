@@ -85,6 +85,21 @@ def validate(config: Any) -> None:
             _validate_number(field, value)
 
 
+def require_scalars(config: Any) -> None:
+    """Refuses a settings object that holds several values of a number: one algorithm takes one.
+
+    Raises:
+        ValueError: naming the field and how to use several values.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if not field.metadata["static"] and np.ndim(value) > 0:
+            raise ValueError(
+                f"{field.name} has shape {np.shape(value)}: for several values, vmap a function "
+                "that builds the algorithm"
+            )
+
+
 def _validate_number(field: "dataclasses.Field[Any]", value: Any) -> None:
     if isinstance(value, str | bytes):
         # numpy would read the number in it, and the program would not.
@@ -95,8 +110,7 @@ def _validate_number(field: "dataclasses.Field[Any]", value: Any) -> None:
         raise ValueError(f"{field.name}={value!r} is not a number") from None
     if np.isnan(values).any():
         raise ValueError(f"{field.name}={value} is not a number")
-    may_be_infinite = field.default is not None and np.isinf(field.default)
-    if np.isinf(values).any() and not may_be_infinite:
+    if np.isinf(values).any() and field.default not in (math.inf, -math.inf):
         raise ValueError(f"{field.name}={value} must be finite")
     _check_limits(field, value, values)
 

@@ -18,12 +18,12 @@ class Example:
     flag: bool = static(False)
     kind: str = static("plain", choices=("plain", "fancy"))
     schedule: str | Callable = static("constant", choices=("constant", "linear"))
+    sizes: tuple[int, ...] = static((4, 4), minimum=1)
 
 
 @settings
 class WithInfiniteDefault:
     bound: float = number(math.inf, minimum=0)
-    sizes: tuple[int, ...] = static((4, 4), minimum=1)
 
 
 def test_numbers_are_leaves_and_the_rest_is_structure():

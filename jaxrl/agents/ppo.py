@@ -16,8 +16,13 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from jaxrl.agents.normalization import normalize_observations, normalize_rewards
-from jaxrl.environments import flatten_actions
-from jaxrl.exploration import Exploration, independent_sampling, state_dependent_noise
+from jaxrl.environments import flatten_actions, require_environment
+from jaxrl.exploration import (
+    Exploration,
+    StateDependentGaussian,
+    independent_sampling,
+    state_dependent_noise,
+)
 from jaxrl.loops.on_policy import on_policy
 from jaxrl.networks import ACTIVATIONS, actor_critic, over_batch
 from jaxrl.ops.policy_losses import clipped_surrogate_loss
@@ -25,7 +30,7 @@ from jaxrl.ops.returns import gae
 from jaxrl.ops.shuffling import random_permutation
 from jaxrl.ops.statistics import approximate_kl, clip_fraction, explained_variance
 from jaxrl.ops.value_losses import clipped_value_loss, squared_loss
-from jaxrl.settings import number, settings, static, validate
+from jaxrl.settings import number, require_scalars, settings, static, validate
 from jaxrl.types import (
     Agent,
     Algorithm,
@@ -43,12 +48,15 @@ from jaxrl.types import (
     Transition,
 )
 
+# Steps are counted in int32.
+MAX_STEPS = 2**31 - 1
+
 
 @settings
 class PPOConfig:
     """Settings of PPO; the defaults are those of CleanRL's `ppo.py` where nothing else is said."""
 
-    total_steps: int = static(500_000, minimum=1, maximum=2**31 - 1)
+    total_steps: int = static(500_000, minimum=1, maximum=MAX_STEPS)
     """Budget in environment steps, all environments together."""
     num_envs: int = static(4, minimum=1)
     """Environments stepped side by side."""
@@ -82,8 +90,8 @@ class PPOConfig:
     """Weight of the value loss."""
     entropy_coefficient: float = number(0.01, minimum=0)
     """Weight of the entropy bonus."""
-    max_gradient_norm: float = number(0.5, minimum=0, open_minimum=True)
-    """The whole gradient is scaled down to this Euclidean norm."""
+    max_gradient_norm: float | None = number(0.5, minimum=0, open_minimum=True, optional=True)
+    """The whole gradient is scaled down to this Euclidean norm; None: never."""
     target_kl: float | None = number(None, minimum=0, open_minimum=True, optional=True)
     """Ends an iteration's updates when the approximate KL exceeds 1.5 times this; None: never."""
     normalize_advantages: bool = static(True)
@@ -156,7 +164,9 @@ def ppo(env: Environment, config: PPOConfig, *, network: Network | None = None) 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
+    require_environment(env)
     validate(config)
+    require_scalars(config)
     _validate_together(env, config)
     env = flatten_actions(env)
     agent = ppo_agent(env.observation_space, env.action_space, config, network=network)
@@ -194,14 +204,12 @@ def ppo_agent(
             compute_dtype=config.compute_dtype,
         )
     example = jax.eval_shape(observation_space.sample, jax.random.key(0))
-    exploration = _exploration(config, network, example)
+    exploration = _exploration(config, network, example, action_space)
+    optimizer = optax.scale_by_adam(eps=config.adam_epsilon)
+    if config.max_gradient_norm is not None:
+        optimizer = optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optimizer)
     # On one flat vector: many small arrays cost more in operations than in arithmetic.
-    optimizer = optax.flatten(
-        optax.chain(
-            optax.clip_by_global_norm(config.max_gradient_norm),
-            optax.scale_by_adam(eps=config.adam_epsilon),
-        )
-    )
+    optimizer = optax.flatten(optimizer)
 
     def init(key: Key) -> PPOState:
         params = network.init(key, jnp.zeros(example.shape, example.dtype))
@@ -372,7 +380,9 @@ def _schedule(
     return 1.0 - iteration / num_iterations if schedule == "linear" else 1.0
 
 
-def _exploration(config: PPOConfig, network: Network, example: Any) -> Exploration:
+def _exploration(
+    config: PPOConfig, network: Network, example: Any, action_space: Space
+) -> Exploration:
     """Checks what the network returns and picks the way to draw actions from it."""
 
     def examine(key: Key, observation: Observation) -> Any:
@@ -383,27 +393,46 @@ def _exploration(config: PPOConfig, network: Network, example: Any) -> Explorati
                 f"shape (), but this one returns shapes {jax.tree.map(jnp.shape, output)}"
             )
         distribution = output[0]
-        if config.state_dependent_exploration:
-            return distribution.features, distribution.mean
-        return ()
+        if not config.state_dependent_exploration:
+            return distribution.mode(), ()
+        if not isinstance(distribution, StateDependentGaussian):
+            raise ValueError(
+                "state_dependent_exploration=True needs a network that returns a "
+                f"StateDependentGaussian, not a {type(distribution).__name__}"
+            )
+        return distribution.mode(), distribution.features
 
-    shapes = jax.eval_shape(examine, jax.random.key(0), example)
+    action, features = jax.eval_shape(examine, jax.random.key(0), example)
+    if action.shape != action_space.shape:
+        raise ValueError(
+            f"the network's distribution is over actions of shape {action.shape}, "
+            f"but those of the environment have shape {action_space.shape}"
+        )
     if not config.state_dependent_exploration:
         return independent_sampling()
-    features, mean = shapes
-    return state_dependent_noise(features.shape[-1], mean.shape[-1], interval=config.noise_interval)
+    return state_dependent_noise(
+        features.shape[-1], action.shape[-1], interval=config.noise_interval
+    )
 
 
 def _validate_together(env: Environment, config: PPOConfig) -> None:
     """Checks what no field can say alone."""
     batch_size = config.num_envs * config.num_steps
-    if batch_size % config.num_minibatches:
+    product = f"num_envs * num_steps = {batch_size}"
+    if config.total_steps + batch_size > MAX_STEPS:
         raise ValueError(
-            f"num_minibatches={config.num_minibatches} does not divide "
-            f"num_envs * num_steps = {batch_size}"
+            f"total_steps={config.total_steps} and {product} are too many: "
+            f"together they must stay at most {MAX_STEPS}"
         )
+    if batch_size % config.num_minibatches:
+        raise ValueError(f"num_minibatches={config.num_minibatches} does not divide {product}")
     if config.state_dependent_exploration and not isinstance(env.action_space, Box):
         raise ValueError(
             "state_dependent_exploration=True needs Box actions, but the actions of "
             f"{env.name} are {env.action_space}"
+        )
+    if config.normalize_observations and not isinstance(env.observation_space, Box):
+        raise ValueError(
+            "normalize_observations=True needs Box observations, but the observations of "
+            f"{env.name} are {env.observation_space}"
         )

@@ -1,7 +1,7 @@
 """Where tasks come from: environments by name, the adapter for gymnax, and wrappers."""
 
 from jaxrl.environments.gymnax_adapter import from_gymnax
-from jaxrl.environments.making import available_environments, make_env
+from jaxrl.environments.making import available_environments, make_env, require_environment
 from jaxrl.environments.wrappers import (
     clip_actions,
     clip_reward,
@@ -25,6 +25,7 @@ __all__ = [
     "make_env",
     "one_hot_observation",
     "record_episode_statistics",
+    "require_environment",
     "rescale_actions",
     "scale_reward",
     "sticky_actions",

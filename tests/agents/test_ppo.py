@@ -16,7 +16,7 @@ from probe_environments import (
 
 import jaxrl
 from jaxrl.networks import actor_critic
-from jaxrl.types import Network
+from jaxrl.types import Box, Network
 
 PROBE = {
     "total_steps": 16_384,
@@ -95,6 +95,9 @@ class TestProbes:
         algorithm = jaxrl.ppo(env, config)
         state = jax.jit(lambda key: jaxrl.train(key, algorithm).state)(jax.random.key(0))
         assert mean_return(algorithm, state) > -0.01
+        # The environment as the user made it, too.
+        result = jaxrl.evaluate(jax.random.key(1), env, algorithm.policy(state), num_episodes=4)
+        assert float(result.returns.mean()) > -0.05
 
     def test_gsde_learns(self):
         env = continuous_target()
@@ -234,6 +237,7 @@ class TestSettings:
             {"compute_dtype": "bfloat16"},
             {"value_clip_epsilon": 0.2},
             {"normalize_advantages": False},
+            {"max_gradient_norm": None},
             {"activation": "relu", "hidden_sizes": ()},
             {"total_steps": 500, "num_steps": 13, "num_minibatches": 1},
         ],
@@ -269,12 +273,34 @@ class TestSettings:
         ({"total_steps": 2**31}, "total_steps=2147483648 must be at most"),
         ({"torso": "cnn"}, "torso='cnn' needs observations of shape"),
         ({"state_dependent_exploration": True}, "needs Box actions"),
+        (
+            {"num_envs": 2**20, "num_steps": 2**20},
+            "num_envs . num_steps = 1099511627776 are too many",
+        ),
+        ({"total_steps": 2**31 - 1}, "together they must stay at most 2147483647"),
+        ({"learning_rate": jnp.array([1e-3, 1e-4])}, r"learning_rate has shape \(2,\).*vmap"),
     ],
 )
 def test_wrong_settings_fail_before_tracing(changes, message):
     env = jaxrl.make_env("CartPole-v1")
     with pytest.raises(ValueError, match=message):
         jaxrl.ppo(env, jaxrl.PPOConfig(**changes))
+
+
+def test_categories_are_not_normalised():
+    env = jaxrl.make_env("FrozenLake-misc")
+    with pytest.raises(ValueError, match="normalize_observations=True needs Box observations"):
+        jaxrl.ppo(env, jaxrl.PPOConfig(normalize_observations=True))
+
+
+def test_network_of_another_task_is_refused():
+    env = jaxrl.make_env("Pendulum-v1")
+    wide = Box(-1.0, 1.0, (3,))
+    network = actor_critic(env.observation_space, wide)
+    with pytest.raises(ValueError, match=r"actions of shape \(3,\).*have shape \(1,\)"):
+        jaxrl.ppo(env, jaxrl.PPOConfig(), network=network)
+    with pytest.raises(ValueError, match="StateDependentGaussian, not a DiagonalGaussian"):
+        jaxrl.ppo(env, jaxrl.PPOConfig(state_dependent_exploration=True), network=network)
 
 
 def test_network_of_the_wrong_form_is_refused():

@@ -9,7 +9,7 @@ import pytest
 from gymnax import registration
 from gymnax.environments.classic_control.cartpole import CartPole
 
-from jaxrl.environments import available_environments, make_env
+from jaxrl.environments import available_environments, make_env, require_environment
 from jaxrl.environments.parameters import replace_parameters
 from jaxrl.types import Discrete
 
@@ -177,3 +177,9 @@ def test_mnist_with_its_data(monkeypatch):
     next_state, step = environment.step(jax.random.key(1), state, jnp.int32(state.correct_label))
     assert (step.reward, step.terminated) == (1.0, True)
     assert jax.eval_shape(lambda: state) == jax.eval_shape(lambda: next_state)
+
+
+def test_environment_must_be_made_first():
+    require_environment(make_env("CartPole-v1"))
+    with pytest.raises(ValueError, match=r"not 'CartPole-v1': make one with jaxrl\.make_env"):
+        require_environment("CartPole-v1")
