@@ -1,6 +1,5 @@
 """The actor-critic: from observations to a distribution over actions and a value."""
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,11 +7,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxrl.distributions import Categorical, DiagonalGaussian, MultiCategorical
 from jaxrl.exploration import StateDependentGaussian
-from jaxrl.networks.layers import Dense, orthogonalize
+from jaxrl.networks.layers import Dense, oriented, orthonormalize
 from jaxrl.networks.seam import from_flax
 from jaxrl.networks.torsos import ACTIVATIONS, encode_observation, make_torso
 from jaxrl.types import Discrete, Key, MultiDiscrete, Network, Observation, Params, Space
@@ -135,24 +135,23 @@ def actor_critic(
 
 
 def _from_one_draw(init: Callable[..., Params]) -> Callable[..., Params]:
-    """Draws the kernels of an actor-critic shape by shape: each further draw adds compile time."""
+    """Makes the kernels of an actor-critic together: every further draw adds compile time."""
 
     def initialize(key: Key, *inputs: Any) -> Params:
         leaves, structure = jax.tree_util.tree_flatten_with_path(init(key, *inputs))
         names = [[entry.key for entry in path] for path, _ in leaves]
         values = [leaf for _, leaf in leaves]
         kernels = [i for i, path in enumerate(names) if path[-1] == "kernel"]
-        sizes = [values[i].size for i in kernels]
-        # The barrier keeps XLA from compiling the draw into each of its uses.
-        draw = jax.lax.optimization_barrier(jax.random.normal(key, (sum(sizes),)))
-        draws = dict(zip(kernels, jnp.split(draw, list(itertools.accumulate(sizes))[:-1])))
-        for shape in sorted({values[i].shape for i in kernels}):
-            alike = [i for i in kernels if values[i].shape == shape]
-            stacked = jnp.stack([draws[i] for i in alike])
-            matrices = jax.vmap(lambda d: orthogonalize(d, shape))(stacked)  # noqa: B023
-            for i, matrix in zip(alike, matrices):
-                draws[i] = _scale_of(names[i]) * matrix
-        return jax.tree.unflatten(structure, [draws.get(i, x) for i, x in enumerate(values)])
+        sides = [(math.prod(values[i].shape[:-1]), values[i].shape[-1]) for i in kernels]
+        long, short = np.max(sides, axis=1), np.min(sides, axis=1)
+        # Padded to one size: rows of zeros leave a basis as it is, further columns are cut off.
+        inside = jnp.asarray(np.arange(long.max()) < long[:, None])[..., None]
+        draws = jax.random.normal(key, (len(kernels), long.max(), short.max()))
+        bases = jax.vmap(orthonormalize)(jnp.where(inside, draws, 0.0))
+        for i, basis, rows, columns in zip(kernels, bases, long, short, strict=True):
+            kernel = oriented(basis[:rows, :columns], values[i].shape)
+            values[i] = _scale_of(names[i]) * kernel
+        return jax.tree.unflatten(structure, values)
 
     return initialize
 

@@ -24,30 +24,35 @@ def orthogonal(scale: float) -> Callable[..., Array]:
     """
 
     def initialize(key: Key, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
-        draw = jax.random.normal(key, (math.prod(shape),))
-        return (scale * orthogonalize(draw, tuple(shape))).astype(dtype)
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        draw = jax.random.normal(key, (max(rows, columns), min(rows, columns)))
+        return (scale * oriented(orthonormalize(draw), shape)).astype(dtype)
 
     return initialize
 
 
 # Traced once per shape (`inline` compiles nothing): flax asks for a parameter's shape at every use.
-@functools.partial(jax.jit, static_argnames="shape", inline=True)
-def orthogonalize(draw: Float[Array, " size"], shape: tuple[int, ...]) -> Array:
-    """Makes an orthogonal matrix of standard normal numbers by Gram-Schmidt, twice.
+@functools.partial(jax.jit, inline=True)
+def orthonormalize(matrix: Float[Array, "M N"]) -> Float[Array, "M N"]:
+    """Makes a matrix's columns orthonormal by Gram-Schmidt, twice.
 
-    Axes before the last one of `shape` count as one.
+    A column depends on those before it only; columns beyond the M-th have nothing left to be
+    orthogonal in, and mean nothing.
     """
-    rows, columns = math.prod(shape[:-1]), shape[-1]
-    start = draw.reshape(max(rows, columns), min(rows, columns))
 
     def add_column(j: Array, basis: Array) -> Array:
-        column = start[:, j]
+        column = matrix[:, j]
         for _ in range(2):
             column = column - basis @ (column @ basis)
         return basis.at[:, j].set(column / jnp.linalg.norm(column))
 
-    basis = jax.lax.fori_loop(0, start.shape[1], add_column, jnp.zeros_like(start))
-    return (basis if rows >= columns else basis.T).reshape(shape)
+    return jax.lax.fori_loop(0, matrix.shape[1], add_column, jnp.zeros_like(matrix))
+
+
+def oriented(basis: Float[Array, "M N"], shape: Sequence[int]) -> Array:
+    """Lays an orthonormal basis into a kernel's shape, along its longer side."""
+    is_tall = math.prod(shape[:-1]) >= shape[-1]
+    return (basis if is_tall else basis.T).reshape(shape)
 
 
 @jax.custom_vjp
