@@ -145,8 +145,8 @@ def _check_limits(
 ) -> None:
     minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
     if field.metadata["open_minimum"] and (values <= minimum).any():
-        raise ValueError(f"{field.name}={value} must be greater than {minimum:g}")
+        raise ValueError(f"{field.name}={value} must be greater than {minimum:.15g}")
     if (values < minimum).any():
-        raise ValueError(f"{field.name}={value} must be at least {minimum:g}")
+        raise ValueError(f"{field.name}={value} must be at least {minimum:.15g}")
     if (values > maximum).any():
-        raise ValueError(f"{field.name}={value} must be at most {maximum:g}")
+        raise ValueError(f"{field.name}={value} must be at most {maximum:.15g}")

@@ -108,7 +108,7 @@ class PPOConfig:
     """Logarithm of the standard deviation of Box actions at the start."""
     torso: str = static("auto", choices=("auto", "mlp", "cnn"))
     """Feature extractor; auto takes cnn for [height, width, channels] observations."""
-    hidden_sizes: tuple[int, ...] = static((64, 64), minimum=1)
+    hidden_sizes: tuple[int, ...] = static((64, 64), minimum=1, maximum=2**20)
     """Widths of the dense layers."""
     activation: str = static("tanh", choices=tuple(ACTIVATIONS))
     """Elementwise function between layers."""

@@ -7,7 +7,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from jaxrl.distributions import Categorical, DiagonalGaussian, MultiCategorical
@@ -143,11 +142,11 @@ def _from_one_draw(init: Callable[..., Params]) -> Callable[..., Params]:
         values = [leaf for _, leaf in leaves]
         kernels = [i for i, path in enumerate(names) if path[-1] == "kernel"]
         sides = [(math.prod(values[i].shape[:-1]), values[i].shape[-1]) for i in kernels]
-        long, short = np.max(sides, axis=1), np.min(sides, axis=1)
+        long, short = [max(side) for side in sides], [min(side) for side in sides]
         # Padded to one size: rows of zeros leave a basis as it is, further columns are cut off.
-        inside = jnp.asarray(np.arange(long.max()) < long[:, None])[..., None]
-        draws = jax.random.normal(key, (len(kernels), long.max(), short.max()))
-        bases = jax.vmap(orthonormalize)(jnp.where(inside, draws, 0.0))
+        inside = jnp.arange(max(long)) < jnp.asarray(long)[:, None]
+        draws = jax.random.normal(key, (len(kernels), max(long), max(short)))
+        bases = jax.vmap(orthonormalize)(jnp.where(inside[..., None], draws, 0.0))
         for i, basis, rows, columns in zip(kernels, bases, long, short, strict=True):
             kernel = oriented(basis[:rows, :columns], values[i].shape)
             values[i] = _scale_of(names[i]) * kernel
