@@ -137,6 +137,7 @@ def _from_one_draw(init: Callable[..., Params]) -> Callable[..., Params]:
     """Makes the kernels of an actor-critic together: every further draw adds compile time."""
 
     def initialize(key: Key, *inputs: Any) -> Params:
+        # Of what `init` makes, only constants are kept: the key's numbers are used once, below.
         leaves, structure = jax.tree_util.tree_flatten_with_path(init(key, *inputs))
         names = [[entry.key for entry in path] for path, _ in leaves]
         values = [leaf for _, leaf in leaves]
