@@ -6,7 +6,15 @@ import pytest
 
 from jaxrl.distributions import Categorical, DiagonalGaussian, MultiCategorical
 from jaxrl.exploration import StateDependentGaussian
-from jaxrl.networks import ActorCritic, actor_critic, encode_observation, from_flax, orthogonal
+from jaxrl.networks import (
+    ActorCritic,
+    Dense,
+    actor_critic,
+    encode_observation,
+    from_flax,
+    from_one_draw,
+    orthogonal,
+)
 from jaxrl.types import Box, Discrete, MultiDiscrete
 
 KEY = jax.random.key(0)
@@ -81,6 +89,28 @@ def test_initialiser_is_orthogonal(shape):
     matrix = orthogonal(3.0)(KEY, shape).reshape(-1, shape[-1])
     shorter = matrix.T @ matrix if matrix.shape[0] >= matrix.shape[1] else matrix @ matrix.T
     np.testing.assert_allclose(shorter, 9 * np.eye(min(matrix.shape)), atol=2e-5)
+
+
+class Layers(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        x = Dense(4, kernel_init=orthogonal(3.0))(x)
+        x = nn.Dense(4, kernel_init=orthogonal(2.0))(x)
+        return Dense(4, kernel_init=nn.initializers.uniform(1.0))(x)
+
+
+def test_kernels_drawn_together_keep_their_own_initialisers():
+    network = from_one_draw(from_flax(Layers()))
+    first = network.init(KEY, jnp.ones(4))["params"]
+    second = network.init(jax.random.key(1), jnp.ones(4))["params"]
+    for name, scale in (("Dense_0", 3.0), ("Dense_1", 2.0)):
+        kernel = first[name]["kernel"]
+        np.testing.assert_allclose(kernel.T @ kernel, scale**2 * np.eye(4), atol=1e-5)
+        assert not np.allclose(kernel, second[name]["kernel"])
+    assert not np.allclose(first["Dense_0"]["kernel"] / 3, first["Dense_1"]["kernel"] / 2)
+    other = first["Dense_2"]["kernel"]
+    assert ((other >= 0) & (other < 1)).all()
+    assert not np.allclose(other, second["Dense_2"]["kernel"])
 
 
 def test_initialiser_is_uniform():

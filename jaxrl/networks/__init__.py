@@ -6,7 +6,8 @@ module and any distribution.
 """
 
 from jaxrl.networks.actor_critic import ActorCritic, PolicyHead, actor_critic
-from jaxrl.networks.layers import Dense, matmul, orthogonal
+from jaxrl.networks.initialization import from_one_draw, orthogonal
+from jaxrl.networks.layers import Dense, matmul
 from jaxrl.networks.seam import from_flax, over_batch
 from jaxrl.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, encode_observation, make_torso
 
@@ -20,6 +21,7 @@ __all__ = [
     "actor_critic",
     "encode_observation",
     "from_flax",
+    "from_one_draw",
     "make_torso",
     "matmul",
     "orthogonal",

@@ -5,20 +5,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxrl.distributions import Categorical, DiagonalGaussian, MultiCategorical
 from jaxrl.exploration import StateDependentGaussian
-from jaxrl.networks.layers import Dense, oriented, orthonormalize
+from jaxrl.networks.initialization import from_one_draw, orthogonal
+from jaxrl.networks.layers import Dense
 from jaxrl.networks.seam import from_flax
 from jaxrl.networks.torsos import ACTIVATIONS, encode_observation, make_torso
-from jaxrl.types import Discrete, Key, MultiDiscrete, Network, Observation, Params, Space
+from jaxrl.types import Discrete, MultiDiscrete, Network, Observation, Space
 
 # A nearly uniform first policy, and values of the size of the features.
-HEAD_SCALE = 0.01
-VALUE_SCALE = 1.0
+HEAD_INIT = orthogonal(0.01)
+VALUE_INIT = orthogonal(1.0)
 
 
 class PolicyHead(nn.Module):
@@ -44,12 +44,12 @@ class PolicyHead(nn.Module):
         features = features.astype(jnp.float32)
         space = self.action_space
         if isinstance(space, Discrete):
-            return Categorical(logits=Dense(space.num_categories, HEAD_SCALE)(features))
+            return Categorical(logits=Dense(space.num_categories, HEAD_INIT)(features))
         if isinstance(space, MultiDiscrete):
-            logits = Dense(sum(space.num_categories), HEAD_SCALE)(features)
+            logits = Dense(sum(space.num_categories), HEAD_INIT)(features)
             return MultiCategorical(logits=logits, num_categories=space.num_categories)
         size = math.prod(space.shape)
-        mean = Dense(size, HEAD_SCALE)(features)
+        mean = Dense(size, HEAD_INIT)(features)
         shape = (features.shape[-1], size) if self.state_dependent_exploration else (size,)
         initializer = nn.initializers.constant(self.initial_log_std)
         log_std = self.param("log_std", initializer, shape)
@@ -78,7 +78,7 @@ class ActorCritic(nn.Module):
         x = encode_observation(observation, self.observation_space)
         actor_features = self.torso("shared_torso" if self.shared_torso else "actor_torso")(x)
         critic_features = actor_features if self.shared_torso else self.torso("critic_torso")(x)
-        value = Dense(1, VALUE_SCALE, name="value")(critic_features.astype(jnp.float32))
+        value = Dense(1, VALUE_INIT, name="value")(critic_features.astype(jnp.float32))
         return self.head(actor_features), value[..., 0]
 
 
@@ -130,32 +130,4 @@ def actor_critic(
             shared_torso=shared_torso,
         )
     )
-    return network._replace(init=_from_one_draw(network.init), batched=True)
-
-
-def _from_one_draw(init: Callable[..., Params]) -> Callable[..., Params]:
-    """Makes the kernels of an actor-critic together: every further draw adds compile time."""
-
-    def initialize(key: Key, *inputs: Any) -> Params:
-        # Of what `init` makes, only constants are kept: the key's numbers are used once, below.
-        leaves, structure = jax.tree_util.tree_flatten_with_path(init(key, *inputs))
-        names = [[entry.key for entry in path] for path, _ in leaves]
-        values = [leaf for _, leaf in leaves]
-        kernels = [i for i, path in enumerate(names) if path[-1] == "kernel"]
-        sides = [(math.prod(values[i].shape[:-1]), values[i].shape[-1]) for i in kernels]
-        long, short = [max(side) for side in sides], [min(side) for side in sides]
-        # Padded to one size: rows of zeros leave a basis as it is, further columns are cut off.
-        inside = jnp.arange(max(long)) < jnp.asarray(long)[:, None]
-        draws = jax.random.normal(key, (len(kernels), max(long), max(short)))
-        bases = jax.vmap(orthonormalize)(jnp.where(inside[..., None], draws, 0.0))
-        for i, basis, rows, columns in zip(kernels, bases, long, short, strict=True):
-            kernel = oriented(basis[:rows, :columns], values[i].shape)
-            values[i] = _scale_of(names[i]) * kernel
-        return jax.tree.unflatten(structure, values)
-
-    return initialize
-
-
-def _scale_of(path: list[str]) -> float:
-    scales = {"head": HEAD_SCALE, "value": VALUE_SCALE}
-    return next((scales[name] for name in path if name in scales), math.sqrt(2))
+    return from_one_draw(network)._replace(batched=True)

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxrl.networks.layers import Dense, orthogonal
+from jaxrl.networks.initialization import orthogonal
+from jaxrl.networks.layers import Dense
 from jaxrl.types import Box, Discrete, MultiDiscrete, Observation, Space
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {

@@ -44,7 +44,7 @@ def random_permutation(key: Key, n: int) -> Int32[Array, "n"]:
     if not 1 <= n <= 2**31:
         raise ValueError(f"n={n} must be at least 1 and at most 2**31")
     num_bits = (n - 1).bit_length()
-    constants = jax.random.bits(key, (_NUM_ROUNDS, 3), jnp.uint32)
+    constants = jax.random.bits(key, (_NUM_ROUNDS * 3,), jnp.uint32).reshape(_NUM_ROUNDS, 3)
     permuted = _scramble(constants, jnp.arange(n, dtype=jnp.uint32), num_bits)
     if n < 2**num_bits:
         permuted = jax.lax.while_loop(
