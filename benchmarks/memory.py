@@ -25,7 +25,9 @@ def peak_mebibytes(algorithm: str, environment: str, total_steps: int) -> float:
         jaxrl = pathlib.Path(sys.executable).with_name("jaxrl")
         command = [str(jaxrl), "train", algorithm, environment]
         command += ["--total-steps", str(total_steps), "--out", f"{folder}/run"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        # Every run compiles: a program from the cache would leave out the compiler's own memory.
+        environment_variables = os.environ | {"JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"}
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment_variables)
         # `wait4` reports this one child; `getrusage` would report the largest of all so far.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
