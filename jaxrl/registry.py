@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from jaxrl.agents.a2c import A2CConfig, a2c
 from jaxrl.agents.ppo import PPOConfig, ppo
 from jaxrl.types import Algorithm, Environment
 
@@ -101,5 +102,6 @@ def _check_settings(name: str, settings: type) -> None:
             )
 
 
+register("a2c", A2CConfig, a2c, description="Advantage actor-critic (Mnih et al., 2016).")
 register("ppo", PPOConfig, ppo, description="Proximal policy optimisation (Schulman et al., 2017).")
 _own_names.update(_entries)

@@ -155,6 +155,24 @@ class Network(NamedTuple):
     batched: bool = False
 
 
+class RecurrentNetwork(NamedTuple):
+    """A network with memory.
+
+    Attributes:
+        init: (key, observation) -> Params.
+        start: () -> Memory, at an episode's start; no batch axis.
+        apply: (Params, Memory, observation) -> (Memory, output): one step of one environment.
+        unroll: (Params, Memory [B], observation [T, B], ended [T, B]) -> (Memory [T, B],
+            output [T, B]): the same steps of B environments, each starting over after `ended`. The
+            memories are those after each step, before any start.
+    """
+
+    init: Callable[..., Params]
+    start: Callable[[], Any]
+    apply: Callable[[Params, Any, Observation], tuple[Any, Any]]
+    unroll: Callable[[Params, Any, Observation, Array], tuple[Any, Any]]
+
+
 class Policy(NamedTuple):
     """What to do, one environment at a time, with the parameters inside.
 
@@ -218,6 +236,31 @@ class Agent(NamedTuple):
     act: Callable[[Key, AgentState, Carry, Observation], tuple[Carry, Action, PyTree]]
     update: Callable[[Key, AgentState, Any], tuple[AgentState, Metrics]]
     policy: Callable[[AgentState], Policy]
+
+
+class GradientAgent(NamedTuple):
+    """An agent whose update is one gradient step, in two halves.
+
+    The halves may happen at different times and with different parameters: an asynchronous worker's
+    gradient is of its own copy, and is applied to the shared state.
+
+    Attributes:
+        init: (key) -> AgentState.
+        params: (AgentState) -> Params, all that acting and gradients read of the state.
+        start: (key) -> Carry, as in `Agent`.
+        act: (key, Params, Carry, observation) -> (Carry, action, extras), as in `Agent`.
+        gradient: (key, Params, batch) -> (gradient, Metrics).
+        apply: (AgentState, gradient) -> (AgentState, Metrics).
+        policy: (Params) -> Policy, which does not explore.
+    """
+
+    init: Callable[[Key], AgentState]
+    params: Callable[[AgentState], Params]
+    start: Callable[[Key], Carry]
+    act: Callable[[Key, Params, Carry, Observation], tuple[Carry, Action, PyTree]]
+    gradient: Callable[[Key, Params, Any], tuple[Params, Metrics]]
+    apply: Callable[[AgentState, Params], tuple[AgentState, Metrics]]
+    policy: Callable[[Params], Policy]
 
 
 class Algorithm(NamedTuple):

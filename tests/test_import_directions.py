@@ -18,6 +18,7 @@ ROOMS = [
     ("replay",),
     ("environments",),
     ("loops",),
+    ("policy_gradient",),
     ("agents",),
     ("search",),
     ("registry",),

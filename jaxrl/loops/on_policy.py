@@ -1,6 +1,7 @@
 """The on-policy loop: collect T steps of B environments with the present policy, then learn."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.types import (
+    Action,
     Agent,
     AgentState,
     Algorithm,
@@ -18,9 +20,27 @@ from jaxrl.types import (
     Metrics,
     Observation,
     Policy,
+    PyTree,
     Rollout,
     Transition,
 )
+
+Act: TypeAlias = Callable[[Key, Carry, Observation], tuple[Carry, Action, PyTree]]
+Start: TypeAlias = Callable[[Key], Carry]
+
+
+class Worlds(NamedTuple):
+    """B environments in the midst of their episodes, and who acts in them.
+
+    Attributes:
+        env_state: leaves [B, ...].
+        observation: leaves [B, ...], what the next actions are chosen from.
+        carry: leaves [B, ...], the actors' memory.
+    """
+
+    env_state: EnvState
+    observation: Observation
+    carry: Carry
 
 
 class OnPolicyState(NamedTuple):
@@ -28,16 +48,12 @@ class OnPolicyState(NamedTuple):
 
     Attributes:
         agent: the learning rule's state.
-        env_state: leaves [B, ...].
-        observation: leaves [B, ...], what the next actions are chosen from.
-        carry: leaves [B, ...], the actors' memory.
+        worlds: the environments, B of them.
         steps: int32 (), environment steps taken.
     """
 
     agent: AgentState
-    env_state: EnvState
-    observation: Observation
-    carry: Carry
+    worlds: Worlds
     steps: Int[Array, ""]
 
 
@@ -71,23 +87,26 @@ def on_policy(
     steps_per_iteration = num_envs * num_steps
 
     def init(key: Key) -> OnPolicyState:
-        key_agent, key_reset, key_start = jax.random.split(key, 3)
-        env_state, observation = jax.vmap(recorded.reset)(jax.random.split(key_reset, num_envs))
+        key_agent, key_worlds = jax.random.split(key)
         return OnPolicyState(
             agent=agent.init(key_agent),
-            env_state=env_state,
-            observation=observation,
-            carry=jax.vmap(agent.start)(jax.random.split(key_start, num_envs)),
+            worlds=start_worlds(key_worlds, recorded, agent.start, num_envs=num_envs),
             steps=jnp.int32(0),
         )
 
     def step(key: Key, state: OnPolicyState) -> tuple[OnPolicyState, Metrics]:
         key_rollout, key_update = jax.random.split(key)
-        state, rollout, finished = collect(key_rollout, recorded, agent, state, num_steps=num_steps)
+
+        def act(key: Key, carry: Carry, observation: Observation) -> Any:
+            return agent.act(key, state.agent, carry, observation)
+
+        worlds, rollout, finished = collect(
+            key_rollout, recorded, act, agent.start, state.worlds, num_steps=num_steps
+        )
         agent_state, learning_metrics = agent.update(key_update, state.agent, rollout)
         steps = state.steps + steps_per_iteration
         metrics = {"steps": steps} | episode_metrics(finished) | learning_metrics
-        return state._replace(agent=agent_state, steps=steps), metrics
+        return OnPolicyState(agent=agent_state, worlds=worlds, steps=steps), metrics
 
     def policy(state: OnPolicyState) -> Policy:
         return agent.policy(state.agent)
@@ -103,39 +122,48 @@ def on_policy(
     )
 
 
+def start_worlds(key: Key, environment: Environment, start: Start, *, num_envs: int) -> Worlds:
+    """Resets `num_envs` environments and starts their actors' memory; the key is consumed."""
+    # Every split is a program to compile: none is made for actors without memory.
+    has_memory = bool(jax.tree.leaves(jax.eval_shape(start, key)))
+    key_reset, key_start = jax.random.split(key) if has_memory else (key, key)
+    env_state, observation = jax.vmap(environment.reset)(jax.random.split(key_reset, num_envs))
+    carry = jax.vmap(start)(jax.random.split(key_start, num_envs))
+    return Worlds(env_state=env_state, observation=observation, carry=carry)
+
+
 def collect(
-    key: Key, environment: Environment, agent: Agent, state: OnPolicyState, *, num_steps: int
-) -> tuple[OnPolicyState, Rollout, FinishedEpisodes]:
+    key: Key, environment: Environment, act: Act, start: Start, worlds: Worlds, *, num_steps: int
+) -> tuple[Worlds, Rollout, FinishedEpisodes]:
     """Acts for `num_steps` in every environment.
 
     Args:
         key: consumed.
         environment: with episode statistics recorded.
-        agent: who acts.
-        state: where the environments stand.
+        act: (key, carry, observation) -> (carry, action, extras), for one environment.
+        start: (key) -> carry, at an episode's start.
+        worlds: where the environments stand.
         num_steps: T.
 
     Returns:
-        The state after the rollout, the rollout with leaves [T, B, ...], the episodes that ended.
+        The worlds after the rollout, the rollout with leaves [T, B, ...], the episodes that ended.
     """
-    num_envs = jax.tree.leaves(state.observation)[0].shape[0]
-    has_memory = bool(jax.tree.leaves(state.carry))
+    num_envs = jax.tree.leaves(worlds.observation)[0].shape[0]
+    has_memory = bool(jax.tree.leaves(worlds.carry))
     # All keys of the rollout in one draw: at few environments the cost is per operation. A flat
     # draw, whose program the compiler gets done with in a third of the time.
     kinds = 3 if has_memory else 2
     keys = jax.random.split(key, num_steps * kinds * num_envs)
     keys = keys.reshape(num_steps, kinds, num_envs)
 
-    def interact(carry: Any, keys: Any) -> Any:
-        env_state, observation, memory = carry
+    def interact(worlds: Worlds, keys: Any) -> Any:
+        env_state, observation, memory = worlds
         keys_act, keys_env = keys[0], keys[1]
-        memory, action, extras = jax.vmap(agent.act, in_axes=(0, None, 0, 0))(
-            keys_act, state.agent, memory, observation
-        )
+        memory, action, extras = jax.vmap(act)(keys_act, memory, observation)
         env_state, timestep = jax.vmap(environment.step)(keys_env, env_state, action)
         ended = timestep.terminated | timestep.truncated
         if has_memory:
-            memory = _where_ended(ended, jax.vmap(agent.start)(keys[2]), memory)
+            memory = _where_ended(ended, jax.vmap(start)(keys[2]), memory)
         transition = Transition(
             observation=observation,
             action=action,
@@ -150,14 +178,10 @@ def collect(
             episode_return=timestep.info["episode_return"],
             episode_length=timestep.info["episode_length"],
         )
-        return (env_state, timestep.observation, memory), (transition, finished)
+        return Worlds(env_state, timestep.observation, memory), (transition, finished)
 
-    before = (state.env_state, state.observation, state.carry)
-    after, (transitions, finished) = jax.lax.scan(interact, before, keys)
-    env_state, observation, memory = after
-    rollout = Rollout(transitions=transitions, carry=state.carry)
-    state = state._replace(env_state=env_state, observation=observation, carry=memory)
-    return state, rollout, finished
+    after, (transitions, finished) = jax.lax.scan(interact, worlds, keys)
+    return after, Rollout(transitions=transitions, carry=worlds.carry), finished
 
 
 def episode_metrics(finished: FinishedEpisodes) -> Metrics:

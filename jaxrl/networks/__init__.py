@@ -8,6 +8,7 @@ module and any distribution.
 from jaxrl.networks.actor_critic import ActorCritic, PolicyHead, actor_critic
 from jaxrl.networks.initialization import from_one_draw, orthogonal
 from jaxrl.networks.layers import Dense, matmul
+from jaxrl.networks.memory import start_again, step_by_step, without_memory
 from jaxrl.networks.seam import from_flax, over_batch
 from jaxrl.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, encode_observation, make_torso
 
@@ -26,4 +27,7 @@ __all__ = [
     "matmul",
     "orthogonal",
     "over_batch",
+    "start_again",
+    "step_by_step",
+    "without_memory",
 ]

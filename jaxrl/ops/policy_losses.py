@@ -10,6 +10,27 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
+def score_function_loss(
+    log_probability: Float[Array, "..."], weight: Float[Array, "..."]
+) -> Float[Array, ""]:
+    """The loss whose gradient is the score-function estimate of the policy gradient.
+
+        -mean[log pi(a|s) weight]
+
+    Args:
+        log_probability: log pi(a|s), of any shape.
+        weight: what the action was worth, such as its return or advantage; of the same shape.
+
+    Returns:
+        The loss; its value means nothing, its gradient is minus the estimate.
+
+    Source: Williams (1992), "Simple Statistical Gradient-Following Algorithms for Connectionist
+    Reinforcement Learning", theorem 1.
+    """
+    chex.assert_equal_shape([log_probability, weight])
+    return -jnp.mean(log_probability * weight)
+
+
 def surrogate_loss(
     log_ratio: Float[Array, "..."], advantage: Float[Array, "..."]
 ) -> Float[Array, ""]:

@@ -226,8 +226,8 @@ class TestSettings:
 
     def test_gradient_norm_is_clipped_as_a_whole(self):
         """Adam forgets a constant factor, so a tiny norm shows where epsilon no longer does."""
-        free = metrics_of(adam_epsilon=1.0, max_gradient_norm=1e6)
-        held = metrics_of(adam_epsilon=1.0, max_gradient_norm=1e-9)
+        free = metrics_of(optimizer_epsilon=1.0, max_gradient_norm=1e6)
+        held = metrics_of(optimizer_epsilon=1.0, max_gradient_norm=1e-9)
         assert free["approximate_kl"][0] > 0
         assert held["approximate_kl"][0] < 1e-3 * free["approximate_kl"][0]
 

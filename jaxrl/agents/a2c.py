@@ -1,0 +1,70 @@
+"""Advantage actor-critic, the synchronous form of A3C (Mnih et al. 2016, arXiv:1602.01783).
+
+One gradient of the whole rollout per update. With `gae_lambda` 1 the advantages are the paper's:
+returns of up to `num_steps` rewards, bootstrapped with the value, less the value.
+"""
+
+from collections.abc import Callable
+
+from jaxtyping import Array
+
+from jaxrl.policy_gradient.actor import make_actor
+from jaxrl.policy_gradient.building import assemble, check_task, num_updates
+from jaxrl.policy_gradient.experience import gae_estimator
+from jaxrl.policy_gradient.gradient_agent import actor_critic_agent, in_one_update
+from jaxrl.policy_gradient.settings import (
+    ActorCriticSettings,
+    NetworkSettings,
+    OnPolicySettings,
+    OptimizerSettings,
+)
+from jaxrl.settings import number, settings, static
+from jaxrl.types import Algorithm, Environment, Network, RecurrentNetwork
+
+
+@settings
+class A2CConfig(NetworkSettings, ActorCriticSettings, OptimizerSettings, OnPolicySettings):
+    """Settings of A2C; the defaults are those of Stable-Baselines3 with 16 environments."""
+
+    num_envs: int = static(16, minimum=1)
+    """Environments stepped side by side."""
+    num_steps: int = static(5, minimum=1)
+    """Steps of each environment between two updates."""
+    gae_lambda: float = number(1.0, minimum=0, maximum=1)
+    """Trades bias (0) for variance (1) in the advantage; 1: returns of up to num_steps rewards."""
+    learning_rate: float = number(7e-4, minimum=0, open_minimum=True)
+    """The optimiser's step size at the start."""
+    learning_rate_schedule: str | Callable[[Array], Array] = static(
+        "constant", choices=("constant", "linear")
+    )
+    """constant, linear (to zero over the run), or an optax schedule (a factor per iteration)."""
+    optimizer: str = static("rmsprop", choices=("adam", "rmsprop"))
+    """adam, or rmsprop with decay .99 (Mnih et al. 2016)."""
+    entropy_coefficient: float = number(0.0, minimum=0)
+    """Weight of the entropy bonus."""
+
+
+def a2c(
+    env: Environment, config: A2CConfig, *, network: Network | RecurrentNetwork | None = None
+) -> Algorithm:
+    """Builds A2C for an environment.
+
+    Args:
+        env: with Discrete, MultiDiscrete or Box actions.
+        config: the settings; the floats among them may be traced.
+        network: maps one observation to (distribution, value); None: `networks.actor_critic`.
+
+    Raises:
+        ValueError: a setting is wrong or does not suit the environment.
+    """
+    env = check_task(env, config)
+    actor = make_actor(
+        env.observation_space,
+        env.action_space,
+        config,
+        shared_torso=config.shared_torso,
+        network=network,
+    )
+    estimator = gae_estimator(config)
+    rule = actor_critic_agent(actor, estimator, config, num_updates=num_updates(config))
+    return assemble(env, in_one_update(rule), config)

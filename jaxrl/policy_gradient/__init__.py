@@ -1,0 +1,1 @@
+"""What the policy-gradient agents share: settings, acting, experience, losses, gradient steps."""

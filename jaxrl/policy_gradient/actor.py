@@ -1,0 +1,199 @@
+"""How a policy-gradient agent acts: its network, and how actions are drawn from it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxrl.distributions import Categorical, MultiCategorical
+from jaxrl.exploration import (
+    Exploration,
+    StateDependentGaussian,
+    independent_sampling,
+    state_dependent_noise,
+)
+from jaxrl.networks import actor_critic, without_memory
+from jaxrl.policy_gradient.settings import NetworkSettings
+from jaxrl.types import (
+    Action,
+    Carry,
+    Discrete,
+    Key,
+    MultiDiscrete,
+    Network,
+    Observation,
+    Params,
+    Policy,
+    RecurrentNetwork,
+    Space,
+)
+
+
+class ActorCarry(NamedTuple):
+    """One environment's actor memory.
+
+    Attributes:
+        memory: the network's; () without one.
+        noise: the exploration's; () where every action is drawn afresh.
+    """
+
+    memory: Any
+    noise: Any
+
+
+class PolicyExtras(NamedTuple):
+    """What the actor reports beside its action.
+
+    Attributes:
+        log_probability: of the action as drawn, before any clipping to the bounds.
+    """
+
+    log_probability: Float[Array, "*batch"]
+
+
+class Actor(NamedTuple):
+    """A policy with a value beside it, and how it acts.
+
+    Attributes:
+        network: maps observations to (distribution, value).
+        init: (key) -> Params.
+        start: (key) -> ActorCarry.
+        act: (key, Params, ActorCarry, observation) -> (ActorCarry, action, PolicyExtras).
+        policy: (Params) -> Policy, which takes the distribution's mode.
+    """
+
+    network: RecurrentNetwork
+    init: Callable[[Key], Params]
+    start: Callable[[Key], ActorCarry]
+    act: Callable[[Key, Params, ActorCarry, Observation], tuple[ActorCarry, Action, PolicyExtras]]
+    policy: Callable[[Params], Policy]
+
+
+def make_actor(
+    observation_space: Space,
+    action_space: Space,
+    config: NetworkSettings,
+    *,
+    shared_torso: bool = False,
+    network: Network | RecurrentNetwork | None = None,
+) -> Actor:
+    """Builds the actor of a policy-gradient agent.
+
+    Args:
+        observation_space: of the observations.
+        action_space: of the actions.
+        config: the settings of the network.
+        shared_torso: one feature extractor for actor and critic.
+        network: maps one observation to (distribution, value); None: `networks.actor_critic`.
+
+    Raises:
+        ValueError: the network does not suit the spaces or the settings.
+    """
+    if network is None:
+        network = actor_critic(
+            observation_space,
+            action_space,
+            torso=config.torso,
+            hidden_sizes=config.hidden_sizes,
+            activation=config.activation,
+            shared_torso=shared_torso,
+            initial_log_std=config.initial_log_std,
+            state_dependent_exploration=config.state_dependent_exploration,
+            compute_dtype=config.compute_dtype,
+        )
+    model = without_memory(network) if isinstance(network, Network) else network
+    example = jax.eval_shape(observation_space.sample, jax.random.key(0))
+    exploration = _exploration(config, model, example, action_space)
+
+    def init(key: Key) -> Params:
+        return model.init(key, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), example))
+
+    def start(key: Key) -> ActorCarry:
+        return ActorCarry(memory=model.start(), noise=exploration.start(key))
+
+    def act(
+        key: Key, params: Params, carry: ActorCarry, observation: Observation
+    ) -> tuple[ActorCarry, Array, PolicyExtras]:
+        memory, (distribution, _) = model.apply(params, carry.memory, observation)
+        noise, action = exploration.sample(key, carry.noise, distribution)
+        extras = PolicyExtras(log_probability=distribution.log_probability(action))
+        return ActorCarry(memory=memory, noise=noise), action, extras
+
+    return Actor(network=model, init=init, start=start, act=act, policy=_greedy(model))
+
+
+def _greedy(network: RecurrentNetwork) -> Callable[[Params], Policy]:
+    """The policy that takes the distribution's mode."""
+
+    def policy(params: Params) -> Policy:
+        def start(key: Key) -> Carry:
+            del key
+            return network.start()
+
+        def act(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Array]:
+            del key
+            carry, (distribution, _) = network.apply(params, carry, observation)
+            return carry, distribution.mode()
+
+        return Policy(start=start, act=act)
+
+    return policy
+
+
+def _exploration(
+    config: NetworkSettings, network: RecurrentNetwork, example: Any, action_space: Space
+) -> Exploration:
+    """Checks what the network returns and picks the way to draw actions from it."""
+
+    def examine(key: Key, observation: Observation) -> Any:
+        params = network.init(key, observation)
+        _, output = network.apply(params, network.start(), observation)
+        if not isinstance(output, tuple) or len(output) != 2 or jnp.shape(output[1]) != ():
+            raise ValueError(
+                "a network for an actor-critic maps one observation to (distribution, value) with "
+                "a value of shape (), but this one returns shapes "
+                f"{jax.tree.map(jnp.shape, output)}"
+            )
+        _check_categories(output[0], action_space)
+        return output[0].mode(), _features(output[0], config)
+
+    action, features = jax.eval_shape(examine, jax.random.key(0), example)
+    if action.shape != action_space.shape:
+        raise ValueError(
+            f"the network's distribution is over actions of shape {action.shape}, "
+            f"but those of the environment have shape {action_space.shape}"
+        )
+    if not config.state_dependent_exploration:
+        return independent_sampling()
+    return state_dependent_noise(
+        features.shape[-1], action.shape[-1], interval=config.noise_interval
+    )
+
+
+def _features(distribution: Any, config: NetworkSettings) -> Any:
+    """What gSDE's noise is a function of."""
+    if not config.state_dependent_exploration:
+        return ()
+    if not isinstance(distribution, StateDependentGaussian):
+        raise ValueError(
+            "state_dependent_exploration=True needs a network that returns a "
+            f"StateDependentGaussian, not a {type(distribution).__name__}"
+        )
+    return distribution.features
+
+
+def _check_categories(distribution: Any, space: Space) -> None:
+    """Actions of a Discrete space have no shape that would give a wrong number of logits away."""
+    if isinstance(distribution, Categorical) and isinstance(space, Discrete):
+        found, wanted = distribution.logits.shape[-1], space.num_categories
+    elif isinstance(distribution, MultiCategorical) and isinstance(space, MultiDiscrete):
+        found, wanted = distribution.num_categories, space.num_categories
+    else:
+        return
+    if found != wanted:
+        raise ValueError(
+            f"the network's distribution has {found} categories, "
+            f"but the environment's actions have {wanted}"
+        )

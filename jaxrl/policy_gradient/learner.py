@@ -1,0 +1,52 @@
+"""What a policy-gradient agent learns, and the agent around its update."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from jaxrl.policy_gradient.actor import Actor, PolicyExtras
+from jaxrl.types import Agent, Carry, Key, Metrics, Observation, Params, Policy, Rollout
+
+
+class LearnerState(NamedTuple):
+    """What a policy-gradient agent learns.
+
+    Attributes:
+        params: of the network.
+        optimizer: optax's state.
+        updates: int32 (), batches learnt from.
+    """
+
+    params: Params
+    optimizer: optax.OptState
+    updates: Int[Array, ""]
+
+
+def init_learner(key: Key, actor: Actor, optimizer: optax.GradientTransformation) -> LearnerState:
+    """Fresh parameters; the key is consumed."""
+    params = actor.init(key)
+    return LearnerState(params=params, optimizer=optimizer.init(params), updates=jnp.int32(0))
+
+
+def learner_agent(
+    actor: Actor,
+    optimizer: optax.GradientTransformation,
+    update: Callable[[Key, LearnerState, Rollout], tuple[LearnerState, Metrics]],
+) -> Agent:
+    """The agent that acts with the parameters that `update` learns."""
+
+    def init(key: Key) -> LearnerState:
+        return init_learner(key, actor, optimizer)
+
+    def act(
+        key: Key, state: LearnerState, carry: Carry, observation: Observation
+    ) -> tuple[Carry, Array, PolicyExtras]:
+        return actor.act(key, state.params, carry, observation)
+
+    def policy(state: LearnerState) -> Policy:
+        return actor.policy(state.params)
+
+    return Agent(init=init, start=actor.start, act=act, update=update, policy=policy)

@@ -1,0 +1,61 @@
+"""Gradient steps: optimiser, step and schedules."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from jaxrl.policy_gradient.settings import OptimizerSettings
+from jaxrl.types import Params
+
+_RMSPROP_DECAY = 0.99
+
+
+def make_optimizer(config: OptimizerSettings) -> optax.GradientTransformation:
+    """The optimiser of the settings, without its step size."""
+    if config.optimizer == "adam":
+        optimizer = optax.scale_by_adam(eps=config.optimizer_epsilon)
+    else:
+        optimizer = optax.scale_by_rms(
+            decay=_RMSPROP_DECAY, eps=config.optimizer_epsilon, eps_in_sqrt=False
+        )
+    if config.max_gradient_norm is not None:
+        optimizer = optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optimizer)
+    # On one flat vector: many small arrays cost more in operations than in arithmetic.
+    return optax.flatten(optimizer)
+
+
+def gradient_step(
+    optimizer: optax.GradientTransformation,
+    params: Params,
+    optimizer_state: optax.OptState,
+    gradient: Params,
+    learning_rate: Any,
+) -> tuple[Params, optax.OptState]:
+    """One step down a gradient."""
+    change, optimizer_state = optimizer.update(gradient, optimizer_state)
+    params = jax.tree.map(lambda p, c: p - learning_rate * c, params, change)
+    return params, optimizer_state
+
+
+def gradient_norm(gradient: Params) -> Float[Array, ""]:
+    """The Euclidean norm of the whole gradient."""
+    return optax.tree.norm(ravel_pytree(gradient)[0])
+
+
+def scheduled(
+    start: Any, schedule: str | Callable[[Array], Array], update: Array, num_updates: int
+) -> Any:
+    """A setting's value at an update of a run of `num_updates`."""
+    if callable(schedule):
+        return start * schedule(update)
+    return start * (1.0 - update / num_updates) if schedule == "linear" else start
+
+
+def as_metric(x: Any) -> Float[Array, ""]:
+    """A setting that may be a plain number, as a row of metrics needs it."""
+    return jnp.asarray(x, jnp.float32)

@@ -1,0 +1,85 @@
+"""Settings that several policy-gradient agents have, in groups to inherit from.
+
+An agent's class lists its groups in reverse: `class XConfig(NetworkSettings, OptimizerSettings,
+OnPolicySettings)` has the fields of `OnPolicySettings` first.
+"""
+
+from collections.abc import Callable
+
+from jaxtyping import Array
+
+from jaxrl.networks import ACTIVATIONS
+from jaxrl.settings import number, settings, static
+
+# Steps are counted in int32.
+MAX_STEPS = 2**31 - 1
+
+
+@settings
+class OnPolicySettings:
+    """How much is collected, and what it is worth."""
+
+    total_steps: int = static(500_000, minimum=1, maximum=MAX_STEPS)
+    """Budget in environment steps, all environments together."""
+    num_envs: int = static(4, minimum=1)
+    """Environments stepped side by side."""
+    num_steps: int = static(128, minimum=1)
+    """Steps of each environment between two updates."""
+    discount: float = number(0.99, minimum=0, maximum=1)
+    """Gamma, the worth of a reward one step later."""
+    gae_lambda: float = number(0.95, minimum=0, maximum=1)
+    """Trades bias (0) for variance (1) in the advantage; 1: returns of up to num_steps rewards."""
+    normalize_observations: bool = static(False)
+    """Standardise observations by their running mean and deviation, clipped to 10."""
+    normalize_rewards: bool = static(False)
+    """Divide rewards by the running deviation of the discounted return, clipped to 10."""
+
+
+@settings
+class OptimizerSettings:
+    """How a gradient becomes a step."""
+
+    learning_rate: float = number(2.5e-4, minimum=0, open_minimum=True)
+    """The optimiser's step size at the start."""
+    learning_rate_schedule: str | Callable[[Array], Array] = static(
+        "linear", choices=("constant", "linear")
+    )
+    """constant, linear (to zero over the run), or an optax schedule (a factor per iteration)."""
+    optimizer: str = static("adam", choices=("adam", "rmsprop"))
+    """adam, or rmsprop with decay .99 (Mnih et al. 2016)."""
+    optimizer_epsilon: float = number(1e-5, minimum=0, open_minimum=True)
+    """Added to the root of the optimiser's second moment."""
+    max_gradient_norm: float | None = number(0.5, minimum=0, open_minimum=True, optional=True)
+    """The whole gradient is scaled down to this Euclidean norm; None: never."""
+
+
+@settings
+class NetworkSettings:
+    """The networks, and the noise of continuous actions."""
+
+    state_dependent_exploration: bool = static(False)
+    """gSDE: noise that depends on the state and lasts for several steps; Box actions only."""
+    noise_interval: int = static(8, minimum=1)
+    """Steps for which gSDE keeps its noise matrix."""
+    initial_log_std: float = number(0.0, minimum=-20.0, maximum=20.0)
+    """Logarithm of the standard deviation of Box actions at the start."""
+    torso: str = static("auto", choices=("auto", "mlp", "cnn"))
+    """Feature extractor; auto takes cnn for [height, width, channels] observations."""
+    hidden_sizes: tuple[int, ...] = static((64, 64), minimum=1, maximum=2**20)
+    """Widths of the dense layers."""
+    activation: str = static("tanh", choices=tuple(ACTIVATIONS))
+    """Elementwise function between layers."""
+    compute_dtype: str = static("float32", choices=("float32", "bfloat16"))
+    """Precision of the feature extractors; parameters and output layers stay float32."""
+
+
+@settings
+class ActorCriticSettings:
+    """What the actor and the critic have to do with each other, in one loss."""
+
+    value_coefficient: float = number(0.5, minimum=0)
+    """Weight of the value loss."""
+    entropy_coefficient: float = number(0.01, minimum=0)
+    """Weight of the entropy bonus."""
+    shared_torso: bool = static(False)
+    """One feature extractor for actor and critic instead of one each."""
