@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxrl.agents.a2c import A2CConfig, a2c
+from jaxrl.agents.a3c import A3CConfig, a3c
+from jaxrl.agents.impala import IMPALAConfig, impala
 from jaxrl.agents.ppo import PPOConfig, ppo
+from jaxrl.agents.trpo import TRPOConfig, trpo
 from jaxrl.types import Algorithm, Environment
 
 
@@ -102,6 +105,13 @@ def _check_settings(name: str, settings: type) -> None:
             )
 
 
-register("a2c", A2CConfig, a2c, description="Advantage actor-critic (Mnih et al., 2016).")
-register("ppo", PPOConfig, ppo, description="Proximal policy optimisation (Schulman et al., 2017).")
+_OWN = (
+    ("a2c", A2CConfig, a2c, "Advantage actor-critic (Mnih et al., 2016)."),
+    ("a3c", A3CConfig, a3c, "Asynchronous advantage actor-critic (Mnih et al., 2016)."),
+    ("impala", IMPALAConfig, impala, "Stale actors with V-trace (Espeholt et al., 2018)."),
+    ("ppo", PPOConfig, ppo, "Proximal policy optimisation (Schulman et al., 2017)."),
+    ("trpo", TRPOConfig, trpo, "Trust region policy optimisation (Schulman et al., 2015)."),
+)
+for _name, _settings, _build, _description in _OWN:
+    register(_name, _settings, _build, description=_description)
 _own_names.update(_entries)

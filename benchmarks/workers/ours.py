@@ -42,9 +42,11 @@ def prepare(settings: dict[str, Any]) -> Program:
 
 def shuffle_plainly() -> None:
     """Replaces our shuffle by JAX's own, to see what it is worth."""
-    module: Any = sys.modules["jaxrl.agents.ppo"]
+    module: Any = sys.modules["jaxrl.policy_gradient.experience"]
     if not hasattr(module, "random_permutation"):
-        raise RuntimeError("jaxrl.agents.ppo no longer shuffles with random_permutation")
+        raise RuntimeError(
+            "jaxrl.policy_gradient.experience no longer shuffles with random_permutation"
+        )
     module.random_permutation = jax.random.permutation
 
 

@@ -15,6 +15,7 @@ from jaxrl.policy_gradient.gradient_agent import actor_critic_agent, in_one_upda
 from jaxrl.policy_gradient.settings import (
     ActorCriticSettings,
     NetworkSettings,
+    NormalizationSettings,
     OnPolicySettings,
     OptimizerSettings,
 )
@@ -23,8 +24,10 @@ from jaxrl.types import Algorithm, Environment, Network, RecurrentNetwork
 
 
 @settings
-class A2CConfig(NetworkSettings, ActorCriticSettings, OptimizerSettings, OnPolicySettings):
-    """Settings of A2C; the defaults are those of Stable-Baselines3 with 16 environments."""
+class AdvantageActorCriticSettings(
+    NetworkSettings, ActorCriticSettings, OptimizerSettings, OnPolicySettings
+):
+    """What A2C, A3C and IMPALA have in common; the defaults are those of Mnih et al. 2016."""
 
     num_envs: int = static(16, minimum=1)
     """Environments stepped side by side."""
@@ -44,6 +47,11 @@ class A2CConfig(NetworkSettings, ActorCriticSettings, OptimizerSettings, OnPolic
     """Weight of the entropy bonus."""
 
 
+@settings
+class A2CConfig(AdvantageActorCriticSettings, NormalizationSettings):
+    """Settings of A2C."""
+
+
 def a2c(
     env: Environment, config: A2CConfig, *, network: Network | RecurrentNetwork | None = None
 ) -> Algorithm:
@@ -58,13 +66,7 @@ def a2c(
         ValueError: a setting is wrong or does not suit the environment.
     """
     env = check_task(env, config)
-    actor = make_actor(
-        env.observation_space,
-        env.action_space,
-        config,
-        shared_torso=config.shared_torso,
-        network=network,
-    )
+    actor = make_actor(env.observation_space, env.action_space, config, network=network)
     estimator = gae_estimator(config)
     rule = actor_critic_agent(actor, estimator, config, num_updates=num_updates(config))
     return assemble(env, in_one_update(rule), config)

@@ -14,18 +14,11 @@ import optax
 from jaxtyping import Array
 
 from jaxrl.ops.policy_losses import clipped_surrogate_loss
-from jaxrl.ops.shuffling import random_permutation
 from jaxrl.ops.statistics import approximate_kl, clip_fraction, explained_variance
 from jaxrl.ops.value_losses import clipped_value_loss, squared_loss
 from jaxrl.policy_gradient.actor import Actor, make_actor
-from jaxrl.policy_gradient.building import assemble, check_task, num_updates
-from jaxrl.policy_gradient.experience import (
-    Experience,
-    gae_estimator,
-    num_sequences,
-    prepare,
-    select,
-)
+from jaxrl.policy_gradient.building import assemble, check_minibatches, check_task, num_updates
+from jaxrl.policy_gradient.experience import Experience, gae_estimator, over_minibatches, prepare
 from jaxrl.policy_gradient.learner import LearnerState, learner_agent
 from jaxrl.policy_gradient.losses import actor_critic_loss, standardize
 from jaxrl.policy_gradient.optimization import (
@@ -38,6 +31,7 @@ from jaxrl.policy_gradient.optimization import (
 from jaxrl.policy_gradient.settings import (
     ActorCriticSettings,
     NetworkSettings,
+    NormalizationSettings,
     OnPolicySettings,
     OptimizerSettings,
 )
@@ -57,7 +51,13 @@ from jaxrl.types import (
 
 
 @settings
-class PPOConfig(NetworkSettings, ActorCriticSettings, OptimizerSettings, OnPolicySettings):
+class PPOConfig(
+    NetworkSettings,
+    NormalizationSettings,
+    ActorCriticSettings,
+    OptimizerSettings,
+    OnPolicySettings,
+):
     """Settings of PPO; the defaults are those of CleanRL's `ppo.py` where nothing else is said."""
 
     num_epochs: int = static(4, minimum=1)
@@ -104,14 +104,8 @@ def ppo_agent(
     network: Network | RecurrentNetwork | None = None,
 ) -> Agent:
     """Builds PPO's learning rule, to be joined to a loop; arguments as for `ppo`."""
-    actor = make_actor(
-        observation_space,
-        action_space,
-        config,
-        shared_torso=config.shared_torso,
-        network=network,
-    )
-    _check_minibatches(config, actor)
+    actor = make_actor(observation_space, action_space, config, network=network)
+    check_minibatches(config, actor)
     optimizer = make_optimizer(config)
 
     def update(key: Key, state: LearnerState, batch: Rollout) -> tuple[LearnerState, Metrics]:
@@ -138,10 +132,10 @@ def _update(
     batch = prepare(state.params, rollout, actor=actor, estimator=gae_estimator(config))
     gradient_of = jax.value_and_grad(_loss, has_aux=True)
 
-    def learn(carry: Any, index: Array) -> Any:
+    def learn(carry: Any, minibatch: Experience) -> Any:
         params, optimizer_state, stopped = carry
         (_, metrics), gradient = gradient_of(
-            params, select(batch, index), clip_epsilon, config=config, actor=actor
+            params, minibatch, clip_epsilon, config=config, actor=actor
         )
         metrics["gradient_norm"] = gradient_norm(gradient)
         new = gradient_step(optimizer, params, optimizer_state, gradient, learning_rate)
@@ -151,14 +145,14 @@ def _update(
             new = jax.tree.map(lambda old, new: jnp.where(stopped, old, new), old, new)
         return (*new, stopped), metrics
 
-    def epoch(carry: Any, key_shuffle: Key) -> Any:
-        order = random_permutation(key_shuffle, num_sequences(batch))
-        return jax.lax.scan(learn, carry, order.reshape(config.num_minibatches, -1))
-
-    carry = (state.params, state.optimizer, jnp.array(False))
-    keys = jax.random.split(key, config.num_epochs)
-    (params, optimizer_state, _), metrics = jax.lax.scan(epoch, carry, keys)
-    metrics = jax.tree.map(jnp.mean, metrics)
+    (params, optimizer_state, _), metrics = over_minibatches(
+        key,
+        learn,
+        (state.params, state.optimizer, jnp.array(False)),
+        batch,
+        num_epochs=config.num_epochs,
+        num_minibatches=config.num_minibatches,
+    )
     metrics["explained_variance"] = explained_variance(batch.value, batch.target)
     metrics["learning_rate"] = as_metric(learning_rate)
     metrics["clip_epsilon"] = as_metric(clip_epsilon)
@@ -199,15 +193,3 @@ def _loss(
         policy_loss_of=policy_loss,
         value_loss_of=value_loss,
     )
-
-
-def _check_minibatches(config: PPOConfig, actor: Actor) -> None:
-    """Minibatches are of steps, or of whole environments where the network has a memory."""
-    if jax.tree.leaves(jax.eval_shape(actor.network.start)):
-        number_of = config.num_envs
-        product = f"num_envs = {number_of} (a network with memory learns from whole environments)"
-    else:
-        number_of = config.num_envs * config.num_steps
-        product = f"num_envs * num_steps = {number_of}"
-    if number_of % config.num_minibatches:
-        raise ValueError(f"num_minibatches={config.num_minibatches} does not divide {product}")

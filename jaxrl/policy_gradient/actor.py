@@ -15,7 +15,7 @@ from jaxrl.exploration import (
     state_dependent_noise,
 )
 from jaxrl.networks import actor_critic, without_memory
-from jaxrl.policy_gradient.settings import NetworkSettings
+from jaxrl.policy_gradient.settings import ActorCriticSettings, NetworkSettings
 from jaxrl.types import (
     Action,
     Carry,
@@ -76,7 +76,6 @@ def make_actor(
     action_space: Space,
     config: NetworkSettings,
     *,
-    shared_torso: bool = False,
     network: Network | RecurrentNetwork | None = None,
 ) -> Actor:
     """Builds the actor of a policy-gradient agent.
@@ -84,8 +83,7 @@ def make_actor(
     Args:
         observation_space: of the observations.
         action_space: of the actions.
-        config: the settings of the network.
-        shared_torso: one feature extractor for actor and critic.
+        config: the settings of the network; `shared_torso` too where they are an actor-critic's.
         network: maps one observation to (distribution, value); None: `networks.actor_critic`.
 
     Raises:
@@ -98,7 +96,7 @@ def make_actor(
             torso=config.torso,
             hidden_sizes=config.hidden_sizes,
             activation=config.activation,
-            shared_torso=shared_torso,
+            shared_torso=isinstance(config, ActorCriticSettings) and config.shared_torso,
             initial_log_std=config.initial_log_std,
             state_dependent_exploration=config.state_dependent_exploration,
             compute_dtype=config.compute_dtype,

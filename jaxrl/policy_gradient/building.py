@@ -2,20 +2,24 @@
 
 from typing import Any
 
+import jax
+
 from jaxrl.environments import flatten_actions, require_environment
 from jaxrl.loops.on_policy import on_policy
+from jaxrl.policy_gradient.actor import Actor
 from jaxrl.policy_gradient.normalization import normalize_observations, normalize_rewards
-from jaxrl.policy_gradient.settings import MAX_STEPS, OnPolicySettings
+from jaxrl.policy_gradient.settings import MAX_STEPS, NormalizationSettings, OnPolicySettings
 from jaxrl.settings import require_scalars, validate
 from jaxrl.types import Agent, Algorithm, Box, Environment
 
 
-def check_task(env: Environment, config: Any) -> Environment:
+def check_task(env: Environment, config: Any, *, num_workers: int = 1) -> Environment:
     """Checks the settings against the environment before anything is traced.
 
     Args:
         env: the task.
         config: settings with the fields of `OnPolicySettings` and `NetworkSettings`.
+        num_workers: who have `num_envs` environments each.
 
     Returns:
         The environment, with vectors for actions where it has a Box of them.
@@ -26,18 +30,20 @@ def check_task(env: Environment, config: Any) -> Environment:
     require_environment(env)
     validate(config)
     require_scalars(config)
-    batch_size = config.num_envs * config.num_steps
-    if config.total_steps + batch_size > MAX_STEPS:
+    size = num_workers * config.num_envs * config.num_steps
+    if config.total_steps + size > MAX_STEPS:
+        product = "num_envs * num_steps" if num_workers == 1 else "the workers' steps"
         raise ValueError(
-            f"total_steps={config.total_steps} and num_envs * num_steps = {batch_size} are too "
-            f"many: together they must stay at most {MAX_STEPS}"
+            f"total_steps={config.total_steps} and {product} = {size} are too many: "
+            f"together they must stay at most {MAX_STEPS}"
         )
     if config.state_dependent_exploration and not isinstance(env.action_space, Box):
         raise ValueError(
             "state_dependent_exploration=True needs Box actions, but the actions of "
             f"{env.name} are {env.action_space}"
         )
-    if config.normalize_observations and not isinstance(env.observation_space, Box):
+    normalizes = isinstance(config, NormalizationSettings) and config.normalize_observations
+    if normalizes and not isinstance(env.observation_space, Box):
         raise ValueError(
             "normalize_observations=True needs Box observations, but the observations of "
             f"{env.name} are {env.observation_space}"
@@ -45,8 +51,14 @@ def check_task(env: Environment, config: Any) -> Environment:
     return flatten_actions(env)
 
 
-def assemble(env: Environment, agent: Agent, config: OnPolicySettings) -> Algorithm:
-    """Joins a learning rule to the on-policy loop, with the normalisation that was asked for."""
+def assemble(env: Environment, agent: Agent, config: Any) -> Algorithm:
+    """Joins a learning rule to the on-policy loop, with the normalisation that was asked for.
+
+    Args:
+        env: as `check_task` gives it.
+        agent: the learning rule.
+        config: settings with the fields of `OnPolicySettings` and `NormalizationSettings`.
+    """
     if config.normalize_observations:
         agent = normalize_observations(agent, env.observation_space)
     if config.normalize_rewards:
@@ -63,3 +75,19 @@ def assemble(env: Environment, agent: Agent, config: OnPolicySettings) -> Algori
 def num_updates(config: OnPolicySettings) -> int:
     """How many rollouts a run learns from."""
     return -(-config.total_steps // (config.num_envs * config.num_steps))
+
+
+def check_minibatches(config: Any, actor: Actor) -> None:
+    """Minibatches are of steps, or of whole environments where the network has a memory.
+
+    Raises:
+        ValueError: they cannot be shared out evenly.
+    """
+    if jax.tree.leaves(jax.eval_shape(actor.network.start)):
+        number_of = config.num_envs
+        product = f"num_envs = {number_of} (a network with memory learns from whole environments)"
+    else:
+        number_of = config.num_envs * config.num_steps
+        product = f"num_envs * num_steps = {number_of}"
+    if number_of % config.num_minibatches:
+        raise ValueError(f"num_minibatches={config.num_minibatches} does not divide {product}")

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from jaxrl.ops.returns import gae
+from jaxrl.ops.shuffling import random_permutation
 from jaxrl.policy_gradient.actor import Actor
 from jaxrl.policy_gradient.settings import OnPolicySettings
-from jaxrl.types import Observation, Params, Rollout
+from jaxrl.types import Key, Metrics, Observation, Params, Rollout
 
 Estimator: TypeAlias = Callable[..., tuple[Array, Array]]
 """(log_ratio, reward, value, next_value, terminated, truncated), each [T] -> (advantage, target).
@@ -106,12 +107,42 @@ def prepare(params: Params, rollout: Rollout, *, actor: Actor, estimator: Estima
     return jax.tree.map(lambda x: x.reshape(1, -1, *x.shape[2:]), experience)
 
 
-def num_sequences(experience: Experience) -> int:
-    """N, among which minibatches are shared out."""
-    return experience.advantage.shape[1]
+def over_minibatches(
+    key: Key,
+    learn: Callable[[Any, Experience], tuple[Any, Metrics]],
+    carry: Any,
+    batch: Experience,
+    *,
+    num_epochs: int,
+    num_minibatches: int,
+) -> tuple[Any, Metrics]:
+    """Learns from minibatches; each pass shares out every sequence once, in a fresh order.
+
+    Args:
+        key: consumed.
+        learn: (carry, minibatch) -> (carry, metrics).
+        carry: what is learnt.
+        batch: N sequences.
+        num_epochs: passes.
+        num_minibatches: of a pass; divides N.
+
+    Returns:
+        What is learnt, and the metrics' means over all minibatches.
+    """
+    num_sequences = batch.advantage.shape[1]
+
+    def learn_some(carry: Any, index: Array) -> Any:
+        return learn(carry, _select(batch, index))
+
+    def epoch(carry: Any, key_shuffle: Key) -> Any:
+        order = random_permutation(key_shuffle, num_sequences)
+        return jax.lax.scan(learn_some, carry, order.reshape(num_minibatches, -1))
+
+    carry, metrics = jax.lax.scan(epoch, carry, jax.random.split(key, num_epochs))
+    return carry, jax.tree.map(jnp.mean, metrics)
 
 
-def select(experience: Experience, index: Int[Array, " M"]) -> Experience:
+def _select(experience: Experience, index: Int[Array, " M"]) -> Experience:
     """The sequences of a minibatch."""
     chosen = jax.tree.map(lambda x: x[:, index], experience._replace(memory=()))
     return chosen._replace(memory=jax.tree.map(lambda x: x[index], experience.memory))

@@ -29,6 +29,12 @@ class OnPolicySettings:
     """Gamma, the worth of a reward one step later."""
     gae_lambda: float = number(0.95, minimum=0, maximum=1)
     """Trades bias (0) for variance (1) in the advantage; 1: returns of up to num_steps rewards."""
+
+
+@settings
+class NormalizationSettings:
+    """What a synchronous agent may see standardised."""
+
     normalize_observations: bool = static(False)
     """Standardise observations by their running mean and deviation, clipped to 10."""
     normalize_rewards: bool = static(False)

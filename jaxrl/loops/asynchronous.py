@@ -1,0 +1,165 @@
+"""The asynchronous loop of A3C (Mnih et al. 2016, arXiv:1602.01783), as a pure function.
+
+Each of W workers has its own, stale copy of the parameters and its own environments. In one tick
+all workers act and compute a gradient side by side, each with its own copy; the shared optimiser
+then applies the gradients one after another, in a random order, and each worker pulls the shared
+parameters right after its own gradient. So the stale gradients of threads that race for one set of
+parameters are reproduced, but repeatably, and measured: staleness is the number of gradients that
+others applied between a worker's pull and its own gradient's application.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from jaxrl.environments import clip_actions, record_episode_statistics
+from jaxrl.loops.on_policy import Worlds, collect, episode_metrics, start_worlds
+from jaxrl.types import (
+    AgentState,
+    Algorithm,
+    Carry,
+    Environment,
+    GradientAgent,
+    Key,
+    Metrics,
+    Observation,
+    Params,
+    Policy,
+)
+
+
+class AsynchronousState(NamedTuple):
+    """Everything an asynchronous run needs to go on.
+
+    Attributes:
+        agent: the shared learner's state.
+        worker_params: leaves [W, ...], each worker's copy.
+        pulled_at: int32 [W], gradients applied before each worker's pull.
+        applied: int32 (), gradients applied so far.
+        worlds: leaves [W, B, ...].
+        steps: int32 (), environment steps taken by all workers.
+    """
+
+    agent: AgentState
+    worker_params: Params
+    pulled_at: Int[Array, " W"]
+    applied: Int[Array, ""]
+    worlds: Worlds
+    steps: Int[Array, ""]
+
+
+def asynchronous(
+    environment: Environment,
+    agent: GradientAgent,
+    *,
+    num_workers: int,
+    num_envs: int,
+    num_steps: int,
+    total_steps: int,
+) -> Algorithm:
+    """Builds the algorithm whose workers learn asynchronously.
+
+    One worker is never stale, and its run is bit for bit that of the on-policy loop.
+
+    Args:
+        environment: the task; Box actions are clipped to its bounds at its door.
+        agent: the learning rule.
+        num_workers: W.
+        num_envs: B, environments of each worker.
+        num_steps: T, steps of each environment between two gradients of its worker.
+        total_steps: the budget of all workers together.
+    """
+    recorded = record_episode_statistics(clip_actions(environment))
+    steps_per_iteration = num_workers * num_envs * num_steps
+
+    def init(key: Key) -> AsynchronousState:
+        key_agent, key_worlds = jax.random.split(key)
+        shared = agent.init(key_agent)
+        return AsynchronousState(
+            agent=shared,
+            worker_params=_copies(agent.params(shared), num_workers),
+            pulled_at=jnp.zeros(num_workers, jnp.int32),
+            applied=jnp.int32(0),
+            worlds=jax.vmap(
+                lambda key: start_worlds(key, recorded, agent.start, num_envs=num_envs)
+            )(_keys(key_worlds, num_workers)),
+            steps=jnp.int32(0),
+        )
+
+    def work(key: Key, params: Params, worlds: Worlds) -> Any:
+        key_rollout, key_gradient = jax.random.split(key)
+
+        def act(key: Key, carry: Carry, observation: Observation) -> Any:
+            return agent.act(key, params, carry, observation)
+
+        worlds, rollout, finished = collect(
+            key_rollout, recorded, act, agent.start, worlds, num_steps=num_steps
+        )
+        gradient, metrics = agent.gradient(key_gradient, params, rollout)
+        return worlds, finished, gradient, metrics
+
+    def step(key: Key, state: AsynchronousState) -> tuple[AsynchronousState, Metrics]:
+        if num_workers == 1:
+            keys, order = _keys(key, 1), jnp.zeros(1, jnp.int32)
+        else:
+            key_order, key_workers = jax.random.split(key)
+            keys = _keys(key_workers, num_workers)
+            order = jax.random.permutation(key_order, num_workers)
+        worlds, finished, gradients, learning_metrics = jax.vmap(work)(
+            keys, state.worker_params, state.worlds
+        )
+        state, staleness, applied_metrics = _apply_in_turn(agent, state, gradients, order)
+        steps = state.steps + steps_per_iteration
+        learning_metrics |= applied_metrics | {"staleness": staleness.astype(jnp.float32)}
+        metrics = {"steps": steps} | episode_metrics(finished)
+        metrics |= jax.tree.map(lambda x: jnp.mean(x, axis=0), learning_metrics)
+        return state._replace(worlds=worlds, steps=steps), metrics
+
+    def policy(state: AsynchronousState) -> Policy:
+        return agent.policy(agent.params(state.agent))
+
+    return Algorithm(
+        init=init,
+        step=step,
+        policy=policy,
+        environment=environment,
+        total_steps=total_steps,
+        steps_per_iteration=steps_per_iteration,
+        max_iterations=-(-total_steps // steps_per_iteration),
+    )
+
+
+def _apply_in_turn(
+    agent: GradientAgent, state: AsynchronousState, gradients: Params, order: Int[Array, " W"]
+) -> tuple[AsynchronousState, Int[Array, " W"], Metrics]:
+    """Applies one worker's gradient after another's; each pulls what stands after its own."""
+
+    def apply(shared: Any, worker: Array) -> Any:
+        agent_state, applied = shared
+        gradient = jax.tree.map(lambda x: x[worker], gradients)
+        agent_state, metrics = agent.apply(agent_state, gradient)
+        staleness = applied - state.pulled_at[worker]
+        applied = applied + 1
+        pulled = (agent.params(agent_state), applied)
+        return (agent_state, applied), (pulled, staleness, metrics)
+
+    (agent_state, applied), (pulled, staleness, metrics) = jax.lax.scan(
+        apply, (state.agent, state.applied), order
+    )
+    place = jnp.argsort(order)
+    worker_params, pulled_at = jax.tree.map(lambda x: x[place], pulled)
+    state = state._replace(
+        agent=agent_state, worker_params=worker_params, pulled_at=pulled_at, applied=applied
+    )
+    return state, staleness, metrics
+
+
+def _keys(key: Key, num_workers: int) -> Key:
+    """A key each; a single worker has the key itself, as the on-policy loop would."""
+    return key[None] if num_workers == 1 else jax.random.split(key, num_workers)
+
+
+def _copies(params: Params, count: int) -> Params:
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), params)
