@@ -8,6 +8,7 @@ parameters are reproduced, but repeatably, and measured: staleness is the number
 others applied between a worker's pull and its own gradient's application.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -72,6 +73,7 @@ def asynchronous(
         total_steps: the budget of all workers together.
     """
     recorded = record_episode_statistics(clip_actions(environment))
+    side_by_side = jax.vmap if num_workers > 1 else _alone
     steps_per_iteration = num_workers * num_envs * num_steps
 
     def init(key: Key) -> AsynchronousState:
@@ -82,7 +84,7 @@ def asynchronous(
             worker_params=_copies(agent.params(shared), num_workers),
             pulled_at=jnp.zeros(num_workers, jnp.int32),
             applied=jnp.int32(0),
-            worlds=jax.vmap(
+            worlds=side_by_side(
                 lambda key: start_worlds(key, recorded, agent.start, num_envs=num_envs)
             )(_keys(key_worlds, num_workers)),
             steps=jnp.int32(0),
@@ -107,7 +109,7 @@ def asynchronous(
             key_order, key_workers = jax.random.split(key)
             keys = _keys(key_workers, num_workers)
             order = jax.random.permutation(key_order, num_workers)
-        worlds, finished, gradients, learning_metrics = jax.vmap(work)(
+        worlds, finished, gradients, learning_metrics = side_by_side(work)(
             keys, state.worker_params, state.worlds
         )
         state, staleness, applied_metrics = _apply_in_turn(agent, state, gradients, order)
@@ -154,6 +156,15 @@ def _apply_in_turn(
         agent=agent_state, worker_params=worker_params, pulled_at=pulled_at, applied=applied
     )
     return state, staleness, metrics
+
+
+def _alone(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What `vmap` does over one element, without a batch axis, which would round otherwise."""
+
+    def mapped(*arguments: Any) -> Any:
+        return jax.tree.map(lambda x: x[None], function(*jax.tree.map(lambda x: x[0], arguments)))
+
+    return mapped
 
 
 def _keys(key: Key, num_workers: int) -> Key:

@@ -35,7 +35,8 @@ def hessian_vector_product(
 ) -> Float[Array, " D"]:
     """H(x) v without H, by two reverse passes.
 
-    Of the KL divergence from the distribution at x, the Hessian at x is Fisher's matrix. Forward over reverse would be cheaper, but dense layers have a reverse mode only
+    Of the KL divergence from the distribution at x, the Hessian at x is Fisher's matrix. Forward
+    over reverse would be cheaper, but dense layers have a reverse mode only
     (`networks.matmul`).
     """
     return jax.grad(lambda y: jax.grad(function)(y) @ vector)(x)
