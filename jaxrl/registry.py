@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxrl.agents.ppo import PPOConfig, ppo
+from jaxrl.search.hill_climbing import HillClimbingConfig, hill_climbing
 from jaxrl.types import Algorithm, Environment
 
 
@@ -102,4 +103,10 @@ def _check_settings(name: str, settings: type) -> None:
 
 
 register("ppo", PPOConfig, ppo, description="Proximal policy optimisation (Schulman et al., 2017).")
+register(
+    "hill_climbing",
+    HillClimbingConfig,
+    hill_climbing,
+    description="Hill climbing with adaptive noise scaling.",
+)
 _own_names.update(_entries)

@@ -7,6 +7,7 @@ module and any distribution.
 
 from jaxrl.networks.actor_critic import ActorCritic, PolicyHead, actor_critic
 from jaxrl.networks.layers import Dense, matmul, orthogonal
+from jaxrl.networks.policy import PolicyNetwork, policy_network
 from jaxrl.networks.seam import from_flax, over_batch
 from jaxrl.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, encode_observation, make_torso
 
@@ -17,6 +18,7 @@ __all__ = [
     "Dense",
     "MinAtarCNN",
     "PolicyHead",
+    "PolicyNetwork",
     "actor_critic",
     "encode_observation",
     "from_flax",
@@ -24,4 +26,5 @@ __all__ = [
     "matmul",
     "orthogonal",
     "over_batch",
+    "policy_network",
 ]
