@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxrl.distributions import Categorical, DiagonalGaussian, MultiCategorical, TanhGaussian
 from jaxrl.networks.actor_critic import HEAD_SCALE
-from jaxrl.networks.layers import Dense
+from jaxrl.networks.layers import orthogonal
 from jaxrl.networks.seam import from_flax
 from jaxrl.networks.torsos import ACTIVATIONS, encode_observation
 from jaxrl.types import Box, Discrete, MultiDiscrete, Network, Observation, Space
@@ -26,6 +26,7 @@ class PolicyNetwork(nn.Module):
         action_space: of the actions; a Box of vectors.
         hidden_sizes: widths of the layers before the last; none: a linear policy.
         activation: elementwise, between layers.
+        use_bias: whether layers add a bias.
         squash_actions: tanh onto the bounds of a Box, instead of an output that the environment's
             door clips.
         is_stochastic: gives the distribution over a Box a spread among the parameters. A
@@ -37,6 +38,7 @@ class PolicyNetwork(nn.Module):
     action_space: Space
     hidden_sizes: Sequence[int] = ()
     activation: Callable[[Array], Array] = jnp.tanh
+    use_bias: bool = True
     squash_actions: bool = False
     is_stochastic: bool = False
     initial_log_std: Any = 0.0
@@ -45,15 +47,15 @@ class PolicyNetwork(nn.Module):
     def __call__(self, observation: Observation) -> Any:
         x = encode_observation(observation, self.observation_space).reshape(-1)
         for size in self.hidden_sizes:
-            x = self.activation(Dense(size)(x))
+            x = self.activation(self._affine(size, math.sqrt(2))(x))
         space = self.action_space
         if isinstance(space, Discrete):
-            return Categorical(logits=Dense(space.num_categories, HEAD_SCALE)(x))
+            return Categorical(logits=self._affine(space.num_categories, HEAD_SCALE)(x))
         if isinstance(space, MultiDiscrete):
-            logits = Dense(sum(space.num_categories), HEAD_SCALE)(x)
+            logits = self._affine(sum(space.num_categories), HEAD_SCALE)(x)
             return MultiCategorical(logits=logits, num_categories=space.num_categories)
         size = math.prod(space.shape)
-        mean = Dense(size, HEAD_SCALE)(x)
+        mean = self._affine(size, HEAD_SCALE)(x)
         log_std: Float[Array, " D"] = jnp.zeros(size)
         if self.is_stochastic:
             initializer = nn.initializers.constant(self.initial_log_std)
@@ -62,6 +64,9 @@ class PolicyNetwork(nn.Module):
             return TanhGaussian(mean=mean, log_std=log_std, low=space.low, high=space.high)
         return DiagonalGaussian(mean=mean, log_std=log_std)
 
+    def _affine(self, size: int, scale: float) -> nn.Module:
+        return nn.Dense(size, use_bias=self.use_bias, kernel_init=orthogonal(scale))
+
 
 def policy_network(
     observation_space: Space,
@@ -69,6 +74,7 @@ def policy_network(
     *,
     hidden_sizes: Sequence[int] = (),
     activation: str = "tanh",
+    use_bias: bool = True,
     squash_actions: bool = False,
     is_stochastic: bool = False,
     initial_log_std: Any = 0.0,
@@ -80,6 +86,7 @@ def policy_network(
         action_space: Discrete, MultiDiscrete, or a Box of vectors.
         hidden_sizes: widths of the hidden layers.
         activation: a name in `ACTIVATIONS`.
+        use_bias: whether layers add a bias.
         squash_actions: tanh onto the bounds of a Box.
         is_stochastic: whether actions will be drawn, and not only the mode taken.
         initial_log_std: for Box actions of a stochastic policy.
@@ -97,6 +104,7 @@ def policy_network(
             action_space=action_space,
             hidden_sizes=tuple(hidden_sizes),
             activation=ACTIVATIONS[activation],
+            use_bias=use_bias,
             squash_actions=squash_actions,
             is_stochastic=is_stochastic,
             initial_log_std=initial_log_std,

@@ -22,6 +22,8 @@ from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
 class ClimbingConfig(NoiseScalingConfig, PolicySearchConfig):
     """Settings of hill climbing in all its forms; the noise follows Udacity's teaching code."""
 
+    use_bias: bool = static(False)
+    """Layers add a bias; where observations are centred, the search is easier without."""
     reevaluate_best: bool = static(True)
     """Evaluate the best parameters again, beside every challenger and in the same episodes."""
 

@@ -32,6 +32,8 @@ class PolicySearchConfig:
     """Widths of the policy's hidden layers; none: a linear policy."""
     activation: str = static("tanh", choices=tuple(ACTIVATIONS))
     """Elementwise function between layers."""
+    use_bias: bool = static(True)
+    """Layers add a bias; where observations are centred, the search is easier without."""
     squash_actions: bool = static(False)
     """Tanh onto the bounds of Box actions, instead of clipping to them."""
     initial_log_std: float = number(0.0, minimum=-20.0, maximum=20.0)
@@ -65,6 +67,7 @@ def policy_search(
             env.action_space,
             hidden_sizes=config.hidden_sizes,
             activation=config.activation,
+            use_bias=config.use_bias,
             squash_actions=config.squash_actions,
             is_stochastic=config.stochastic_policy,
             initial_log_std=config.initial_log_std,
