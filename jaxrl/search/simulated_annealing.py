@@ -18,7 +18,7 @@ class SimulatedAnnealingConfig(PolicySearchConfig):
 
     num_neighbors: int = static(1, minimum=1)
     """Neighbours of which the best is considered in an iteration."""
-    temperature: float = number(10.0, minimum=0, open_minimum=True)
+    temperature: float = number(1.0, minimum=0, open_minimum=True)
     """Loss of fitness that is accepted with probability 1/e, at the start."""
     temperature_decay: float = number(0.95, minimum=0, maximum=1, open_minimum=True)
     """Factor of the temperature per iteration."""
@@ -26,14 +26,14 @@ class SimulatedAnnealingConfig(PolicySearchConfig):
     """The temperature does not fall below this."""
     noise_scale: float = number(1.0, minimum=0, open_minimum=True)
     """Standard deviation of the perturbations, at the start."""
-    noise_decay: float = number(0.99, minimum=0, maximum=1, open_minimum=True)
+    noise_decay: float = number(0.998, minimum=0, maximum=1, open_minimum=True)
     """Factor of the noise scale per iteration."""
     min_noise_scale: float = number(0.1, minimum=0)
     """The noise scale does not fall below this."""
     use_bias: bool = static(False)
     """Layers add a bias; where observations are centred, the search is easier without."""
-    reevaluate_current: bool = static(True)
-    """Evaluate the present parameters again, beside every neighbour and in the same episodes."""
+    reevaluate_best: bool = static(True)
+    """Evaluate the best parameters so far again in every iteration, so that luck is found out."""
 
 
 class AnnealingState(NamedTuple):
@@ -41,10 +41,10 @@ class AnnealingState(NamedTuple):
 
     Attributes:
         current: [D], whose neighbours come next.
-        current_fitness: float32 (), the mean of all its evaluations; minus infinity before any.
-        evaluations: int32 (), of the current parameters.
+        current_fitness: float32 (), what it was told; minus infinity before that.
         best: [D], the best parameters so far.
-        best_fitness: float32 (), theirs.
+        best_fitness: float32 (), the mean of all their evaluations; minus infinity before any.
+        evaluations: int32 (), how many there were.
         is_best: bool (), whether the current parameters are the best.
         temperature: float32 (), of the next acceptance.
         noise_scale: float32 (), the standard deviation of the next perturbations.
@@ -52,9 +52,9 @@ class AnnealingState(NamedTuple):
 
     current: Float[Array, " D"]
     current_fitness: Float[Array, ""]
-    evaluations: Int[Array, ""]
     best: Float[Array, " D"]
     best_fitness: Float[Array, ""]
+    evaluations: Int[Array, ""]
     is_best: Bool[Array, ""]
     temperature: Float[Array, ""]
     noise_scale: Float[Array, ""]
@@ -82,9 +82,9 @@ def simulated_annealing_strategy(config: SimulatedAnnealingConfig) -> Strategy:
         return AnnealingState(
             current=vector,
             current_fitness=jnp.float32(-jnp.inf),
-            evaluations=jnp.int32(0),
             best=vector,
             best_fitness=jnp.float32(-jnp.inf),
+            evaluations=jnp.int32(0),
             is_best=jnp.asarray(True),
             temperature=jnp.asarray(config.temperature, jnp.float32),
             noise_scale=jnp.asarray(config.noise_scale, jnp.float32),
@@ -93,8 +93,8 @@ def simulated_annealing_strategy(config: SimulatedAnnealingConfig) -> Strategy:
     def ask(key: Key, state: AnnealingState) -> tuple[AnnealingState, Float[Array, "N D"]]:
         noise = jax.random.normal(key, (config.num_neighbors, state.current.size))
         neighbors = state.current + state.noise_scale * noise
-        if config.reevaluate_current:
-            return state, jnp.concatenate([state.current[None], neighbors])
+        if config.reevaluate_best:
+            return state, jnp.concatenate([state.best[None], neighbors])
         start = neighbors.at[0].set(state.current)
         return state, jnp.where(state.evaluations == 0, start, neighbors)
 
@@ -105,7 +105,7 @@ def simulated_annealing_strategy(config: SimulatedAnnealingConfig) -> Strategy:
         fitness: Float[Array, " N"],
     ) -> tuple[AnnealingState, Metrics]:
         fitness = failures_last(fitness)
-        if config.reevaluate_current:
+        if config.reevaluate_best:
             state = _evaluated_again(state, fitness[0])
             candidates, fitness = candidates[1:], fitness[1:]
         winner = jnp.argmax(fitness)
@@ -128,23 +128,24 @@ def simulated_annealing_strategy(config: SimulatedAnnealingConfig) -> Strategy:
         ask=ask,
         tell=tell,
         solution=lambda state: state.best,
-        population_size=config.num_neighbors + config.reevaluate_current,
+        population_size=config.num_neighbors + config.reevaluate_best,
     )
 
 
 def _evaluated_again(state: AnnealingState, fitness: Float[Array, ""]) -> AnnealingState:
-    """Takes one more evaluation of the current parameters into the mean."""
+    """Takes one more evaluation of the best parameters into the mean."""
     evaluations = state.evaluations + 1
-    mean = state.current_fitness + (fitness - state.current_fitness) / evaluations
+    mean = state.best_fitness + (fitness - state.best_fitness) / evaluations
     mean = jnp.where(state.evaluations == 0, fitness, mean)
-    # The mean may also rise above what the best was worth, which then is the current.
-    is_best = state.is_best | (mean > state.best_fitness)
+    current_fitness = jnp.where(state.is_best, mean, state.current_fitness)
+    # Where the best was only lucky, the present parameters may be better.
+    overtaken = current_fitness > mean
     return state._replace(
-        current_fitness=mean,
-        evaluations=evaluations,
-        best=jnp.where(is_best, state.current, state.best),
-        best_fitness=jnp.where(is_best, mean, state.best_fitness),
-        is_best=is_best,
+        current_fitness=current_fitness,
+        best=jnp.where(overtaken, state.current, state.best),
+        best_fitness=jnp.where(overtaken, current_fitness, mean),
+        evaluations=jnp.where(overtaken, 1, evaluations),
+        is_best=state.is_best | overtaken,
     )
 
 
@@ -159,8 +160,8 @@ def _moved(
     return state._replace(
         current=jnp.where(accepted, neighbor, state.current),
         current_fitness=jnp.where(accepted, fitness, state.current_fitness),
-        evaluations=jnp.where(accepted, 1, jnp.maximum(state.evaluations, 1)),
         best=jnp.where(is_new_best, neighbor, state.best),
         best_fitness=jnp.where(is_new_best, fitness, state.best_fitness),
+        evaluations=jnp.where(is_new_best, 1, jnp.maximum(state.evaluations, 1)),
         is_best=is_new_best | (state.is_best & ~accepted),
     )
