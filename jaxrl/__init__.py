@@ -7,6 +7,14 @@ from jaxrl.agents.ppo import PPOConfig, ppo
 from jaxrl.agents.trpo import TRPOConfig, trpo
 from jaxrl.environments import available_environments, make_env
 from jaxrl.registry import register as register_algorithm
+from jaxrl.search.ars import ARSConfig, ars
+from jaxrl.search.cem import CEMConfig, cem
+from jaxrl.search.evosax_search import EvosaxConfig, evosax_search
+from jaxrl.search.hill_climbing import HillClimbingConfig, hill_climbing
+from jaxrl.search.maximizing import maximize
+from jaxrl.search.openes import OpenESConfig, openes
+from jaxrl.search.simulated_annealing import SimulatedAnnealingConfig, simulated_annealing
+from jaxrl.search.steepest_ascent import SteepestAscentConfig, steepest_ascent
 from jaxrl.training import Evaluation, Progress, TrainResult, advance, evaluate, train
 
 __version__ = "0.1.0"
@@ -14,21 +22,36 @@ __version__ = "0.1.0"
 __all__ = [
     "A2CConfig",
     "A3CConfig",
+    "ARSConfig",
+    "CEMConfig",
     "Evaluation",
+    "EvosaxConfig",
+    "HillClimbingConfig",
     "IMPALAConfig",
+    "OpenESConfig",
     "PPOConfig",
     "Progress",
+    "SimulatedAnnealingConfig",
+    "SteepestAscentConfig",
     "TRPOConfig",
     "TrainResult",
     "a2c",
     "a3c",
     "advance",
+    "ars",
     "available_environments",
+    "cem",
     "evaluate",
+    "evosax_search",
+    "hill_climbing",
     "impala",
     "make_env",
+    "maximize",
+    "openes",
     "ppo",
     "register_algorithm",
+    "simulated_annealing",
+    "steepest_ascent",
     "train",
     "trpo",
 ]

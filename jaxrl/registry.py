@@ -11,6 +11,13 @@ from jaxrl.agents.a3c import A3CConfig, a3c
 from jaxrl.agents.impala import IMPALAConfig, impala
 from jaxrl.agents.ppo import PPOConfig, ppo
 from jaxrl.agents.trpo import TRPOConfig, trpo
+from jaxrl.search.ars import ARSConfig, ars
+from jaxrl.search.cem import CEMConfig, cem
+from jaxrl.search.evosax_search import EvosaxConfig, evosax_search
+from jaxrl.search.hill_climbing import HillClimbingConfig, hill_climbing
+from jaxrl.search.openes import OpenESConfig, openes
+from jaxrl.search.simulated_annealing import SimulatedAnnealingConfig, simulated_annealing
+from jaxrl.search.steepest_ascent import SteepestAscentConfig, steepest_ascent
 from jaxrl.types import Algorithm, Environment
 
 
@@ -111,6 +118,23 @@ _OWN = (
     ("impala", IMPALAConfig, impala, "Stale actors with V-trace (Espeholt et al., 2018)."),
     ("ppo", PPOConfig, ppo, "Proximal policy optimisation (Schulman et al., 2017)."),
     ("trpo", TRPOConfig, trpo, "Trust region policy optimisation (Schulman et al., 2015)."),
+    ("ars", ARSConfig, ars, "Augmented random search, V1 and V2 (Mania et al., 2018)."),
+    ("cem", CEMConfig, cem, "The cross-entropy method on policy parameters (Rubinstein, 1999)."),
+    ("evosax", EvosaxConfig, evosax_search, "Any strategy of evosax: CMA-ES, SNES, PGPE, ..."),
+    ("hill_climbing", HillClimbingConfig, hill_climbing, "Hill climbing with adaptive noise."),
+    ("openes", OpenESConfig, openes, "Evolution strategies (Salimans et al., 2017)."),
+    (
+        "simulated_annealing",
+        SimulatedAnnealingConfig,
+        simulated_annealing,
+        "Simulated annealing of policy parameters (Kirkpatrick et al., 1983).",
+    ),
+    (
+        "steepest_ascent",
+        SteepestAscentConfig,
+        steepest_ascent,
+        "Hill climbing to the best of several neighbours.",
+    ),
 )
 for _name, _settings, _build, _description in _OWN:
     register(_name, _settings, _build, description=_description)

@@ -9,6 +9,9 @@ from jaxtyping import Array, Float, Int
 from jaxrl.environments import clip_actions, flatten_actions, record_episode_statistics
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
 
+# Where the cost of an iteration varies, metrics are put in place so many rows at a time.
+_ROWS_OF_A_BLOCK = 64
+
 
 class Progress(NamedTuple):
     """How far a run has come.
@@ -216,7 +219,11 @@ def _iterate(
 ) -> tuple[State, Progress, Metrics]:
     """Takes iterations as long as there are rows, of which the first is `first_iteration`'s."""
     until_steps = jnp.asarray(until_steps, jnp.int32)
-    num_rows = jax.tree.leaves(run[2])[0].shape[0]
+    num_rows = _num_rows(run)
+    if algorithm.steps_per_iteration is None and num_rows > _ROWS_OF_A_BLOCK:
+        return _iterate_in_blocks(
+            key, algorithm, step, run, first_iteration=first_iteration, until_steps=until_steps
+        )
 
     def unfinished(run: Any) -> Any:
         _, progress, _ = run
@@ -242,3 +249,53 @@ def _iterate(
         return state, progress, metrics
 
     return jax.lax.while_loop(unfinished, iterate, run)
+
+
+def _iterate_in_blocks(
+    key: Key,
+    algorithm: Algorithm,
+    step: Any,
+    run: tuple[State, Progress, Metrics],
+    *,
+    first_iteration: Any,
+    until_steps: Any,
+) -> tuple[State, Progress, Metrics]:
+    """As `_iterate`, where the cost of an iteration varies.
+
+    Under vmap the loop's condition is batched, and every turn pays for a select over all that it
+    carries. So the inner loop carries few rows, which the outer one puts in their place.
+    """
+    num_rows = _num_rows(run)
+    places = jnp.arange(_ROWS_OF_A_BLOCK)
+
+    def unfinished(run: Any) -> Any:
+        _, progress, _ = run
+        has_row = progress.iteration - first_iteration < num_rows
+        wanted = has_row & (progress.steps < until_steps)
+        return wanted & (progress.iteration < algorithm.max_iterations)
+
+    def block(run: Any) -> Any:
+        state, progress, metrics = run
+        index = progress.iteration - first_iteration
+        limit = first_iteration + num_rows
+        rows = _unused_rows(step, key, state, _ROWS_OF_A_BLOCK)
+        few = algorithm._replace(max_iterations=jnp.minimum(limit, algorithm.max_iterations))
+        state, progress, rows = _iterate(
+            key,
+            few,
+            step,
+            (state, progress, rows),
+            first_iteration=progress.iteration,
+            until_steps=until_steps,
+        )
+        # Rows of a last block that is not full lie beyond the end, or are those of later turns.
+        metrics = jax.tree.map(
+            lambda all_rows, some: all_rows.at[index + places].set(some, mode="drop"), metrics, rows
+        )
+        return state, progress, metrics
+
+    return jax.lax.while_loop(unfinished, block, run)
+
+
+def _num_rows(run: tuple[State, Progress, Metrics]) -> int:
+    return jax.tree.leaves(run[2])[0].shape[0]

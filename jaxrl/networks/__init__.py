@@ -9,6 +9,7 @@ from jaxrl.networks.actor_critic import ActorCritic, PolicyHead, actor_critic
 from jaxrl.networks.initialization import from_one_draw, orthogonal
 from jaxrl.networks.layers import Dense, matmul
 from jaxrl.networks.memory import start_again, step_by_step, without_memory
+from jaxrl.networks.policy import PolicyNetwork, policy_network
 from jaxrl.networks.seam import from_flax, over_batch
 from jaxrl.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, encode_observation, make_torso
 
@@ -19,6 +20,7 @@ __all__ = [
     "Dense",
     "MinAtarCNN",
     "PolicyHead",
+    "PolicyNetwork",
     "actor_critic",
     "encode_observation",
     "from_flax",
@@ -30,4 +32,5 @@ __all__ = [
     "start_again",
     "step_by_step",
     "without_memory",
+    "policy_network",
 ]

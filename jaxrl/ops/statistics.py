@@ -70,15 +70,34 @@ def update_statistics(
     axes = tuple(range(num_batch_axes))
     samples = batch.astype(jnp.float32)
     num_samples = math.prod(batch.shape[:num_batch_axes])
+    return merge_statistics(
+        statistics,
+        RunningStatistics(
+            mean=jnp.mean(samples, axis=axes),
+            variance=jnp.var(samples, axis=axes),
+            count=jnp.float32(num_samples),
+        ),
+    )
 
-    count = statistics.count + num_samples
-    share = num_samples / count
-    difference = jnp.mean(samples, axis=axes) - statistics.mean
-    variance_change = jnp.var(samples, axis=axes) - statistics.variance
+
+def merge_statistics(statistics: RunningStatistics, others: RunningStatistics) -> RunningStatistics:
+    """Merges the moments of other samples, as `update_statistics` does those of a batch.
+
+    Args:
+        statistics: so far.
+        others: of the other samples, at least one; of the same shape.
+
+    Returns:
+        The new statistics.
+    """
+    chex.assert_equal_shape([statistics.mean, others.mean])
+    count = statistics.count + others.count
+    share = others.count / count
+    difference = others.mean - statistics.mean
     spread = (1 - share) * jnp.square(difference)
     return RunningStatistics(
         mean=statistics.mean + share * difference,
-        variance=statistics.variance + share * (variance_change + spread),
+        variance=statistics.variance + share * (others.variance - statistics.variance + spread),
         count=jnp.minimum(count, _MAX_COUNT),
     )
 

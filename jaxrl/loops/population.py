@@ -1,0 +1,190 @@
+"""The population loop: play whole episodes with every candidate of a search, then tell it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int
+
+from jaxrl.environments import clip_actions
+from jaxrl.loops.episodes import Act, episode_metrics, normalized, play_population
+from jaxrl.ops.statistics import RunningStatistics, init_statistics, merge_statistics
+from jaxrl.types import (
+    Action,
+    Algorithm,
+    Carry,
+    Environment,
+    Key,
+    Metrics,
+    Network,
+    Observation,
+    Params,
+    Policy,
+    SearchState,
+    Space,
+    Strategy,
+)
+
+
+class PopulationState(NamedTuple):
+    """Everything a policy search needs to go on; between iterations no episode is under way.
+
+    Attributes:
+        search: the strategy's state.
+        statistics: of the observations seen; None where they are not normalised.
+        steps: int32 (), environment steps taken.
+    """
+
+    search: SearchState
+    statistics: RunningStatistics | None
+    steps: Int[Array, ""]
+
+
+class VectorPolicy(NamedTuple):
+    """A network whose parameters are one vector.
+
+    Attributes:
+        init: (key) -> vector [D].
+        unravel: (vector [D]) -> Params.
+        act: (key, Params, observation) -> action, of a candidate.
+        act_greedily: (Params, observation) -> action, the mode.
+    """
+
+    init: Callable[[Key], Float[Array, " D"]]
+    unravel: Callable[[Array], Params]
+    act: Act
+    act_greedily: Callable[[Params, Observation], Action]
+
+
+def population(
+    environment: Environment,
+    strategy: Strategy,
+    policy: VectorPolicy,
+    *,
+    total_steps: int,
+    episodes_per_candidate: int = 1,
+    common_random_numbers: bool = True,
+    normalize_observations: bool = False,
+) -> Algorithm:
+    """Builds the algorithm that lets a strategy search for the parameters of a policy.
+
+    Args:
+        environment: the task; Box actions are clipped to its bounds at its door.
+        strategy: proposes vectors of parameters, and is told the mean return of each.
+        policy: what the vectors are parameters of; the recommended one is evaluated greedily.
+        total_steps: the budget; the fewest iterations that reach it are taken.
+        episodes_per_candidate: whole episodes from which a candidate's fitness is the mean.
+        common_random_numbers: the i-th episodes of all candidates of an iteration start alike and
+            meet the same chances, so that they are compared like with like.
+        normalize_observations: standardise them by the moments of everything that the whole
+            population saw before the iteration.
+
+    Raises:
+        ValueError: the environment has no time limit.
+    """
+    _require_time_limit(environment)
+    door = clip_actions(environment)
+    playing = {
+        "num_episodes": episodes_per_candidate,
+        "common_random_numbers": common_random_numbers,
+    }
+
+    def init(key: Key) -> PopulationState:
+        statistics = init_statistics(environment.observation_space.shape)
+        return PopulationState(
+            search=strategy.init(policy.init(key)),
+            statistics=statistics if normalize_observations else None,
+            steps=jnp.int32(0),
+        )
+
+    def step(key: Key, state: PopulationState) -> tuple[PopulationState, Metrics]:
+        key_ask, key_play, key_tell = jax.random.split(key, 3)
+        search, candidates = strategy.ask(key_ask, state.search)
+        params = jax.vmap(policy.unravel)(candidates)
+        played = play_population(
+            key_play, door, policy.act, params, statistics=state.statistics, **playing
+        )
+        fitness = jnp.mean(played.fitness, axis=1)
+        search, search_metrics = strategy.tell(key_tell, search, candidates, fitness)
+        steps = state.steps + jnp.sum(played.lengths)
+        state = PopulationState(
+            search=search,
+            statistics=_merge(state.statistics, played.observations),
+            steps=steps,
+        )
+        return state, {"steps": steps} | episode_metrics(played) | search_metrics
+
+    # The shortest episode takes one step.
+    fewest_steps = strategy.population_size * episodes_per_candidate
+    return Algorithm(
+        init=init,
+        step=step,
+        policy=lambda state: _recommended(policy, strategy, state),
+        environment=environment,
+        total_steps=total_steps,
+        steps_per_iteration=None,
+        max_iterations=-(-total_steps // fewest_steps),
+    )
+
+
+def vector_policy(
+    network: Network, observation_space: Space, *, is_stochastic: bool = False, scale: Any = 1.0
+) -> VectorPolicy:
+    """Ravels the parameters of a network into one vector.
+
+    Args:
+        network: maps one observation to a distribution over actions.
+        observation_space: of the observation.
+        is_stochastic: candidates draw their actions; otherwise they take the mode.
+        scale: factor of the network's initial parameters.
+    """
+    example = jax.eval_shape(observation_space.sample, jax.random.key(0))
+    observation = jnp.zeros(example.shape, example.dtype)
+    structure = jax.eval_shape(network.init, jax.random.key(0), observation)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), structure)
+    unravel = ravel_pytree(zeros)[1]
+
+    def init(key: Key) -> Float[Array, " D"]:
+        return scale * ravel_pytree(network.init(key, observation))[0]
+
+    def act_greedily(params: Params, observation: Observation) -> Action:
+        return network.apply(params, observation).mode()
+
+    def act(key: Key, params: Params, observation: Observation) -> Action:
+        if not is_stochastic:
+            return act_greedily(params, observation)
+        return network.apply(params, observation).sample(key)
+
+    return VectorPolicy(init=init, unravel=unravel, act=act, act_greedily=act_greedily)
+
+
+def _recommended(policy: VectorPolicy, strategy: Strategy, state: PopulationState) -> Policy:
+    params = policy.unravel(strategy.solution(state.search))
+
+    def act(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Action]:
+        del key
+        return carry, policy.act_greedily(params, normalized(state.statistics, observation))
+
+    def start(key: Key) -> Carry:
+        del key
+        return ()
+
+    return Policy(start=start, act=act)
+
+
+def _merge(
+    statistics: RunningStatistics | None, others: RunningStatistics | None
+) -> RunningStatistics | None:
+    if statistics is None or others is None:
+        return None
+    return merge_statistics(statistics, others)
+
+
+def _require_time_limit(environment: Environment) -> None:
+    if environment.max_episode_steps is None:
+        raise ValueError(
+            f"{environment.name} has no time limit, so an episode of a candidate might never end: "
+            "wrap it, as in time_limit(env, max_steps=1000)"
+        )

@@ -1,0 +1,95 @@
+"""The cross-entropy method: refit a Gaussian to the best of its samples (Rubinstein 1999)."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxrl.ops.fitness import elite_weights, failures_last
+from jaxrl.search.policy_search import PolicySearchConfig, policy_search
+from jaxrl.settings import number, settings, static, validate
+from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
+
+
+@settings
+class CEMConfig(PolicySearchConfig):
+    """Settings of the cross-entropy method."""
+
+    population_size: int = static(50, minimum=2)
+    """Candidates of an iteration."""
+    elite_fraction: float = number(0.2, minimum=0, maximum=1, open_minimum=True)
+    """Share of the candidates, the best ones, to which the Gaussian is fitted; at least one."""
+    noise_scale: float = number(0.5, minimum=0, open_minimum=True)
+    """Standard deviation of the Gaussian at the start."""
+    min_noise_scale: float = number(0.05, minimum=0)
+    """No standard deviation falls below this, so that the search does not end too early."""
+    recommend_best: bool = static(False)
+    """The solution is the best candidate so far; otherwise the Gaussian's mean, as luck has it."""
+
+
+class CEMState(NamedTuple):
+    """Where the search stands.
+
+    Attributes:
+        mean: [D], of the Gaussian.
+        deviation: [D], its standard deviations.
+        best: [D], the best candidate so far; at first the start.
+        best_fitness: float32 (), what it was told; minus infinity at first.
+    """
+
+    mean: Float[Array, " D"]
+    deviation: Float[Array, " D"]
+    best: Float[Array, " D"]
+    best_fitness: Float[Array, ""]
+
+
+def cem(env: Environment, config: CEMConfig, *, network: Network | None = None) -> Algorithm:
+    """Builds the method for an environment; arguments and errors as for `policy_search`."""
+    return policy_search(env, cem_strategy(config), config, network=network)
+
+
+def cem_strategy(config: CEMConfig) -> Strategy:
+    """Builds the method for any function of a vector.
+
+    mean <- mean of the elites,  deviation <- max(deviation of the elites, min_noise_scale)
+    """
+    validate(config)
+
+    def init(vector: Float[Array, " D"]) -> CEMState:
+        return CEMState(
+            mean=vector,
+            deviation=jnp.full(vector.shape, config.noise_scale, jnp.float32),
+            best=vector,
+            best_fitness=jnp.float32(-jnp.inf),
+        )
+
+    def ask(key: Key, state: CEMState) -> tuple[CEMState, Float[Array, "N D"]]:
+        noise = jax.random.normal(key, (config.population_size, state.mean.size))
+        return state, state.mean + state.deviation * noise
+
+    def tell(
+        key: Key, state: CEMState, candidates: Float[Array, "N D"], fitness: Float[Array, " N"]
+    ) -> tuple[CEMState, Metrics]:
+        del key
+        weights = elite_weights(fitness, config.elite_fraction)
+        mean = weights @ candidates
+        deviation = jnp.sqrt(weights @ jnp.square(candidates - mean))
+        fitness = failures_last(fitness)
+        winner = jnp.argmax(fitness)
+        is_better = fitness[winner] > state.best_fitness
+        metrics = {"noise_scale": jnp.mean(state.deviation)}
+        state = CEMState(
+            mean=mean,
+            deviation=jnp.maximum(deviation, config.min_noise_scale),
+            best=jnp.where(is_better, candidates[winner], state.best),
+            best_fitness=jnp.where(is_better, fitness[winner], state.best_fitness),
+        )
+        return state, metrics | {"best_fitness": state.best_fitness}
+
+    def solution(state: CEMState) -> Float[Array, " D"]:
+        return state.best if config.recommend_best else state.mean
+
+    return Strategy(
+        init=init, ask=ask, tell=tell, solution=solution, population_size=config.population_size
+    )

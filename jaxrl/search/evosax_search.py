@@ -1,0 +1,198 @@
+"""Any strategy of the evosax library (CMA-ES, SNES, PGPE, ...) through the seam of policy search.
+
+evosax minimises and calls its objects' methods; here fitness is maximised, so that it is negated on
+the way in. A strategy that keeps a population, and wants it evaluated before it begins, is begun
+with the first candidates that it is told.
+"""
+
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float
+
+from jaxrl.search.policy_search import PolicySearchConfig, policy_search
+from jaxrl.settings import number, settings, static, validate
+from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
+
+# What evosax's strategies call the width of the first candidates.
+_WIDTHS = ("std_init", "radius_max")
+
+
+@settings
+class EvosaxConfig(PolicySearchConfig):
+    """Settings of a strategy from evosax."""
+
+    strategy: str = static("Sep_CMA_ES")
+    """evosax's name for it, such as CMA_ES, SNES, PGPE, Open_ES, PSO or DifferentialEvolution."""
+    population_size: int = static(32, minimum=2)
+    """Candidates of an iteration."""
+    noise_scale: float = number(0.5, minimum=0, open_minimum=True)
+    """Standard deviation of the first candidates."""
+    learning_rate: float | None = number(None, minimum=0, open_minimum=True, optional=True)
+    """Of Adam, where the strategy has an optimiser; None: the strategy's own default."""
+    recommend_best: bool = static(False)
+    """The solution is the best candidate so far, and not the mean, where the strategy has one."""
+
+
+class EvosaxState(NamedTuple):
+    """Where the search stands.
+
+    Attributes:
+        inner: evosax's own state.
+        start: [D], where the search started.
+        is_first: bool (), whether nothing was told yet.
+    """
+
+    inner: Any
+    start: Float[Array, " D"]
+    is_first: Bool[Array, ""]
+
+
+class Evosax(NamedTuple):
+    """An object of evosax's with its parameters.
+
+    Attributes:
+        algorithm: made for flat vectors of D numbers.
+        params: evosax's parameters of it.
+        has_population: whether its `init` takes an evaluated population instead of a mean.
+    """
+
+    algorithm: Any
+    params: Any
+    has_population: bool
+
+
+def evosax_search(
+    env: Environment, config: EvosaxConfig, *, network: Network | None = None
+) -> Algorithm:
+    """Builds a policy search by an evosax strategy; arguments and errors as `policy_search`."""
+    return policy_search(env, evosax_strategy(config), config, network=network)
+
+
+def evosax_strategy(config: EvosaxConfig) -> Strategy:
+    """Builds an evosax strategy for any function of a vector.
+
+    Raises:
+        ValueError: evosax is missing or has no such strategy, or a setting does not suit it.
+    """
+    validate(config)
+    make = _maker(config)
+    make(2)  # What is wrong is known now, before anything is traced.
+
+    def init(vector: Float[Array, " D"]) -> EvosaxState:
+        evosax = make(vector.size)
+        # Its numbers are drawn anew below; until then the state only has the right shape.
+        key = jax.random.key(0)
+        if evosax.has_population:
+            population = jnp.broadcast_to(vector, (config.population_size, vector.size))
+            fitness = jnp.zeros(config.population_size)
+            inner = evosax.algorithm.init(key, population, fitness, evosax.params)
+        else:
+            inner = evosax.algorithm.init(key, vector, evosax.params)
+        inner = jax.tree.map(lambda x: jax.lax.convert_element_type(x, jnp.result_type(x)), inner)
+        return EvosaxState(inner=inner, start=vector, is_first=jnp.asarray(True))
+
+    def ask(key: Key, state: EvosaxState) -> tuple[EvosaxState, Float[Array, "N D"]]:
+        evosax = make(state.start.size)
+        key_ask, key_first = jax.random.split(key)
+        candidates, inner = evosax.algorithm.ask(key_ask, state.inner, evosax.params)
+        state = state._replace(inner=_like(state.inner, inner))
+        if not evosax.has_population:
+            return state, candidates
+        noise = jax.random.normal(key_first, candidates.shape)
+        first = state.start + config.noise_scale * noise
+        return state, jnp.where(state.is_first, first, candidates)
+
+    def tell(
+        key: Key, state: EvosaxState, candidates: Float[Array, "N D"], fitness: Float[Array, " N"]
+    ) -> tuple[EvosaxState, Metrics]:
+        evosax = make(state.start.size)
+        key_tell, key_first = jax.random.split(key)
+        cost = -fitness
+        inner, _ = evosax.algorithm.tell(key_tell, candidates, cost, state.inner, evosax.params)
+        inner = _like(state.inner, inner)
+        if evosax.has_population:
+            begun = evosax.algorithm.init(key_first, candidates, cost, evosax.params)
+            inner = jax.tree.map(
+                lambda x, y: jnp.where(state.is_first, x, y), _like(state.inner, begun), inner
+            )
+        state = EvosaxState(inner=inner, start=state.start, is_first=jnp.asarray(False))
+        return state, {"best_fitness": jnp.asarray(-inner.best_fitness, jnp.float32)}
+
+    def solution(state: EvosaxState) -> Float[Array, " D"]:
+        evosax = make(state.start.size)
+        if evosax.has_population or config.recommend_best:
+            return jnp.where(state.is_first, state.start, state.inner.best_solution)
+        return state.inner.mean
+
+    return Strategy(
+        init=init, ask=ask, tell=tell, solution=solution, population_size=config.population_size
+    )
+
+
+def _like(old: Any, new: Any) -> Any:
+    """Gives a state the types of another, so that a loop can carry it."""
+    return jax.tree.map(lambda x, y: jnp.asarray(y, x.dtype), old, new)
+
+
+def _maker(config: EvosaxConfig) -> Callable[[int], Evosax]:
+    """A function of D: evosax's objects may hold arrays of the trace that they are made in."""
+    try:
+        from evosax import algorithms
+    except ImportError:
+        raise ValueError(
+            'evosax is not installed: pip install "jaxrl[evosax]" (or pip install evosax)'
+        ) from None
+    known: dict[str, Any] = algorithms.algorithms
+    if config.strategy not in known:
+        near = difflib.get_close_matches(config.strategy, known, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known)}"
+        raise ValueError(f"strategy={config.strategy!r} is not one of evosax's: {hint}")
+    constructor = known[config.strategy]
+    accepted = inspect.signature(constructor).parameters
+    if config.learning_rate is not None and "optimizer" not in accepted:
+        raise ValueError(
+            f"learning_rate={config.learning_rate} has no use: {config.strategy} has no optimiser"
+        )
+
+    def make(num_dimensions: int) -> Evosax:
+        return _make(constructor, set(accepted), config, num_dimensions)
+
+    return make
+
+
+def _make(
+    constructor: Any, accepted: set[str], config: EvosaxConfig, num_dimensions: int
+) -> Evosax:
+    """One object of evosax's, with the settings where it takes them."""
+    arguments: dict[str, Any] = {}
+    if "std_schedule" in accepted:
+        arguments["std_schedule"] = optax.constant_schedule(config.noise_scale)
+    if config.learning_rate is not None:
+        arguments["optimizer"] = optax.adam(config.learning_rate)
+    if "sampling_fn" in accepted:
+        arguments["sampling_fn"] = lambda key: (
+            config.noise_scale * jax.random.normal(key, (num_dimensions,))
+        )
+    try:
+        # Some read numbers off their arrays, which within somebody's jit must not be traced then.
+        with jax.ensure_compile_time_eval():
+            solution = jnp.zeros(num_dimensions)
+            algorithm = constructor(
+                population_size=config.population_size, solution=solution, **arguments
+            )
+            params = algorithm.default_params
+    except (AssertionError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"evosax's {config.strategy} cannot be made with "
+            f"population_size={config.population_size}: {error}"
+        ) from error
+    fields = getattr(params, "__dataclass_fields__", {})
+    widths = {name: config.noise_scale for name in _WIDTHS if name in fields}
+    has_population = "fitness" in inspect.signature(algorithm.init).parameters
+    return Evosax(algorithm, params.replace(**widths), has_population)

@@ -1,0 +1,109 @@
+"""What all policy searches share: how candidates are evaluated, and what their policies are."""
+
+from typing import Any
+
+from jax.core import Tracer
+
+from jaxrl.environments import flatten_actions, require_environment
+from jaxrl.loops.population import population, vector_policy
+from jaxrl.networks import ACTIVATIONS, policy_network
+from jaxrl.settings import number, require_scalars, settings, static, validate
+from jaxrl.types import Algorithm, Box, Environment, Network, Strategy
+
+# Steps are counted in int32.
+MAX_STEPS = 2**31 - 1
+
+
+@settings
+class PolicySearchConfig:
+    """Settings that every policy search has beside those of its method."""
+
+    total_steps: int = static(100_000, minimum=1, maximum=MAX_STEPS)
+    """Budget in environment steps, all episodes together."""
+    episodes_per_candidate: int = static(1, minimum=1)
+    """Whole episodes from which a candidate's fitness is the mean return."""
+    common_random_numbers: bool = static(True)
+    """All candidates of an iteration meet the same starts and chances."""
+    normalize_observations: bool = static(False)
+    """Standardise observations by what the whole population saw so far, clipped to 10."""
+    stochastic_policy: bool = static(False)
+    """Candidates draw their actions instead of taking the mode; evaluation takes the mode."""
+    hidden_sizes: tuple[int, ...] = static((), minimum=1, maximum=2**20)
+    """Widths of the policy's hidden layers; none: a linear policy."""
+    activation: str = static("tanh", choices=tuple(ACTIVATIONS))
+    """Elementwise function between layers."""
+    use_bias: bool = static(True)
+    """Layers add a bias; where observations are centred, the search is easier without."""
+    squash_actions: bool = static(False)
+    """Tanh onto the bounds of Box actions, instead of clipping to them."""
+    initial_log_std: float = number(0.0, minimum=-20.0, maximum=20.0)
+    """Where the logarithm of the deviation of a stochastic policy's Box actions starts."""
+    initial_scale: float = number(1.0, minimum=0)
+    """Factor of the network's initial parameters; 0 starts from zero."""
+
+
+def policy_search(
+    env: Environment, strategy: Strategy, config: PolicySearchConfig, *, network: Network | None
+) -> Algorithm:
+    """Joins a strategy to an environment.
+
+    Args:
+        env: with Discrete, MultiDiscrete or Box actions and a time limit.
+        strategy: the method.
+        config: the settings; the floats among them may be traced.
+        network: maps one observation to a distribution over actions; None: `policy_network`.
+
+    Raises:
+        ValueError: a setting is wrong or does not suit the environment.
+    """
+    require_environment(env)
+    validate(config)
+    require_scalars(config)
+    _validate_together(env, strategy, config)
+    env = flatten_actions(env)
+    if network is None:
+        network = policy_network(
+            env.observation_space,
+            env.action_space,
+            hidden_sizes=config.hidden_sizes,
+            activation=config.activation,
+            use_bias=config.use_bias,
+            squash_actions=config.squash_actions,
+            is_stochastic=config.stochastic_policy,
+            initial_log_std=config.initial_log_std,
+        )
+    policy = vector_policy(
+        network,
+        env.observation_space,
+        is_stochastic=config.stochastic_policy,
+        scale=config.initial_scale,
+    )
+    return population(
+        env,
+        strategy,
+        policy,
+        total_steps=config.total_steps,
+        episodes_per_candidate=config.episodes_per_candidate,
+        common_random_numbers=config.common_random_numbers,
+        normalize_observations=config.normalize_observations,
+    )
+
+
+def _validate_together(env: Environment, strategy: Strategy, config: PolicySearchConfig) -> None:
+    """Checks what no field can say alone."""
+    if config.normalize_observations and not isinstance(env.observation_space, Box):
+        raise ValueError(
+            "normalize_observations=True needs Box observations, but the observations of "
+            f"{env.name} are {env.observation_space}"
+        )
+    longest: Any = env.max_episode_steps
+    if longest is None or isinstance(longest, Tracer):
+        return
+    episodes = strategy.population_size * config.episodes_per_candidate
+    most_steps = episodes * int(longest)
+    if config.total_steps + most_steps > MAX_STEPS:
+        raise ValueError(
+            f"total_steps={config.total_steps} and the most steps of one iteration, "
+            f"{episodes} episodes of {longest}, are too many: "
+            f"together they must stay at most {MAX_STEPS}"
+        )

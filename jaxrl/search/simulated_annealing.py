@@ -1,0 +1,167 @@
+"""Simulated annealing: accept worse neighbours too, ever more rarely (Kirkpatrick et al. 1983)."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxrl.ops.fitness import failures_last
+from jaxrl.search.policy_search import PolicySearchConfig, policy_search
+from jaxrl.settings import number, settings, static, validate
+from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
+
+
+@settings
+class SimulatedAnnealingConfig(PolicySearchConfig):
+    """Settings of simulated annealing; both schedules are geometric, with a floor."""
+
+    num_neighbors: int = static(1, minimum=1)
+    """Neighbours of which the best is considered in an iteration."""
+    temperature: float = number(1.0, minimum=0, open_minimum=True)
+    """Loss of fitness that is accepted with probability 1/e, at the start."""
+    temperature_decay: float = number(0.95, minimum=0, maximum=1, open_minimum=True)
+    """Factor of the temperature per iteration."""
+    min_temperature: float = number(1e-3, minimum=0, open_minimum=True)
+    """The temperature does not fall below this."""
+    noise_scale: float = number(1.0, minimum=0, open_minimum=True)
+    """Standard deviation of the perturbations, at the start."""
+    noise_decay: float = number(0.998, minimum=0, maximum=1, open_minimum=True)
+    """Factor of the noise scale per iteration."""
+    min_noise_scale: float = number(0.1, minimum=0)
+    """The noise scale does not fall below this."""
+    use_bias: bool = static(False)
+    """Layers add a bias; where observations are centred, the search is easier without."""
+    reevaluate_best: bool = static(True)
+    """Evaluate the best parameters so far again in every iteration, so that luck is found out."""
+
+
+class AnnealingState(NamedTuple):
+    """Where the search stands.
+
+    Attributes:
+        current: [D], whose neighbours come next.
+        current_fitness: float32 (), what it was told; minus infinity before that.
+        best: [D], the best parameters so far.
+        best_fitness: float32 (), the mean of all their evaluations; minus infinity before any.
+        evaluations: int32 (), how many there were.
+        is_best: bool (), whether the current parameters are the best.
+        temperature: float32 (), of the next acceptance.
+        noise_scale: float32 (), the standard deviation of the next perturbations.
+    """
+
+    current: Float[Array, " D"]
+    current_fitness: Float[Array, ""]
+    best: Float[Array, " D"]
+    best_fitness: Float[Array, ""]
+    evaluations: Int[Array, ""]
+    is_best: Bool[Array, ""]
+    temperature: Float[Array, ""]
+    noise_scale: Float[Array, ""]
+
+
+def simulated_annealing(
+    env: Environment, config: SimulatedAnnealingConfig, *, network: Network | None = None
+) -> Algorithm:
+    """Builds simulated annealing for an environment; arguments and errors as `policy_search`."""
+    return policy_search(env, simulated_annealing_strategy(config), config, network=network)
+
+
+def simulated_annealing_strategy(config: SimulatedAnnealingConfig) -> Strategy:
+    """Builds simulated annealing for any function of a vector.
+
+    The best of the neighbours, current + noise_scale * N(0, 1), is moved to with probability
+
+        min(1, exp((fitness - current_fitness) / temperature))
+
+    The recommended solution is the best of all that was moved to.
+    """
+    validate(config)
+
+    def init(vector: Float[Array, " D"]) -> AnnealingState:
+        return AnnealingState(
+            current=vector,
+            current_fitness=jnp.float32(-jnp.inf),
+            best=vector,
+            best_fitness=jnp.float32(-jnp.inf),
+            evaluations=jnp.int32(0),
+            is_best=jnp.asarray(True),
+            temperature=jnp.asarray(config.temperature, jnp.float32),
+            noise_scale=jnp.asarray(config.noise_scale, jnp.float32),
+        )
+
+    def ask(key: Key, state: AnnealingState) -> tuple[AnnealingState, Float[Array, "N D"]]:
+        noise = jax.random.normal(key, (config.num_neighbors, state.current.size))
+        neighbors = state.current + state.noise_scale * noise
+        if config.reevaluate_best:
+            return state, jnp.concatenate([state.best[None], neighbors])
+        start = neighbors.at[0].set(state.current)
+        return state, jnp.where(state.evaluations == 0, start, neighbors)
+
+    def tell(
+        key: Key,
+        state: AnnealingState,
+        candidates: Float[Array, "N D"],
+        fitness: Float[Array, " N"],
+    ) -> tuple[AnnealingState, Metrics]:
+        fitness = failures_last(fitness)
+        if config.reevaluate_best:
+            state = _evaluated_again(state, fitness[0])
+            candidates, fitness = candidates[1:], fitness[1:]
+        winner = jnp.argmax(fitness)
+        state = _moved(key, state, candidates[winner], fitness[winner])
+        metrics = {
+            "temperature": state.temperature,
+            "noise_scale": state.noise_scale,
+            "best_fitness": state.best_fitness,
+        }
+        temperature = config.temperature_decay * state.temperature
+        noise_scale = config.noise_decay * state.noise_scale
+        state = state._replace(
+            temperature=jnp.maximum(temperature, config.min_temperature),
+            noise_scale=jnp.maximum(noise_scale, config.min_noise_scale),
+        )
+        return state, metrics
+
+    return Strategy(
+        init=init,
+        ask=ask,
+        tell=tell,
+        solution=lambda state: state.best,
+        population_size=config.num_neighbors + config.reevaluate_best,
+    )
+
+
+def _evaluated_again(state: AnnealingState, fitness: Float[Array, ""]) -> AnnealingState:
+    """Takes one more evaluation of the best parameters into the mean."""
+    evaluations = state.evaluations + 1
+    mean = state.best_fitness + (fitness - state.best_fitness) / evaluations
+    mean = jnp.where(state.evaluations == 0, fitness, mean)
+    current_fitness = jnp.where(state.is_best, mean, state.current_fitness)
+    # Where the best was only lucky, the present parameters may be better.
+    overtaken = current_fitness > mean
+    return state._replace(
+        current_fitness=current_fitness,
+        best=jnp.where(overtaken, state.current, state.best),
+        best_fitness=jnp.where(overtaken, current_fitness, mean),
+        evaluations=jnp.where(overtaken, 1, evaluations),
+        is_best=state.is_best | overtaken,
+    )
+
+
+def _moved(
+    key: Key, state: AnnealingState, neighbor: Float[Array, " D"], fitness: Float[Array, ""]
+) -> AnnealingState:
+    """Moves to a neighbour, or does not; consumes the key."""
+    gain = fitness - state.current_fitness
+    chance = jnp.exp(gain / state.temperature)
+    accepted = (gain > 0) | (jax.random.uniform(key) < chance)
+    is_new_best = accepted & (fitness > state.best_fitness)
+    return state._replace(
+        current=jnp.where(accepted, neighbor, state.current),
+        current_fitness=jnp.where(accepted, fitness, state.current_fitness),
+        best=jnp.where(is_new_best, neighbor, state.best),
+        best_fitness=jnp.where(is_new_best, fitness, state.best_fitness),
+        evaluations=jnp.where(is_new_best, 1, jnp.maximum(state.evaluations, 1)),
+        is_best=is_new_best | (state.is_best & ~accepted),
+    )

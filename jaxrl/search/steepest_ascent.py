@@ -1,0 +1,27 @@
+"""Steepest-ascent hill climbing: look at several neighbours, and move to the best of them."""
+
+from jaxrl.search.hill_climbing import ClimbingConfig, climbing_strategy
+from jaxrl.search.policy_search import policy_search
+from jaxrl.settings import settings, static, validate
+from jaxrl.types import Algorithm, Environment, Network, Strategy
+
+
+@settings
+class SteepestAscentConfig(ClimbingConfig):
+    """Settings of steepest-ascent hill climbing."""
+
+    num_neighbors: int = static(8, minimum=1)
+    """Neighbours of the best parameters that are compared in an iteration."""
+
+
+def steepest_ascent(
+    env: Environment, config: SteepestAscentConfig, *, network: Network | None = None
+) -> Algorithm:
+    """Builds steepest ascent for an environment; arguments and errors as for `policy_search`."""
+    return policy_search(env, steepest_ascent_strategy(config), config, network=network)
+
+
+def steepest_ascent_strategy(config: SteepestAscentConfig) -> Strategy:
+    """Builds steepest ascent for any function of a vector."""
+    validate(config)
+    return climbing_strategy(config, num_neighbors=config.num_neighbors)
