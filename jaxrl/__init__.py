@@ -2,6 +2,7 @@
 
 from jaxrl.agents.a2c import A2CConfig, a2c
 from jaxrl.agents.ppo import PPOConfig, ppo
+from jaxrl.agents.reinforce import ReinforceConfig, reinforce
 from jaxrl.environments import available_environments, make_env
 from jaxrl.registry import register as register_algorithm
 from jaxrl.training import Evaluation, Progress, TrainResult, advance, evaluate, train
@@ -13,6 +14,7 @@ __all__ = [
     "Evaluation",
     "PPOConfig",
     "Progress",
+    "ReinforceConfig",
     "TrainResult",
     "a2c",
     "advance",
@@ -21,5 +23,6 @@ __all__ = [
     "make_env",
     "ppo",
     "register_algorithm",
+    "reinforce",
     "train",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxrl.agents.a2c import A2CConfig, a2c
 from jaxrl.agents.ppo import PPOConfig, ppo
+from jaxrl.agents.reinforce import ReinforceConfig, reinforce
 from jaxrl.types import Algorithm, Environment
 
 
@@ -104,4 +105,7 @@ def _check_settings(name: str, settings: type) -> None:
 
 register("a2c", A2CConfig, a2c, description="Advantage actor-critic (Mnih et al., 2016).")
 register("ppo", PPOConfig, ppo, description="Proximal policy optimisation (Schulman et al., 2017).")
+register(
+    "reinforce", ReinforceConfig, reinforce, description="Score-function gradient (Williams, 1992)."
+)
 _own_names.update(_entries)

@@ -23,26 +23,43 @@ def check_task(env: Environment, config: Any) -> Environment:
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    require_environment(env)
-    validate(config)
-    require_scalars(config)
-    batch_size = config.num_envs * config.num_steps
-    if config.total_steps + batch_size > MAX_STEPS:
-        raise ValueError(
-            f"total_steps={config.total_steps} and num_envs * num_steps = {batch_size} are too "
-            f"many: together they must stay at most {MAX_STEPS}"
-        )
-    if config.state_dependent_exploration and not isinstance(env.action_space, Box):
-        raise ValueError(
-            "state_dependent_exploration=True needs Box actions, but the actions of "
-            f"{env.name} are {env.action_space}"
-        )
+    check_settings(env, config)
+    check_budget(config, config.num_envs * config.num_steps, "num_envs * num_steps")
     if config.normalize_observations and not isinstance(env.observation_space, Box):
         raise ValueError(
             "normalize_observations=True needs Box observations, but the observations of "
             f"{env.name} are {env.observation_space}"
         )
     return flatten_actions(env)
+
+
+def check_settings(env: Environment, config: Any) -> None:
+    """Checks each setting alone, and those of `NetworkSettings` against the environment.
+
+    Raises:
+        ValueError: a setting is wrong or does not suit the environment.
+    """
+    require_environment(env)
+    validate(config)
+    require_scalars(config)
+    if config.state_dependent_exploration and not isinstance(env.action_space, Box):
+        raise ValueError(
+            "state_dependent_exploration=True needs Box actions, but the actions of "
+            f"{env.name} are {env.action_space}"
+        )
+
+
+def check_budget(config: Any, batch_size: int, batch_name: str) -> None:
+    """Checks that steps can be counted to the end of the iteration that reaches the budget.
+
+    Raises:
+        ValueError: they cannot; an iteration takes up to `batch_size` steps, called `batch_name`.
+    """
+    if config.total_steps + batch_size > MAX_STEPS:
+        raise ValueError(
+            f"total_steps={config.total_steps} and {batch_name} = {batch_size} are too "
+            f"many: together they must stay at most {MAX_STEPS}"
+        )
 
 
 def assemble(env: Environment, agent: Agent, config: OnPolicySettings) -> Algorithm:
