@@ -27,6 +27,7 @@ from jaxrl.policy_gradient.optimization import (
 from jaxrl.policy_gradient.settings import NetworkSettings, OptimizerSettings, WholeEpisodeSettings
 from jaxrl.policy_gradient.whole_episodes import (
     WeighedEpisodes,
+    check_credit,
     score_and_entropy_loss,
     value_regression_loss,
     weigh_episodes,
@@ -97,11 +98,7 @@ def reinforce(
     check_settings(env, config)
     batch_size = config.num_episodes * longest_episode(env)
     check_budget(config, batch_size, "num_episodes * the time limit")
-    if config.discount_time and config.credit == "total":
-        raise ValueError(
-            "discount_time=True needs credit='reward_to_go': with credit='total' the return is "
-            "discounted from the episode's start already"
-        )
+    check_credit(config)
     env = flatten_actions(env)
     actor = make_actor(env.observation_space, env.action_space, config, network=network)
     agent = reinforce_agent(actor, config)

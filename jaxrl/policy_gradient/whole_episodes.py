@@ -40,6 +40,24 @@ class WeighedEpisodes(NamedTuple):
     mask: Array
 
 
+def check_credit(config: WholeEpisodeSettings) -> None:
+    """Refuses combinations of settings that cannot do what they say.
+
+    Raises:
+        ValueError: naming both settings.
+    """
+    if config.discount_time and config.credit == "total":
+        raise ValueError(
+            "discount_time=True needs credit='reward_to_go': with credit='total' the return is "
+            "discounted from the episode's start already"
+        )
+    if config.baseline in ("batch_mean", "leave_one_out") and config.num_episodes < 2:
+        raise ValueError(
+            f"baseline={config.baseline!r} compares episodes with each other: num_episodes="
+            f"{config.num_episodes} must be at least 2"
+        )
+
+
 def weigh_episodes(
     params: Params, episodes: Episodes, *, actor: Actor, config: WholeEpisodeSettings
 ) -> WeighedEpisodes:
