@@ -50,6 +50,18 @@ def estimate(params, episodes, actor, config):
     return jax.tree.map(jnp.negative, gradient)
 
 
+def weights_and_estimate(params, episodes, apply, config):
+    """What `weigh_episodes` makes of the episodes, and the estimate, in one program."""
+    actor = actor_of(apply)
+
+    @jax.jit
+    def both(params, episodes):
+        batch = weigh_episodes(params, episodes, actor=actor, config=config)
+        return batch.experience, estimate(params, episodes, actor, config)
+
+    return both(params, episodes)
+
+
 def actor_of(apply):
     """An actor for parameters of the tests' own: `init` only has to have their shapes."""
 
@@ -93,9 +105,8 @@ class TestByHand:
         )
         episodes = whole_episodes(np.zeros_like(actions), actions, rewards, [3] * len(games))
         params = {"theta": jnp.float32(0.5)}
-        actor = actor_of(coin)
-        batch = weigh_episodes(params, episodes, actor=actor, config=config)
-        return batch.experience, float(estimate(params, episodes, actor, config)["theta"])
+        experience, gradient = weights_and_estimate(params, episodes, coin, config)
+        return experience, float(gradient["theta"])
 
     def test_first_game(self):
         experience, gradient = self.play(self.GAMES[0])
@@ -140,7 +151,8 @@ class TestByHand:
         """dH/dtheta = log((1 - theta) / theta) = log 3 at a quarter, at each of three steps."""
         episodes = whole_episodes(np.zeros((3, 1), int), [[1], [0], [1]], np.zeros((3, 1)), [3])
         config = ReinforceConfig(entropy_coefficient=0.5, baseline="none")
-        gradient = estimate({"theta": jnp.float32(0.25)}, episodes, actor_of(coin), config)
+        params = {"theta": jnp.float32(0.25)}
+        _, gradient = weights_and_estimate(params, episodes, coin, config)
         assert float(gradient["theta"]) == pytest.approx(3 * 0.5 * np.log(3), rel=1e-6)
 
 
@@ -376,7 +388,7 @@ def test_normalised_estimates_equal_plain_loops(credit, discount_time, baseline)
 
 class TestValueRegression:
     def test_mean_over_the_steps_that_are_the_episodes(self):
-        """Values 1.7 and -0.6; returns 3 and 2, then 1: errors -1.3, -2.6 and 0.7."""
+        """Two steps of one episode and one of the other; the fourth place is nobody's."""
         episodes = whole_episodes(
             [[0, 0], [1, 0]], [[0, 0], [0, 0]], [[1.0, 1.0], [2.0, 99.0]], [2, 1]
         )
@@ -385,9 +397,11 @@ class TestValueRegression:
         batch = weigh_episodes(PARAMS, episodes, actor=actor, config=config)
         targets = np.array([1 + DISCOUNT * 2, 2, 1])
         errors = np.array([1.7, -0.6, 1.7]) - targets
-        loss = value_regression_loss(PARAMS, batch, actor=actor)
+        loss_and_gradient = jax.jit(
+            jax.value_and_grad(lambda params: value_regression_loss(params, batch, actor=actor))
+        )
+        loss, gradient = loss_and_gradient(PARAMS)
         assert float(loss) == pytest.approx(np.mean(errors**2) / 2, rel=1e-6)
-        gradient = jax.grad(value_regression_loss)(PARAMS, batch, actor=actor)
         expected = [(errors[0] + errors[2]) / 3, errors[1] / 3]
         np.testing.assert_allclose(gradient["value"], expected, rtol=1e-5)
         np.testing.assert_array_equal(gradient["logits"], 0)
@@ -396,16 +410,14 @@ class TestValueRegression:
 def test_a_time_limit_is_not_bootstrapped():
     """Terminated or cut off, the episode is worth what it gave."""
     config = config_of("reward_to_go", "value")
-    actor = actor_of(table)
-    cut, ended = (
-        weigh_episodes(
-            PARAMS,
-            whole_episodes([[0], [1]], [[0], [1]], [[1.0], [2.0]], [2], terminated=terminated),
-            actor=actor,
-            config=config,
-        ).experience.target
-        for terminated in (False, True)
-    )
+
+    def targets(terminated):
+        episodes = whole_episodes(
+            [[0], [1]], [[0], [1]], [[1.0], [2.0]], [2], terminated=terminated
+        )
+        return weights_and_estimate(PARAMS, episodes, table, config)[0].target
+
+    cut, ended = targets(False), targets(True)
     np.testing.assert_allclose(cut[:, 0], [1 + DISCOUNT * 2, 2])
     np.testing.assert_array_equal(cut, ended)
 
@@ -420,5 +432,5 @@ def test_equal_returns_normalise_to_nothing(credit, baseline):
     config = ReinforceConfig(
         credit=credit, baseline=baseline, discount=1.0, normalize_returns=True, num_episodes=3
     )
-    gradient = estimate(PARAMS, episodes, actor_of(table), config)
+    _, gradient = weights_and_estimate(PARAMS, episodes, table, config)
     np.testing.assert_array_equal(gradient["logits"], 0)
