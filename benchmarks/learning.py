@@ -45,6 +45,7 @@ TASKS = (
     Task("ppo", "Pendulum-v1", 100_000, -172),
     Task("ppo", "MountainCarContinuous-v0", 100_000, 90),
     Task("ppo", "Breakout-MinAtar", 10_000_000, 43, num_seeds=5),
+    Task("reinforce", "CartPole-v1", 200_000, 483),
 )
 
 

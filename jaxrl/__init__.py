@@ -4,6 +4,7 @@ from jaxrl.agents.a2c import A2CConfig, a2c
 from jaxrl.agents.a3c import A3CConfig, a3c
 from jaxrl.agents.impala import IMPALAConfig, impala
 from jaxrl.agents.ppo import PPOConfig, ppo
+from jaxrl.agents.reinforce import ReinforceConfig, reinforce
 from jaxrl.agents.trpo import TRPOConfig, trpo
 from jaxrl.environments import available_environments, make_env
 from jaxrl.registry import register as register_algorithm
@@ -31,6 +32,7 @@ __all__ = [
     "OpenESConfig",
     "PPOConfig",
     "Progress",
+    "ReinforceConfig",
     "SimulatedAnnealingConfig",
     "SteepestAscentConfig",
     "TRPOConfig",
@@ -50,6 +52,7 @@ __all__ = [
     "openes",
     "ppo",
     "register_algorithm",
+    "reinforce",
     "simulated_annealing",
     "steepest_ascent",
     "train",

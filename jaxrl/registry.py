@@ -10,6 +10,7 @@ from jaxrl.agents.a2c import A2CConfig, a2c
 from jaxrl.agents.a3c import A3CConfig, a3c
 from jaxrl.agents.impala import IMPALAConfig, impala
 from jaxrl.agents.ppo import PPOConfig, ppo
+from jaxrl.agents.reinforce import ReinforceConfig, reinforce
 from jaxrl.agents.trpo import TRPOConfig, trpo
 from jaxrl.search.ars import ARSConfig, ars
 from jaxrl.search.cem import CEMConfig, cem
@@ -117,6 +118,7 @@ _OWN = (
     ("a3c", A3CConfig, a3c, "Asynchronous advantage actor-critic (Mnih et al., 2016)."),
     ("impala", IMPALAConfig, impala, "Stale actors with V-trace (Espeholt et al., 2018)."),
     ("ppo", PPOConfig, ppo, "Proximal policy optimisation (Schulman et al., 2017)."),
+    ("reinforce", ReinforceConfig, reinforce, "Score-function gradient (Williams, 1992)."),
     ("trpo", TRPOConfig, trpo, "Trust region policy optimisation (Schulman et al., 2015)."),
     ("ars", ARSConfig, ars, "Augmented random search, V1 and V2 (Mania et al., 2018)."),
     ("cem", CEMConfig, cem, "The cross-entropy method on policy parameters (Rubinstein, 1999)."),

@@ -220,6 +220,22 @@ class Rollout(NamedTuple):
     carry: Carry
 
 
+class Episodes(NamedTuple):
+    """What an agent learns from whole episodes: each from its reset on, padded to one length.
+
+    Attributes:
+        transitions: leaves [T, m, ...]; T is the longest that an episode can be. After its end an
+            episode repeats its first step, so that whatever is computed there is nothing unusual.
+            `final_observation` is (): a whole episode is not bootstrapped.
+        mask: bool [T, m], which steps are the episode's, up to and including its last.
+        carry: leaves [m, ...]: the actors' memory before the first step.
+    """
+
+    transitions: Transition
+    mask: Array
+    carry: Carry
+
+
 class Agent(NamedTuple):
     """A learning rule; knows nothing of environments or replay. `act` is per environment.
 

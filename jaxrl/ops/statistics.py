@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import chex
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
 # float32 counts exactly to here. It is also about where one more sample would no longer move a
 # float32 mean: from here on the moments forget, with a window of this many samples.
@@ -126,7 +126,10 @@ def normalize(
 
 
 def explained_variance(
-    prediction: Float[Array, "..."], target: Float[Array, "..."]
+    prediction: Float[Array, "..."],
+    target: Float[Array, "..."],
+    *,
+    counted: Bool[Array, "..."] | None = None,
 ) -> Float[Array, ""]:
     """How much of the target's variance the prediction accounts for.
 
@@ -135,14 +138,17 @@ def explained_variance(
     Args:
         prediction: of any shape.
         target: of the same shape.
+        counted: which elements count, of the same shape; None: all.
 
     Returns:
         1: all of it; 0: none; negative: worse than a constant; NaN where the target is constant.
     """
     chex.assert_equal_shape([prediction, target])
     # The variance of equal numbers need not round to 0.
-    varies = jnp.max(target) > jnp.min(target)
-    return jnp.where(varies, 1 - jnp.var(target - prediction) / jnp.var(target), jnp.nan)
+    highest = jnp.max(target, where=counted, initial=-jnp.inf)
+    varies = highest > jnp.min(target, where=counted, initial=jnp.inf)
+    unexplained = jnp.var(target - prediction, where=counted)
+    return jnp.where(varies, 1 - unexplained / jnp.var(target, where=counted), jnp.nan)
 
 
 def approximate_kl(log_ratio: Float[Array, "..."]) -> Float[Array, ""]:

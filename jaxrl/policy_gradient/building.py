@@ -27,21 +27,9 @@ def check_task(env: Environment, config: Any, *, num_workers: int = 1) -> Enviro
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    require_environment(env)
-    validate(config)
-    require_scalars(config)
+    check_settings(env, config)
     size = num_workers * config.num_envs * config.num_steps
-    if config.total_steps + size > MAX_STEPS:
-        product = "num_envs * num_steps" if num_workers == 1 else "the workers' steps"
-        raise ValueError(
-            f"total_steps={config.total_steps} and {product} = {size} are too many: "
-            f"together they must stay at most {MAX_STEPS}"
-        )
-    if config.state_dependent_exploration and not isinstance(env.action_space, Box):
-        raise ValueError(
-            "state_dependent_exploration=True needs Box actions, but the actions of "
-            f"{env.name} are {env.action_space}"
-        )
+    check_budget(config, size, "num_envs * num_steps" if num_workers == 1 else "the workers' steps")
     normalizes = isinstance(config, NormalizationSettings) and config.normalize_observations
     if normalizes and not isinstance(env.observation_space, Box):
         raise ValueError(
@@ -49,6 +37,35 @@ def check_task(env: Environment, config: Any, *, num_workers: int = 1) -> Enviro
             f"{env.name} are {env.observation_space}"
         )
     return flatten_actions(env)
+
+
+def check_settings(env: Environment, config: Any) -> None:
+    """Checks each setting alone, and those of `NetworkSettings` against the environment.
+
+    Raises:
+        ValueError: a setting is wrong or does not suit the environment.
+    """
+    require_environment(env)
+    validate(config)
+    require_scalars(config)
+    if config.state_dependent_exploration and not isinstance(env.action_space, Box):
+        raise ValueError(
+            "state_dependent_exploration=True needs Box actions, but the actions of "
+            f"{env.name} are {env.action_space}"
+        )
+
+
+def check_budget(config: Any, batch_size: int, batch_name: str) -> None:
+    """Checks that steps can be counted to the end of the iteration that reaches the budget.
+
+    Raises:
+        ValueError: they cannot; an iteration takes up to `batch_size` steps, called `batch_name`.
+    """
+    if config.total_steps + batch_size > MAX_STEPS:
+        raise ValueError(
+            f"total_steps={config.total_steps} and {batch_name} = {batch_size} are too "
+            f"many: together they must stay at most {MAX_STEPS}"
+        )
 
 
 def assemble(env: Environment, agent: Agent, config: Any) -> Algorithm:

@@ -42,6 +42,29 @@ class NormalizationSettings:
 
 
 @settings
+class WholeEpisodeSettings:
+    """How many whole episodes are collected, and what each of their actions is credited with."""
+
+    total_steps: int = static(200_000, minimum=1, maximum=MAX_STEPS)
+    """Budget in environment steps, all episodes together."""
+    num_episodes: int = static(8, minimum=1)
+    """Whole episodes played side by side for each update."""
+    discount: float = number(0.99, minimum=0, maximum=1)
+    """Gamma, the worth of a reward one step later."""
+    credit: str = static("reward_to_go", choices=("total", "reward_to_go"))
+    """An action's weight: the episode's whole return, or what came from the action on."""
+    discount_time: bool = static(False)
+    """Weigh step t by discount^t: the discounted objective's true gradient; few do it in practice.
+
+    Only for rewards to go; the whole return is discounted from the episode's start as it is.
+    """
+    baseline: str = static("value", choices=("none", "batch_mean", "leave_one_out", "value"))
+    """Subtracted from the weight: nothing, a mean over all or all other episodes, or V(s)."""
+    normalize_returns: bool = static(False)
+    """Standardise an update's weights, baseline already subtracted; equal ones become 0."""
+
+
+@settings
 class OptimizerSettings:
     """How a gradient becomes a step."""
 
