@@ -14,6 +14,7 @@ from jaxrl.policy_gradient.experience import gae_estimator
 from jaxrl.policy_gradient.gradient_agent import actor_critic_agent, in_one_update
 from jaxrl.policy_gradient.settings import (
     ActorCriticSettings,
+    MemorySettings,
     NetworkSettings,
     OnPolicySettings,
     OptimizerSettings,
@@ -23,7 +24,9 @@ from jaxrl.types import Algorithm, Environment, Network, RecurrentNetwork
 
 
 @settings
-class A2CConfig(NetworkSettings, ActorCriticSettings, OptimizerSettings, OnPolicySettings):
+class A2CConfig(
+    MemorySettings, NetworkSettings, ActorCriticSettings, OptimizerSettings, OnPolicySettings
+):
     """Settings of A2C; the defaults are those of Stable-Baselines3 with 16 environments."""
 
     num_envs: int = static(16, minimum=1)
@@ -52,7 +55,8 @@ def a2c(
     Args:
         env: with Discrete, MultiDiscrete or Box actions.
         config: the settings; the floats among them may be traced.
-        network: maps one observation to (distribution, value); None: `networks.actor_critic`.
+        network: maps one observation to (distribution, value), with or without memory; None: the
+            default one of `networks`.
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
@@ -63,6 +67,8 @@ def a2c(
         env.action_space,
         config,
         shared_torso=config.shared_torso,
+        core=config.core,
+        core_size=config.core_size,
         network=network,
     )
     estimator = gae_estimator(config)

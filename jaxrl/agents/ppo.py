@@ -37,6 +37,7 @@ from jaxrl.policy_gradient.optimization import (
 )
 from jaxrl.policy_gradient.settings import (
     ActorCriticSettings,
+    MemorySettings,
     NetworkSettings,
     OnPolicySettings,
     OptimizerSettings,
@@ -57,13 +58,15 @@ from jaxrl.types import (
 
 
 @settings
-class PPOConfig(NetworkSettings, ActorCriticSettings, OptimizerSettings, OnPolicySettings):
+class PPOConfig(
+    MemorySettings, NetworkSettings, ActorCriticSettings, OptimizerSettings, OnPolicySettings
+):
     """Settings of PPO; the defaults are those of CleanRL's `ppo.py` where nothing else is said."""
 
     num_epochs: int = static(4, minimum=1)
     """Passes over each rollout."""
     num_minibatches: int = static(4, minimum=1)
-    """Gradient steps per pass; must divide num_envs * num_steps."""
+    """Gradient steps per pass; must divide num_envs * num_steps, or num_envs with a memory."""
     clip_epsilon: float = number(0.2, minimum=0, open_minimum=True)
     """Width of the surrogate's clip range at the start."""
     clip_schedule: str | Callable[[Array], Array] = static(
@@ -86,7 +89,8 @@ def ppo(
     Args:
         env: with Discrete, MultiDiscrete or Box actions.
         config: the settings; the floats among them may be traced.
-        network: maps one observation to (distribution, value); None: `networks.actor_critic`.
+        network: maps one observation to (distribution, value), with or without memory; None: the
+            default one of `networks`.
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
@@ -109,6 +113,8 @@ def ppo_agent(
         action_space,
         config,
         shared_torso=config.shared_torso,
+        core=config.core,
+        core_size=config.core_size,
         network=network,
     )
     _check_minibatches(config, actor)

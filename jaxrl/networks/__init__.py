@@ -6,19 +6,23 @@ module and any distribution.
 """
 
 from jaxrl.networks.actor_critic import ActorCritic, PolicyHead, actor_critic
+from jaxrl.networks.gru import GRU
 from jaxrl.networks.initialization import from_one_draw, orthogonal
 from jaxrl.networks.layers import Dense, matmul
 from jaxrl.networks.memory import start_again, step_by_step, without_memory
+from jaxrl.networks.recurrent import RecurrentActorCritic, recurrent_actor_critic
 from jaxrl.networks.seam import from_flax, over_batch
 from jaxrl.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, encode_observation, make_torso
 
 __all__ = [
     "ACTIVATIONS",
+    "GRU",
     "MLP",
     "ActorCritic",
     "Dense",
     "MinAtarCNN",
     "PolicyHead",
+    "RecurrentActorCritic",
     "actor_critic",
     "encode_observation",
     "from_flax",
@@ -27,6 +31,7 @@ __all__ = [
     "matmul",
     "orthogonal",
     "over_batch",
+    "recurrent_actor_critic",
     "start_again",
     "step_by_step",
     "without_memory",

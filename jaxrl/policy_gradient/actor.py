@@ -14,7 +14,7 @@ from jaxrl.exploration import (
     independent_sampling,
     state_dependent_noise,
 )
-from jaxrl.networks import actor_critic, without_memory
+from jaxrl.networks import actor_critic, recurrent_actor_critic, without_memory
 from jaxrl.policy_gradient.settings import NetworkSettings
 from jaxrl.types import (
     Action,
@@ -77,6 +77,8 @@ def make_actor(
     config: NetworkSettings,
     *,
     shared_torso: bool = False,
+    core: str = "none",
+    core_size: int = 64,
     network: Network | RecurrentNetwork | None = None,
 ) -> Actor:
     """Builds the actor of a policy-gradient agent.
@@ -85,23 +87,27 @@ def make_actor(
         observation_space: of the observations.
         action_space: of the actions.
         config: the settings of the network.
-        shared_torso: one feature extractor for actor and critic.
-        network: maps one observation to (distribution, value); None: `networks.actor_critic`.
+        shared_torso: one feature extractor (and memory) for actor and critic.
+        core: "none", or "gru" for a default network with memory.
+        core_size: width of the memory.
+        network: maps one observation to (distribution, value), with or without memory; None: the
+            default one of `networks`.
 
     Raises:
         ValueError: the network does not suit the spaces or the settings.
     """
     if network is None:
-        network = actor_critic(
+        network = _default_network(
             observation_space,
             action_space,
-            torso=config.torso,
-            hidden_sizes=config.hidden_sizes,
-            activation=config.activation,
+            config,
             shared_torso=shared_torso,
-            initial_log_std=config.initial_log_std,
-            state_dependent_exploration=config.state_dependent_exploration,
-            compute_dtype=config.compute_dtype,
+            core_size=None if core == "none" else core_size,
+        )
+    elif core != "none":
+        raise ValueError(
+            f"core={core!r} is a setting of the default network: a network of your own has a "
+            "memory if it is a RecurrentNetwork"
         )
     model = without_memory(network) if isinstance(network, Network) else network
     example = jax.eval_shape(observation_space.sample, jax.random.key(0))
@@ -122,6 +128,31 @@ def make_actor(
         return ActorCarry(memory=memory, noise=noise), action, extras
 
     return Actor(network=model, init=init, start=start, act=act, policy=_greedy(model))
+
+
+def _default_network(
+    observation_space: Space,
+    action_space: Space,
+    config: NetworkSettings,
+    *,
+    shared_torso: bool,
+    core_size: int | None,
+) -> Network | RecurrentNetwork:
+    """The network of the settings, without memory where `core_size` is None."""
+    attributes: dict[str, Any] = {
+        "torso": config.torso,
+        "hidden_sizes": config.hidden_sizes,
+        "activation": config.activation,
+        "shared_torso": shared_torso,
+        "initial_log_std": config.initial_log_std,
+        "state_dependent_exploration": config.state_dependent_exploration,
+        "compute_dtype": config.compute_dtype,
+    }
+    if core_size is None:
+        return actor_critic(observation_space, action_space, **attributes)
+    return recurrent_actor_critic(
+        observation_space, action_space, core_size=core_size, **attributes
+    )
 
 
 def _greedy(network: RecurrentNetwork) -> Callable[[Params], Policy]:
