@@ -50,6 +50,7 @@ from jaxrl.types import (
     Key,
     Metrics,
     Network,
+    ObservationSpace,
     Params,
     RecurrentNetwork,
     Rollout,
@@ -101,7 +102,7 @@ def ppo(
 
 
 def ppo_agent(
-    observation_space: Space,
+    observation_space: ObservationSpace,
     action_space: Space,
     config: PPOConfig,
     *,

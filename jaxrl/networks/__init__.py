@@ -9,6 +9,7 @@ from jaxrl.networks.actor_critic import ActorCritic, PolicyHead, actor_critic
 from jaxrl.networks.gru import GRU
 from jaxrl.networks.initialization import from_one_draw, orthogonal
 from jaxrl.networks.layers import Dense, matmul
+from jaxrl.networks.masking import masking_actions
 from jaxrl.networks.memory import start_again, step_by_step, without_memory
 from jaxrl.networks.recurrent import RecurrentActorCritic, recurrent_actor_critic
 from jaxrl.networks.seam import from_flax, over_batch
@@ -28,6 +29,7 @@ __all__ = [
     "from_flax",
     "from_one_draw",
     "make_torso",
+    "masking_actions",
     "matmul",
     "orthogonal",
     "over_batch",

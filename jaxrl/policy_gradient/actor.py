@@ -14,16 +14,23 @@ from jaxrl.exploration import (
     independent_sampling,
     state_dependent_noise,
 )
-from jaxrl.networks import actor_critic, recurrent_actor_critic, without_memory
+from jaxrl.networks import (
+    actor_critic,
+    masking_actions,
+    recurrent_actor_critic,
+    without_memory,
+)
 from jaxrl.policy_gradient.settings import NetworkSettings
 from jaxrl.types import (
     Action,
     Carry,
     Discrete,
     Key,
+    MaskedSpace,
     MultiDiscrete,
     Network,
     Observation,
+    ObservationSpace,
     Params,
     Policy,
     RecurrentNetwork,
@@ -72,7 +79,7 @@ class Actor(NamedTuple):
 
 
 def make_actor(
-    observation_space: Space,
+    observation_space: ObservationSpace,
     action_space: Space,
     config: NetworkSettings,
     *,
@@ -84,7 +91,8 @@ def make_actor(
     """Builds the actor of a policy-gradient agent.
 
     Args:
-        observation_space: of the observations.
+        observation_space: of the observations; where they carry masks of actions, the network
+            gets what is seen, and only allowed actions are drawn.
         action_space: of the actions.
         config: the settings of the network.
         shared_torso: one feature extractor (and memory) for actor and critic.
@@ -96,20 +104,15 @@ def make_actor(
     Raises:
         ValueError: the network does not suit the spaces or the settings.
     """
-    if network is None:
-        network = _default_network(
-            observation_space,
-            action_space,
-            config,
-            shared_torso=shared_torso,
-            core_size=None if core == "none" else core_size,
-        )
-    elif core != "none":
-        raise ValueError(
-            f"core={core!r} is a setting of the default network: a network of your own has a "
-            "memory if it is a RecurrentNetwork"
-        )
-    model = without_memory(network) if isinstance(network, Network) else network
+    model = _make_model(
+        observation_space,
+        action_space,
+        config,
+        shared_torso=shared_torso,
+        core=core,
+        core_size=core_size,
+        network=network,
+    )
     example = jax.eval_shape(observation_space.sample, jax.random.key(0))
     exploration = _exploration(config, model, example, action_space)
 
@@ -130,15 +133,19 @@ def make_actor(
     return Actor(network=model, init=init, start=start, act=act, policy=_greedy(model))
 
 
-def _default_network(
-    observation_space: Space,
+def _make_model(
+    observation_space: ObservationSpace,
     action_space: Space,
     config: NetworkSettings,
     *,
     shared_torso: bool,
-    core_size: int | None,
-) -> Network | RecurrentNetwork:
-    """The network of the settings, without memory where `core_size` is None."""
+    core: str,
+    core_size: int,
+    network: Network | RecurrentNetwork | None,
+) -> RecurrentNetwork:
+    """The user's network or the default one, with or without memory, keeping to the masks."""
+    has_masks = isinstance(observation_space, MaskedSpace)
+    seen = observation_space.space if has_masks else observation_space
     attributes: dict[str, Any] = {
         "torso": config.torso,
         "hidden_sizes": config.hidden_sizes,
@@ -148,11 +155,17 @@ def _default_network(
         "state_dependent_exploration": config.state_dependent_exploration,
         "compute_dtype": config.compute_dtype,
     }
-    if core_size is None:
-        return actor_critic(observation_space, action_space, **attributes)
-    return recurrent_actor_critic(
-        observation_space, action_space, core_size=core_size, **attributes
-    )
+    if network is not None and core != "none":
+        raise ValueError(
+            f"core={core!r} is a setting of the default network: one of your own has a memory if "
+            "it is a RecurrentNetwork"
+        )
+    if core == "gru":
+        network = recurrent_actor_critic(seen, action_space, core_size=core_size, **attributes)
+    elif network is None:
+        network = actor_critic(seen, action_space, **attributes)
+    model = without_memory(network) if isinstance(network, Network) else network
+    return masking_actions(model) if has_masks else model
 
 
 def _greedy(network: RecurrentNetwork) -> Callable[[Params], Policy]:

@@ -7,7 +7,7 @@ from jaxrl.loops.on_policy import on_policy
 from jaxrl.policy_gradient.normalization import normalize_observations, normalize_rewards
 from jaxrl.policy_gradient.settings import MAX_STEPS, OnPolicySettings
 from jaxrl.settings import require_scalars, validate
-from jaxrl.types import Agent, Algorithm, Box, Environment
+from jaxrl.types import Agent, Algorithm, Box, Environment, MaskedSpace
 
 
 def check_task(env: Environment, config: Any) -> Environment:
@@ -37,10 +37,12 @@ def check_task(env: Environment, config: Any) -> Environment:
             "state_dependent_exploration=True needs Box actions, but the actions of "
             f"{env.name} are {env.action_space}"
         )
-    if config.normalize_observations and not isinstance(env.observation_space, Box):
+    space = env.observation_space
+    seen = space.space if isinstance(space, MaskedSpace) else space
+    if config.normalize_observations and not isinstance(seen, Box):
         raise ValueError(
             "normalize_observations=True needs Box observations, but the observations of "
-            f"{env.name} are {env.observation_space}"
+            f"{env.name} are {seen}"
         )
     return flatten_actions(env)
 
