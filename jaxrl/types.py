@@ -99,6 +99,43 @@ class Box:
 Space: TypeAlias = Discrete | MultiDiscrete | Box
 
 
+class MaskedObservation(NamedTuple):
+    """What is seen, and which actions are allowed.
+
+    Attributes:
+        observation: what is seen; all that a network gets.
+        action_mask: bool [K], whether each category of the action is allowed; of MultiDiscrete
+            actions, the categories of all factors behind one another.
+    """
+
+    observation: Observation
+    action_mask: Bool[Array, "*batch K"]
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedSpace:
+    """Observations with the mask of the allowed actions beside them.
+
+    Attributes:
+        space: of what is seen.
+        num_categories: K, the length of the mask.
+    """
+
+    space: Space
+    num_categories: int
+
+    def sample(self, key: Key) -> MaskedObservation:
+        """Draws what is seen uniformly; every action is allowed."""
+        return MaskedObservation(self.space.sample(key), jnp.ones(self.num_categories, bool))
+
+    def contains(self, x: MaskedObservation) -> Bool[Array, ""]:
+        """Whether what is seen lies in its space."""
+        return self.space.contains(x.observation)
+
+
+ObservationSpace: TypeAlias = Space | MaskedSpace
+
+
 class TimeStep(NamedTuple):
     """One environment's answer to one action.
 
@@ -134,7 +171,7 @@ class Environment(NamedTuple):
     """
 
     name: str
-    observation_space: Space
+    observation_space: ObservationSpace
     action_space: Space
     reset: Callable[[Key], tuple[EnvState, Observation]]
     step: Callable[[Key, EnvState, Action], tuple[EnvState, TimeStep]]

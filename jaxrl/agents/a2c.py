@@ -14,6 +14,7 @@ from jaxrl.policy_gradient.experience import gae_estimator
 from jaxrl.policy_gradient.gradient_agent import actor_critic_agent, in_one_update
 from jaxrl.policy_gradient.settings import (
     ActorCriticSettings,
+    MemorySettings,
     NetworkSettings,
     NormalizationSettings,
     OnPolicySettings,
@@ -25,7 +26,7 @@ from jaxrl.types import Algorithm, Environment, Network, RecurrentNetwork
 
 @settings
 class AdvantageActorCriticSettings(
-    NetworkSettings, ActorCriticSettings, OptimizerSettings, OnPolicySettings
+    MemorySettings, NetworkSettings, ActorCriticSettings, OptimizerSettings, OnPolicySettings
 ):
     """What A2C, A3C and IMPALA have in common; the defaults are those of Mnih et al. 2016."""
 
@@ -60,7 +61,8 @@ def a2c(
     Args:
         env: with Discrete, MultiDiscrete or Box actions.
         config: the settings; the floats among them may be traced.
-        network: maps one observation to (distribution, value); None: `networks.actor_critic`.
+        network: maps one observation to (distribution, value), with or without memory; None: the
+            default one of `networks`.
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.

@@ -30,6 +30,7 @@ from jaxrl.policy_gradient.optimization import (
 )
 from jaxrl.policy_gradient.settings import (
     ActorCriticSettings,
+    MemorySettings,
     NetworkSettings,
     NormalizationSettings,
     OnPolicySettings,
@@ -43,6 +44,7 @@ from jaxrl.types import (
     Key,
     Metrics,
     Network,
+    ObservationSpace,
     Params,
     RecurrentNetwork,
     Rollout,
@@ -52,6 +54,7 @@ from jaxrl.types import (
 
 @settings
 class PPOConfig(
+    MemorySettings,
     NetworkSettings,
     NormalizationSettings,
     ActorCriticSettings,
@@ -63,7 +66,7 @@ class PPOConfig(
     num_epochs: int = static(4, minimum=1)
     """Passes over each rollout."""
     num_minibatches: int = static(4, minimum=1)
-    """Gradient steps per pass; must divide num_envs * num_steps."""
+    """Gradient steps per pass; must divide num_envs * num_steps, or num_envs with a memory."""
     clip_epsilon: float = number(0.2, minimum=0, open_minimum=True)
     """Width of the surrogate's clip range at the start."""
     clip_schedule: str | Callable[[Array], Array] = static(
@@ -86,7 +89,8 @@ def ppo(
     Args:
         env: with Discrete, MultiDiscrete or Box actions.
         config: the settings; the floats among them may be traced.
-        network: maps one observation to (distribution, value); None: `networks.actor_critic`.
+        network: maps one observation to (distribution, value), with or without memory; None: the
+            default one of `networks`.
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
@@ -97,7 +101,7 @@ def ppo(
 
 
 def ppo_agent(
-    observation_space: Space,
+    observation_space: ObservationSpace,
     action_space: Space,
     config: PPOConfig,
     *,

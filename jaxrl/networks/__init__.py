@@ -6,29 +6,36 @@ module and any distribution.
 """
 
 from jaxrl.networks.actor_critic import ActorCritic, PolicyHead, actor_critic
+from jaxrl.networks.gru import GRU
 from jaxrl.networks.initialization import from_one_draw, orthogonal
 from jaxrl.networks.layers import Dense, matmul
+from jaxrl.networks.masking import masking_actions
 from jaxrl.networks.memory import start_again, step_by_step, without_memory
 from jaxrl.networks.policy import PolicyNetwork, policy_network
+from jaxrl.networks.recurrent import RecurrentActorCritic, recurrent_actor_critic
 from jaxrl.networks.seam import from_flax, over_batch
 from jaxrl.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, encode_observation, make_torso
 
 __all__ = [
     "ACTIVATIONS",
+    "GRU",
     "MLP",
     "ActorCritic",
     "Dense",
     "MinAtarCNN",
     "PolicyHead",
     "PolicyNetwork",
+    "RecurrentActorCritic",
     "actor_critic",
     "encode_observation",
     "from_flax",
     "from_one_draw",
     "make_torso",
+    "masking_actions",
     "matmul",
     "orthogonal",
     "over_batch",
+    "recurrent_actor_critic",
     "start_again",
     "step_by_step",
     "without_memory",

@@ -110,6 +110,43 @@ def actor_critic(
     Raises:
         ValueError: `torso` does not suit the observations.
     """
+    torso_of, head = torso_and_head(
+        observation_space,
+        action_space,
+        torso=torso,
+        hidden_sizes=hidden_sizes,
+        activation=activation,
+        initial_log_std=initial_log_std,
+        state_dependent_exploration=state_dependent_exploration,
+        compute_dtype=compute_dtype,
+    )
+    network = from_flax(
+        ActorCritic(
+            torso=torso_of,
+            head=head,
+            observation_space=observation_space,
+            shared_torso=shared_torso,
+        )
+    )
+    return from_one_draw(network)._replace(batched=True)
+
+
+def torso_and_head(
+    observation_space: Space,
+    action_space: Space,
+    *,
+    torso: str = "auto",
+    hidden_sizes: Sequence[int] = (64, 64),
+    activation: str = "tanh",
+    initial_log_std: Float[Array, ""] | float = 0.0,
+    state_dependent_exploration: bool = False,
+    compute_dtype: str = "float32",
+) -> tuple[Callable[[str], nn.Module], PolicyHead]:
+    """What makes torsos, and the policy's head; arguments as for `actor_critic`.
+
+    Raises:
+        ValueError: `torso` does not suit the observations.
+    """
     torso_of = make_torso(
         torso,
         observation_space,
@@ -122,12 +159,4 @@ def actor_critic(
         initial_log_std=initial_log_std,
         state_dependent_exploration=state_dependent_exploration,
     )
-    network = from_flax(
-        ActorCritic(
-            torso=torso_of,
-            head=head,
-            observation_space=observation_space,
-            shared_torso=shared_torso,
-        )
-    )
-    return from_one_draw(network)._replace(batched=True)
+    return torso_of, head

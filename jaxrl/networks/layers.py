@@ -28,35 +28,43 @@ def _matmul_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]
 
 def _matmul_backward(residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = residuals
-    rows = x.reshape(-1, x.shape[-1])
-    columns = gradient.reshape(-1, gradient.shape[-1])
-    kernel_gradient = jax.lax.platform_dependent(
-        rows,
-        columns,
-        cpu=lambda a, b: jax.lax.optimization_barrier(a.T) @ b,
-        default=lambda a, b: a.T @ b,
-    )
-    return gradient @ kernel.T, kernel_gradient
+    return gradient @ kernel.T, kernel_gradient(x, gradient)
 
 
 matmul.defvjp(_matmul_forward, _matmul_backward)
 
 
+def kernel_gradient(
+    x: Float[Array, "*batch M"], gradient: Float[Array, "*batch N"]
+) -> Float[Array, "M N"]:
+    """The gradient of a kernel from that of `x @ kernel`."""
+    rows = x.reshape(-1, x.shape[-1])
+    columns = gradient.reshape(-1, gradient.shape[-1])
+    return jax.lax.platform_dependent(
+        rows,
+        columns,
+        cpu=lambda a, b: jax.lax.optimization_barrier(a.T) @ b,
+        default=lambda a, b: a.T @ b,
+    )
+
+
 class Dense(nn.Module):
-    """An affine map of the last axis, with zero biases at first.
+    """An affine map of the last axis.
 
     Attributes:
         size: of the output.
         kernel_init: (key, shape) -> the first weights.
         dtype: of the computation; the parameters are float32.
+        bias_init: (key, shape) -> the first biases.
     """
 
     size: int
     kernel_init: Callable[..., Array] = orthogonal(math.sqrt(2))
     dtype: Any = jnp.float32
+    bias_init: Callable[..., Array] = nn.initializers.zeros
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch M"]) -> Float[Array, "*batch N"]:
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.size))
-        bias = self.param("bias", nn.initializers.zeros, (self.size,))
+        bias = self.param("bias", self.bias_init, (self.size,))
         return matmul(x.astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(self.dtype)

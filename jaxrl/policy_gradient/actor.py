@@ -14,16 +14,23 @@ from jaxrl.exploration import (
     independent_sampling,
     state_dependent_noise,
 )
-from jaxrl.networks import actor_critic, without_memory
-from jaxrl.policy_gradient.settings import ActorCriticSettings, NetworkSettings
+from jaxrl.networks import (
+    actor_critic,
+    masking_actions,
+    recurrent_actor_critic,
+    without_memory,
+)
+from jaxrl.policy_gradient.settings import ActorCriticSettings, MemorySettings, NetworkSettings
 from jaxrl.types import (
     Action,
     Carry,
     Discrete,
     Key,
+    MaskedSpace,
     MultiDiscrete,
     Network,
     Observation,
+    ObservationSpace,
     Params,
     Policy,
     RecurrentNetwork,
@@ -72,7 +79,7 @@ class Actor(NamedTuple):
 
 
 def make_actor(
-    observation_space: Space,
+    observation_space: ObservationSpace,
     action_space: Space,
     config: NetworkSettings,
     *,
@@ -81,27 +88,17 @@ def make_actor(
     """Builds the actor of a policy-gradient agent.
 
     Args:
-        observation_space: of the observations.
+        observation_space: of the observations; where they carry masks of actions, the network
+            gets what is seen, and only allowed actions are drawn.
         action_space: of the actions.
-        config: the settings of the network; `shared_torso` too where they are an actor-critic's.
-        network: maps one observation to (distribution, value); None: `networks.actor_critic`.
+        config: the settings of the network; `shared_torso` and the core too where it has them.
+        network: maps one observation to (distribution, value), with or without memory; None: the
+            default one of `networks`.
 
     Raises:
         ValueError: the network does not suit the spaces or the settings.
     """
-    if network is None:
-        network = actor_critic(
-            observation_space,
-            action_space,
-            torso=config.torso,
-            hidden_sizes=config.hidden_sizes,
-            activation=config.activation,
-            shared_torso=isinstance(config, ActorCriticSettings) and config.shared_torso,
-            initial_log_std=config.initial_log_std,
-            state_dependent_exploration=config.state_dependent_exploration,
-            compute_dtype=config.compute_dtype,
-        )
-    model = without_memory(network) if isinstance(network, Network) else network
+    model = _make_model(observation_space, action_space, config, network)
     example = jax.eval_shape(observation_space.sample, jax.random.key(0))
     exploration = _exploration(config, model, example, action_space)
 
@@ -120,6 +117,38 @@ def make_actor(
         return ActorCarry(memory=memory, noise=noise), action, extras
 
     return Actor(network=model, init=init, start=start, act=act, policy=_greedy(model))
+
+
+def _make_model(
+    observation_space: ObservationSpace,
+    action_space: Space,
+    config: NetworkSettings,
+    network: Network | RecurrentNetwork | None,
+) -> RecurrentNetwork:
+    """The user's network or the default one, with or without memory, keeping to the masks."""
+    has_masks = isinstance(observation_space, MaskedSpace)
+    seen = observation_space.space if has_masks else observation_space
+    attributes: dict[str, Any] = {
+        "torso": config.torso,
+        "hidden_sizes": config.hidden_sizes,
+        "activation": config.activation,
+        "shared_torso": isinstance(config, ActorCriticSettings) and config.shared_torso,
+        "initial_log_std": config.initial_log_std,
+        "state_dependent_exploration": config.state_dependent_exploration,
+        "compute_dtype": config.compute_dtype,
+    }
+    if isinstance(config, MemorySettings) and config.core != "none":
+        if network is not None:
+            raise ValueError(
+                f"core={config.core!r} is a setting of the default network: one of your own has a "
+                "memory if it is a RecurrentNetwork"
+            )
+        size = config.core_size
+        network = recurrent_actor_critic(seen, action_space, core_size=size, **attributes)
+    elif network is None:
+        network = actor_critic(seen, action_space, **attributes)
+    model = without_memory(network) if isinstance(network, Network) else network
+    return masking_actions(model) if has_masks else model
 
 
 def _greedy(network: RecurrentNetwork) -> Callable[[Params], Policy]:

@@ -10,7 +10,7 @@ from jaxrl.policy_gradient.actor import Actor
 from jaxrl.policy_gradient.normalization import normalize_observations, normalize_rewards
 from jaxrl.policy_gradient.settings import MAX_STEPS, NormalizationSettings, OnPolicySettings
 from jaxrl.settings import require_scalars, validate
-from jaxrl.types import Agent, Algorithm, Box, Environment
+from jaxrl.types import Agent, Algorithm, Box, Environment, MaskedSpace
 
 
 def check_task(env: Environment, config: Any, *, num_workers: int = 1) -> Environment:
@@ -31,10 +31,12 @@ def check_task(env: Environment, config: Any, *, num_workers: int = 1) -> Enviro
     size = num_workers * config.num_envs * config.num_steps
     check_budget(config, size, "num_envs * num_steps" if num_workers == 1 else "the workers' steps")
     normalizes = isinstance(config, NormalizationSettings) and config.normalize_observations
-    if normalizes and not isinstance(env.observation_space, Box):
+    space = env.observation_space
+    seen = space.space if isinstance(space, MaskedSpace) else space
+    if normalizes and not isinstance(seen, Box):
         raise ValueError(
             "normalize_observations=True needs Box observations, but the observations of "
-            f"{env.name} are {env.observation_space}"
+            f"{env.name} are {seen}"
         )
     return flatten_actions(env)
 

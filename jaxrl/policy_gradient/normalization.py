@@ -23,11 +23,13 @@ from jaxrl.types import (
     Box,
     Carry,
     Key,
+    MaskedObservation,
+    MaskedSpace,
     Metrics,
     Observation,
+    ObservationSpace,
     Policy,
     Rollout,
-    Space,
 )
 
 
@@ -57,24 +59,29 @@ class NormalizedRewards(NamedTuple):
     discounted_return: Float[Array, " B"]
 
 
-def normalize_observations(agent: Agent, observation_space: Space, *, clip: float = 10.0) -> Agent:
+def normalize_observations(
+    agent: Agent, observation_space: ObservationSpace, *, clip: float = 10.0
+) -> Agent:
     """Standardises what an agent sees by the running mean and standard deviation.
 
     Args:
         agent: takes float observations.
-        observation_space: a Box.
+        observation_space: a Box, or a Box with masks of actions, which stay as they are.
         clip: bound on the standardised values.
 
     Raises:
         ValueError: the observations are not a Box.
     """
-    if not isinstance(observation_space, Box):
-        raise ValueError(
-            f"observation normalisation needs Box observations, got {observation_space}"
-        )
-    shape = observation_space.shape
+    space = observation_space
+    if isinstance(space, MaskedSpace):
+        space = space.space
+    if not isinstance(space, Box):
+        raise ValueError(f"observation normalisation needs Box observations, got {space}")
+    shape = space.shape
 
     def scaled(state: NormalizedObservations, observation: Observation) -> Observation:
+        if isinstance(observation, MaskedObservation):
+            return observation._replace(observation=scaled(state, observation.observation))
         return normalize(state.statistics, jnp.asarray(observation, jnp.float32), clip=clip)
 
     def init(key: Key) -> NormalizedObservations:
@@ -94,7 +101,10 @@ def normalize_observations(agent: Agent, observation_space: Space, *, clip: floa
             final_observation=scaled(state, transitions.final_observation),
         )
         agent_state, metrics = agent.update(key, state.agent, batch._replace(transitions=seen))
-        statistics = update_statistics(state.statistics, transitions.observation)
+        observation = transitions.observation
+        if isinstance(observation, MaskedObservation):
+            observation = observation.observation
+        statistics = update_statistics(state.statistics, observation)
         return NormalizedObservations(agent=agent_state, statistics=statistics), metrics
 
     def policy(state: NormalizedObservations) -> Policy:

@@ -103,6 +103,17 @@ class NetworkSettings:
 
 
 @settings
+class MemorySettings:
+    """What the network remembers of an episode."""
+
+    core: str = static("none", choices=("none", "gru"))
+    """gru: a memory between feature extractor and output layers, for what cannot be seen at once;
+    minibatches are then of whole environments."""
+    core_size: int = static(64, minimum=1, maximum=2**20)
+    """Width of the memory."""
+
+
+@settings
 class ActorCriticSettings:
     """What the actor and the critic have to do with each other, in one loss."""
 
@@ -111,4 +122,4 @@ class ActorCriticSettings:
     entropy_coefficient: float = number(0.01, minimum=0)
     """Weight of the entropy bonus."""
     shared_torso: bool = static(False)
-    """One feature extractor for actor and critic instead of one each."""
+    """One feature extractor (and memory) for actor and critic instead of one each."""

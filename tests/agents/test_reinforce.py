@@ -82,7 +82,7 @@ class TestProbes:
         assert value([1.0]) == pytest.approx(1.0, abs=0.05)
 
     def test_value_of_a_task_cut_off_is_what_it_gave(self):
-        """Rewards to go of 1 at each of 5 steps, discounted by 0.5: their mean, not 1 / (1 - .5)."""
+        """Rewards to go of 1 at each of 5 steps, discounted by 0.5: their mean, not 2."""
         _, _, value = train_probe(constant_reward(5), discount=0.5, num_value_steps=20)
         to_go = [2 * (1 - 0.5**n) for n in range(1, 6)]
         assert value([0.0]) == pytest.approx(np.mean(to_go), abs=0.05)

@@ -1,10 +1,11 @@
-"""Observations in the form a network takes: flat, or one-hot."""
+"""Observations in the form a network takes: flat, one-hot, or a selection of their entries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxrl.types import (
@@ -67,7 +68,7 @@ def one_hot_observation(environment: Environment) -> Environment:
         counts = space.num_categories
     else:
         raise ValueError(
-            f"the observations of {environment.name} are a Box of shape {space.shape}: "
+            f"the observations of {environment.name} are {space}: "
             "only Discrete and MultiDiscrete ones can be one-hot"
         )
 
@@ -78,6 +79,43 @@ def one_hot_observation(environment: Environment) -> Environment:
         )
 
     return _change_observation(environment, Box(0.0, 1.0, (sum(counts),)), encode)
+
+
+def select_observations(environment: Environment, indices: Sequence[int]) -> Environment:
+    """Shows some entries of the observation and hides the others.
+
+    With the velocities hidden, for one, a task needs memory: CartPole's positions are
+    `select_observations(make_env("CartPole-v1"), (0, 2))`.
+
+    Args:
+        environment: one whose observations are a Box of one axis.
+        indices: which entries to show, in this order.
+
+    Raises:
+        ValueError: the observations have not one axis, or an index is none of theirs.
+    """
+    space = environment.observation_space
+    if not isinstance(space, Box) or len(space.shape) != 1:
+        raise ValueError(
+            f"select_observations needs observations of one axis, but those of {environment.name} "
+            f"are {space}: use flatten_observation or one_hot_observation first"
+        )
+    size, chosen = space.shape[0], tuple(indices)
+    if not chosen:
+        raise ValueError("indices=() shows nothing: give at least one")
+    for index in chosen:
+        if index not in range(size):
+            raise ValueError(
+                f"index {index} is none of the {size} entries of {environment.name}: "
+                f"they are 0 to {size - 1}"
+            )
+    positions = np.array(chosen)
+
+    def select_bound(bound: Any) -> Any:
+        return bound if jnp.ndim(bound) == 0 else jnp.broadcast_to(bound, (size,))[positions]
+
+    visible = Box(select_bound(space.low), select_bound(space.high), (len(chosen),), space.dtype)
+    return _change_observation(environment, visible, lambda observation: observation[positions])
 
 
 def _change_observation(

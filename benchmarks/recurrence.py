@@ -1,0 +1,106 @@
+"""What a memory costs: PPO with a GRU beside PPO without, in one process.
+
+    python benchmarks/recurrence.py
+
+A pair is one whole run of each, right after one another, in alternating order; a ratio is taken
+within a pair, and the result is the median of the pairs' ratios. Above 1, the memory costs time.
+"""
+
+import argparse
+import json
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from machine import describe_machine
+
+import jaxrl
+
+RESULTS = pathlib.Path(__file__).resolve().parent / "results" / "recurrence.json"
+ENVIRONMENT = "CartPole-v1"
+WIDTH = 64
+SIZES = ((64, 128), (8, 128))
+ITERATIONS = 10
+
+
+def compiled(num_envs: int, num_steps: int, **settings: Any) -> Callable[[int], float]:
+    """A program for whole runs; calling it with a seed gives the seconds that a run takes."""
+    config = jaxrl.PPOConfig(
+        num_envs=num_envs,
+        num_steps=num_steps,
+        total_steps=num_envs * num_steps * ITERATIONS,
+        hidden_sizes=(WIDTH, WIDTH),
+        **settings,
+    )
+    algorithm = jaxrl.ppo(jaxrl.make_env(ENVIRONMENT), config)
+    train = jax.jit(lambda key: jaxrl.train(key, algorithm).state.agent)
+
+    def run(seed: int) -> float:
+        key = jax.random.key(seed)
+        start = time.perf_counter()
+        jax.block_until_ready(train(key))
+        return time.perf_counter() - start
+
+    run(0)  # Compiles.
+    return run
+
+
+def measure(num_envs: int, num_steps: int, *, shared_torso: bool, pairs: int) -> dict[str, Any]:
+    """The ratios of one size."""
+    contenders = {
+        "gru": compiled(
+            num_envs, num_steps, core="gru", core_size=WIDTH, shared_torso=shared_torso
+        ),
+        "none": compiled(num_envs, num_steps, shared_torso=shared_torso),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for pair in range(pairs):
+        for name in sorted(contenders, reverse=pair % 2 == 1):
+            seconds[name].append(contenders[name](pair + 1))
+    ratios = np.array(seconds["gru"]) / np.array(seconds["none"])
+    steps = num_envs * num_steps * ITERATIONS
+    return {
+        "num_envs": num_envs,
+        "num_steps": num_steps,
+        "shared_torso": shared_torso,
+        "ratio": float(np.median(ratios)),
+        "ratios": ratios.tolist(),
+        "steps_per_second": {
+            name: float(steps / np.median(times)) for name, times in seconds.items()
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS)
+    arguments = parser.parse_args()
+    rows = []
+    for num_envs, num_steps in SIZES:
+        for shared_torso in (False, True):
+            row = measure(num_envs, num_steps, shared_torso=shared_torso, pairs=arguments.pairs)
+            rows.append(row)
+            print(
+                f"{num_envs} x {num_steps}, {'one core' if shared_torso else 'two cores'}: "
+                f"{row['ratio']:.2f} times the time without memory "
+                f"({min(row['ratios']):.2f} to {max(row['ratios']):.2f})",
+                flush=True,
+            )
+    content = {
+        "environment": ENVIRONMENT,
+        "width": WIDTH,
+        "device": jax.devices()[0].device_kind,
+        "versions": {"jaxrl": jaxrl.__version__, "jax": jax.__version__},
+        "machine": describe_machine(),
+        "results": rows,
+    }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

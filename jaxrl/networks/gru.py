@@ -1,0 +1,151 @@
+"""The gated recurrent unit (Cho et al. 2014, arXiv:1406.1078), fast over sequences on the CPU."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxrl.networks.initialization import orthogonal
+from jaxrl.networks.layers import Dense, kernel_gradient
+
+# Some units forget within two steps at first, others only after a hundred.
+_LONGEST_TIME_SCALE = 100.0
+
+
+class GRU(nn.Module):
+    """Remembers a vector h, and changes it with what it sees.
+
+    With x the input, a, b, c the thirds of W x + bias, and u, v, w those of U h:
+
+        r = sigmoid(a + u),  z = sigmoid(b + v),  n = tanh(c + r w),  h' = (1 - z) n + z h.
+
+    That r multiplies the product and not its factor h is Cho et al.'s first version, which needs
+    one product instead of two. The bias of z starts so that the units' memories last from 2 to 100
+    steps (Tallec and Ollivier 2018, arXiv:1804.11188, equation 16); all others start at zero.
+
+    Attributes:
+        size: H, of the memory and of the output, which is the memory.
+        kernel_init: (key, shape) -> U at first.
+    """
+
+    size: int
+    kernel_init: Any = orthogonal(1.0)
+
+    @nn.compact
+    def __call__(
+        self,
+        memory: Float[Array, "*batch H"],
+        x: Float[Array, "*sequence M"],
+        ended: Bool[Array, "T B"] | None = None,
+    ) -> Float[Array, "*sequence H"]:
+        """Takes one step, or, where `ended` is given, many.
+
+        Args:
+            memory: before the (first) step.
+            x: input of the step, or of T steps of B sequences.
+            ended: after which steps a sequence starts over, with a memory of zeros.
+
+        Returns:
+            The memory after each step, before any start.
+        """
+        inputs = Dense(3 * self.size, orthogonal(1.0), bias_init=_bias, name="input")(x)
+        kernel = self.param("kernel", self.kernel_init, (self.size, 3 * self.size))
+        if ended is None:
+            return _step(inputs, memory @ kernel, memory)
+        # A memory that starts over is multiplied by 0 as its next step begins.
+        kept = jnp.concatenate((jnp.ones_like(ended[:1]), ~ended[:-1])).astype(jnp.float32)
+        return unroll_gru(inputs, kernel, memory, kept[..., None])
+
+
+def _bias(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+    """Zeros, but for the units' z: with sigmoid(b) = 1 - 1 / t a unit forgets within t steps."""
+    del key
+    size = shape[0] // 3
+    time_scales = jnp.linspace(2.0, _LONGEST_TIME_SCALE, size, dtype=dtype)
+    zeros = jnp.zeros(size, dtype)
+    return jnp.concatenate((zeros, jnp.log(time_scales - 1), zeros))
+
+
+# The thirds are taken out before they are used: in a loop over a part of an array XLA uses no
+# vector instructions on the CPU, and the gates take four times as long.
+def _thirds(x: Float[Array, "*batch K"]) -> tuple[Array, ...]:
+    return jax.lax.optimization_barrier(tuple(jnp.split(x, 3, axis=-1)))
+
+
+def _gates(inputs: tuple[Array, ...], products: tuple[Array, ...]) -> tuple[Array, Array, Array]:
+    """r, z and n."""
+    r = jax.nn.sigmoid(inputs[0] + products[0])
+    z = jax.nn.sigmoid(inputs[1] + products[1])
+    return r, z, jnp.tanh(inputs[2] + r * products[2])
+
+
+def _step(inputs: Array, products: Array, memory: Array) -> Array:
+    _, z, n = _gates(_thirds(inputs), _thirds(products))
+    return n + z * (memory - n)
+
+
+@jax.custom_vjp
+def unroll_gru(
+    inputs: Float[Array, "T B K"],
+    kernel: Float[Array, "H K"],
+    memory: Float[Array, "B H"],
+    kept: Float[Array, "T B 1"],
+) -> Float[Array, "T B H"]:
+    """The memories after T steps of B sequences; reverse mode only.
+
+    The scan holds nothing but what depends on the step before. That is also why the gradient is
+    written out: JAX's own would add up the kernel's in every step, which takes longer than all the
+    rest; here it is one product of all steps.
+
+    Args:
+        inputs: W x + bias of each step; K = 3 H.
+        kernel: U.
+        memory: before the first step.
+        kept: 0 where a sequence starts over before the step, 1 elsewhere.
+    """
+
+    def step(memory: Array, inputs: tuple[tuple[Array, ...], Array]) -> tuple[Array, Array]:
+        thirds, kept = inputs
+        memory = memory * kept
+        _, z, n = _gates(thirds, _thirds(memory @ kernel))
+        memory = n + z * (memory - n)
+        return memory, memory
+
+    return jax.lax.scan(step, memory, (_thirds(inputs), kept))[1]
+
+
+def _unroll_forward(
+    inputs: Array, kernel: Array, memory: Array, kept: Array
+) -> tuple[Array, tuple[Array, ...]]:
+    memories = unroll_gru(inputs, kernel, memory, kept)
+    return memories, (inputs, kernel, memory, kept, memories)
+
+
+def _unroll_backward(residuals: tuple[Array, ...], gradient: Array) -> tuple[Array | None, ...]:
+    inputs, kernel, first, kept, memories = residuals
+    before = jnp.concatenate((first[None], memories[:-1])) * kept
+    # The gates again, of all steps at once: cheaper than to store them one by one.
+    products = _thirds(before @ kernel)
+    r, z, n = _gates(_thirds(inputs), products)
+    # What a change of h' is to the three products, and to the last third of the inputs.
+    slope_n = (1 - z) * (1 - jnp.square(n))
+    slope_r = slope_n * products[2] * r * (1 - r)
+    slopes = (slope_r, (before - n) * z * (1 - z), slope_n * r)
+
+    def step_back(after: Array, inputs: tuple[Array, ...]) -> tuple[Array, Array]:
+        gradient, z, kept, *slopes = inputs
+        total = gradient + after
+        to_products = jnp.concatenate([total * slope for slope in slopes], axis=-1)
+        return (total * z + to_products @ kernel.T) * kept, total
+
+    gradients = (gradient, z, kept, *slopes)
+    to_first, total = jax.lax.scan(step_back, jnp.zeros_like(first), gradients, reverse=True)
+    to_r, to_z, to_w = jax.lax.optimization_barrier(tuple(total * slope for slope in slopes))
+    to_products = jnp.concatenate((to_r, to_z, to_w), axis=-1)
+    to_inputs = jnp.concatenate((to_r, to_z, total * slope_n), axis=-1)
+    return to_inputs, kernel_gradient(before, to_products), to_first, None
+
+
+unroll_gru.defvjp(_unroll_forward, _unroll_backward)
