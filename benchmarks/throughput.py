@@ -1,7 +1,8 @@
-"""PPO's steps per second and compile time beside its peers', on whatever device is there.
+"""Steps per second and compile time beside the peers', on whatever device is there.
 
     python benchmarks/throughput.py
     python benchmarks/throughput.py --configurations 64x128x1 64x128x16 --peers rejax --pairs 9
+    python benchmarks/throughput.py --algorithm a2c
 
 A configuration is environments x steps x seeds. Each contender has its own process; for each pair,
 ours and a peer train once right after one another, the order alternating, so that whatever slows
@@ -21,25 +22,69 @@ from worker_process import CONTENDERS, Worker, is_available
 
 HERE = pathlib.Path(__file__).resolve().parent
 
-SETTINGS: dict[str, Any] = {
-    "environment": "CartPole-v1",
-    "hidden_sizes": [64, 64],
-    "num_epochs": 4,
-    "num_minibatches": 4,
-    "learning_rate": 2.5e-4,
-    "discount": 0.99,
-    "gae_lambda": 0.95,
-    "clip_epsilon": 0.2,
-    "value_coefficient": 0.5,
-    "entropy_coefficient": 0.01,
-    "max_gradient_norm": 0.5,
+
+class Suite(NamedTuple):
+    """How one algorithm is measured.
+
+    Attributes:
+        settings: of every configuration.
+        configurations: measured by default.
+        peers: who have the algorithm.
+        program_steps: environment steps of a timed run of a compiled program, one seed, by the
+            nearest number of environments: about a second each on two cores.
+        loop_steps: the same of a Python loop, which takes as long per step however long it runs.
+    """
+
+    settings: dict[str, Any]
+    configurations: tuple[str, ...]
+    peers: tuple[str, ...]
+    program_steps: dict[int, int]
+    loop_steps: dict[int, int]
+
+
+SUITES = {
+    "ppo": Suite(
+        settings={
+            "algorithm": "ppo",
+            "environment": "CartPole-v1",
+            "hidden_sizes": [64, 64],
+            "num_epochs": 4,
+            "num_minibatches": 4,
+            "learning_rate": 2.5e-4,
+            "discount": 0.99,
+            "gae_lambda": 0.95,
+            "clip_epsilon": 0.2,
+            "value_coefficient": 0.5,
+            "entropy_coefficient": 0.01,
+            "max_gradient_norm": 0.5,
+        },
+        configurations=("4x128x1", "64x128x1", "1024x32x1", "4x128x16", "64x128x8"),
+        peers=("plain", "rejax", "stable_baselines3", "sbx"),
+        program_steps={4: 256 * 4 * 128, 64: 96 * 64 * 128, 1024: 24 * 1024 * 32},
+        loop_steps={4: 16 * 4 * 128, 64: 3 * 64 * 128, 1024: 1024 * 32},
+    ),
+    "a2c": Suite(
+        settings={
+            "algorithm": "a2c",
+            "environment": "CartPole-v1",
+            "hidden_sizes": [64, 64],
+            "learning_rate": 7e-4,
+            "discount": 0.99,
+            "gae_lambda": 1.0,
+            "value_coefficient": 0.5,
+            "entropy_coefficient": 0.0,
+            "max_gradient_norm": 0.5,
+            "rmsprop_epsilon": 1e-5,
+        },
+        configurations=("16x5x1",),
+        peers=("stable_baselines3",),
+        program_steps={16: 5_000 * 16 * 5},
+        loop_steps={16: 150 * 16 * 5},
+    ),
 }
-CONFIGURATIONS = ("4x128x1", "64x128x1", "1024x32x1", "4x128x16", "64x128x8")
 COMPILATIONS = 3
-# Iterations of one timed run of a compiled program, per seed: about a second each on two cores.
-TIMED_ITERATIONS = {4: 256, 64: 96, 1024: 24}
-# A Python loop takes as long per step however long it runs.
-LOOP_ITERATIONS = {4: 16, 64: 3, 1024: 1}
+# Many seeds share a run's length between them, but each takes enough iterations to count.
+LEAST_ITERATIONS = 16
 
 
 class Configuration(NamedTuple):
@@ -56,23 +101,25 @@ class Configuration(NamedTuple):
             raise ValueError(f"{text!r} is not ENVIRONMENTSxSTEPSxSEEDS, such as 64x128x1")
         return cls(*map(int, text.split("x")))
 
-    def settings(self, name: str) -> dict[str, Any]:
+    def settings(self, suite: Suite, name: str) -> dict[str, Any]:
         """What a contender is asked to train."""
-        iterations = TIMED_ITERATIONS if CONTENDERS[name].one_program else LOOP_ITERATIONS
-        nearest = min(iterations, key=lambda num_envs: abs(num_envs - self.num_envs))
-        # Many seeds share a run's length between them, but each takes enough to count.
-        count = max(iterations[nearest] // self.num_seeds, min(iterations[nearest], 16))
-        total_steps = count * self.num_envs * self.num_steps
-        return SETTINGS | self._asdict() | {"total_steps": total_steps}
+        steps = suite.program_steps if CONTENDERS[name].one_program else suite.loop_steps
+        nearest = min(steps, key=lambda num_envs: abs(num_envs - self.num_envs))
+        batch = self.num_envs * self.num_steps
+        iterations = max(1, steps[nearest] // batch)
+        count = max(iterations // self.num_seeds, min(iterations, LEAST_ITERATIONS))
+        return suite.settings | self._asdict() | {"total_steps": count * batch}
 
 
-def measure(configuration: Configuration, peers: list[str], pairs: int) -> list[dict[str, Any]]:
+def measure(
+    suite: Suite, configuration: Configuration, peers: list[str], pairs: int
+) -> list[dict[str, Any]]:
     """Times ours and each peer in pairs; one row per contender."""
     names = ["ours", *peers]
     with contextlib.ExitStack() as stack:
         workers = {name: stack.enter_context(Worker(name)) for name in names}
         facts = {
-            name: worker.ask("prepare", settings=configuration.settings(name))
+            name: worker.ask("prepare", settings=configuration.settings(suite, name))
             for name, worker in workers.items()
         }
         compilations: dict[str, list[dict[str, float]]] = {name: [] for name in names}
@@ -142,34 +189,39 @@ def print_row(configuration: Configuration, row: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    peers = [name for name in CONTENDERS if name != "ours"]
-    parser.add_argument("--configurations", nargs="+", default=CONFIGURATIONS, metavar="ExTxS")
-    parser.add_argument("--peers", nargs="+", default=peers, choices=peers)
+    parser.add_argument("--algorithm", default="ppo", choices=list(SUITES))
+    parser.add_argument("--configurations", nargs="+", metavar="ExTxS")
+    parser.add_argument("--peers", nargs="+", choices=[x for x in CONTENDERS if x != "ours"])
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--out", type=pathlib.Path, help="default: results/throughput-DEVICE.json")
+    parser.add_argument("--out", type=pathlib.Path, help="default: results/throughput-*.json")
     arguments = parser.parse_args()
+    suite = SUITES[arguments.algorithm]
     try:
-        configurations = [Configuration.parse(text) for text in arguments.configurations]
+        texts = arguments.configurations or suite.configurations
+        configurations = [Configuration.parse(text) for text in texts]
     except ValueError as error:
         parser.error(str(error))
     if arguments.pairs < 1:
         parser.error(f"--pairs {arguments.pairs} must be at least 1")
-    available = [peer for peer in arguments.peers if is_available(peer)]
-    for peer in sorted(set(arguments.peers) - set(available)):
+    peers = arguments.peers or suite.peers
+    for peer in sorted(set(peers) - set(suite.peers)):
+        parser.error(f"{peer} has no {arguments.algorithm}")
+    available = [peer for peer in peers if is_available(peer)]
+    for peer in sorted(set(peers) - set(available)):
         print(f"{peer} is left out: python benchmarks/make_environments.py {peer} makes it")
     results = []
     for configuration in configurations:
         alone = configuration.num_seeds == 1
         chosen = [peer for peer in available if alone or CONTENDERS[peer].one_program]
-        rows = measure(configuration, chosen, arguments.pairs)
+        rows = measure(suite, configuration, chosen, arguments.pairs)
         results += [configuration._asdict() | row for row in rows]
     if not results:
         parser.error("there is nobody to compare with: make the peers' environments first")
     device = results[0]["ours"]["device"]
     slug = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
-    out = arguments.out or HERE / "results" / f"throughput-{slug}.json"
+    out = arguments.out or HERE / "results" / f"throughput-{arguments.algorithm}-{slug}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    content = {"machine": describe_machine(), "settings": SETTINGS, "results": results}
+    content = {"machine": describe_machine(), "settings": suite.settings, "results": results}
     out.write_text(json.dumps(content, indent=1) + "\n")
     print(f"written to {out}")
 

@@ -20,12 +20,14 @@ TITLES = {
 
 
 def throughput_tables(files: list[pathlib.Path]) -> str:
-    """One table for each device that was measured."""
+    """One table for each algorithm and device that was measured."""
     tables = []
     for file in sorted(files):
         content = json.loads(file.read_text())
+        name = content["settings"]["algorithm"].upper()
         lines = [
-            where_and_when(content["machine"], content["results"][0]["ours"]["device"]),
+            f"**{name}.** "
+            + where_and_when(content["machine"], content["results"][0]["ours"]["device"]),
             "",
             "| environments x steps | seeds | beside | ours, steps/s | theirs, steps/s "
             "| ratio (lowest to highest pair) | ours, trace + compile | theirs |",

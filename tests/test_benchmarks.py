@@ -27,16 +27,19 @@ def load(monkeypatch: pytest.MonkeyPatch):
     return load_file
 
 
-def test_every_run_is_whole_iterations_of_each_seed(load) -> None:
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
+def test_every_run_is_whole_iterations_of_each_seed(load, algorithm: str) -> None:
     throughput = load("throughput")
-    for text in throughput.CONFIGURATIONS:
+    suite = throughput.SUITES[algorithm]
+    for text in suite.configurations:
         configuration = throughput.Configuration.parse(text)
-        for name in throughput.CONTENDERS:
-            settings = configuration.settings(name)
+        for name in ("ours", *suite.peers):
+            settings = configuration.settings(suite, name)
+            assert settings["algorithm"] == algorithm
             batch = settings["num_envs"] * settings["num_steps"]
             assert settings["total_steps"] % batch == 0
             assert settings["total_steps"] >= batch
-            assert batch % settings["num_minibatches"] == 0
+            assert batch % settings.get("num_minibatches", 1) == 0
 
 
 @pytest.mark.parametrize("text", ["64x128", "0x1x1", "axbxc", "1x1x1x1"])

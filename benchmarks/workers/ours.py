@@ -1,4 +1,4 @@
-"""Our PPO, through `jaxrl.train`; with `--plain-shuffle`, shuffled by `jax.random.permutation`."""
+"""Ours, through `jaxrl.train`; with `--plain-shuffle`, shuffled by `jax.random.permutation`."""
 
 import argparse
 import sys
@@ -12,32 +12,52 @@ import jaxrl
 
 
 def prepare(settings: dict[str, Any]) -> Program:
-    """The same PPO as the peers': clipped values, no annealing."""
+    """The algorithm that the settings name."""
     environment = jaxrl.make_env(settings["environment"])
-    config = jaxrl.PPOConfig(
-        total_steps=settings["total_steps"],
-        num_envs=settings["num_envs"],
-        num_steps=settings["num_steps"],
-        num_epochs=settings["num_epochs"],
-        num_minibatches=settings["num_minibatches"],
-        learning_rate=settings["learning_rate"],
-        learning_rate_schedule="constant",
-        discount=settings["discount"],
-        gae_lambda=settings["gae_lambda"],
-        clip_epsilon=settings["clip_epsilon"],
-        value_clip_epsilon=settings["clip_epsilon"],
-        value_coefficient=settings["value_coefficient"],
-        entropy_coefficient=settings["entropy_coefficient"],
-        max_gradient_norm=settings["max_gradient_norm"],
-        hidden_sizes=tuple(settings["hidden_sizes"]),
-        activation="tanh",
-    )
+    build = BUILDERS[settings["algorithm"]]
+    shared = {
+        name: settings[name]
+        for name in (
+            "total_steps",
+            "num_envs",
+            "num_steps",
+            "learning_rate",
+            "discount",
+            "gae_lambda",
+            "value_coefficient",
+            "entropy_coefficient",
+            "max_gradient_norm",
+        )
+    }
+    shared |= {"learning_rate_schedule": "constant", "activation": "tanh"}
+    shared["hidden_sizes"] = tuple(settings["hidden_sizes"])
 
     def train(key: jax.Array) -> Any:
-        return jaxrl.train(key, jaxrl.ppo(environment, config))
+        return jaxrl.train(key, build(environment, settings, shared))
 
     steps = settings["total_steps"] * settings["num_seeds"]
     return compiled_program(train, num_seeds=settings["num_seeds"], steps=steps)
+
+
+def ppo(environment: Any, settings: dict[str, Any], shared: dict[str, Any]) -> Any:
+    """The same PPO as the peers': clipped values, no annealing."""
+    config = jaxrl.PPOConfig(
+        num_epochs=settings["num_epochs"],
+        num_minibatches=settings["num_minibatches"],
+        clip_epsilon=settings["clip_epsilon"],
+        value_clip_epsilon=settings["clip_epsilon"],
+        **shared,
+    )
+    return jaxrl.ppo(environment, config)
+
+
+def a2c(environment: Any, settings: dict[str, Any], shared: dict[str, Any]) -> Any:
+    """The same A2C as the peers': RMSprop, no annealing."""
+    config = jaxrl.A2CConfig(optimizer_epsilon=settings["rmsprop_epsilon"], **shared)
+    return jaxrl.a2c(environment, config)
+
+
+BUILDERS = {"ppo": ppo, "a2c": a2c}
 
 
 def shuffle_plainly() -> None:

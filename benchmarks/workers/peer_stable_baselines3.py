@@ -1,29 +1,25 @@
-"""Stable-Baselines3's PPO in PyTorch, its environments in one process as it does by default."""
+"""Stable-Baselines3 in PyTorch, its environments in one process as it does by default."""
 
 from typing import Any
 
 import torch
 from protocol import Program, serve
-from stable_baselines3 import PPO
+from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
 
 
 def prepare(settings: dict[str, Any]) -> Program:
-    """PPO with Stable-Baselines3's names for the same settings; it has no batch of seeds."""
+    """Stable-Baselines3's names for the same settings; it has no batch of seeds."""
     if settings["num_seeds"] != 1:
         raise ValueError("Stable-Baselines3 trains one seed at a time")
-    batch_size = settings["num_envs"] * settings["num_steps"]
-    model = PPO(
+    build, arguments = ALGORITHMS[settings["algorithm"]](settings)
+    model = build(
         "MlpPolicy",
         make_vec_env(settings["environment"], n_envs=settings["num_envs"]),
         learning_rate=settings["learning_rate"],
         n_steps=settings["num_steps"],
-        batch_size=batch_size // settings["num_minibatches"],
-        n_epochs=settings["num_epochs"],
         gamma=settings["discount"],
         gae_lambda=settings["gae_lambda"],
-        clip_range=settings["clip_epsilon"],
-        clip_range_vf=settings["clip_epsilon"],
         ent_coef=settings["entropy_coefficient"],
         vf_coef=settings["value_coefficient"],
         max_grad_norm=settings["max_gradient_norm"],
@@ -33,9 +29,29 @@ def prepare(settings: dict[str, Any]) -> Program:
         },
         # Its own advice for such networks, where a GPU is only slower.
         device="cpu",
+        **arguments,
     )
     steps = settings["total_steps"]
     return Program(None, lambda index: model.learn(steps), steps, "cpu")
+
+
+def ppo(settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """PPO's own arguments."""
+    batch_size = settings["num_envs"] * settings["num_steps"]
+    return PPO, {
+        "batch_size": batch_size // settings["num_minibatches"],
+        "n_epochs": settings["num_epochs"],
+        "clip_range": settings["clip_epsilon"],
+        "clip_range_vf": settings["clip_epsilon"],
+    }
+
+
+def a2c(settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A2C's own arguments."""
+    return A2C, {"rms_prop_eps": settings["rmsprop_epsilon"]}
+
+
+ALGORITHMS = {"ppo": ppo, "a2c": a2c}
 
 
 if __name__ == "__main__":
