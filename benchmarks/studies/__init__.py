@@ -1,0 +1,1 @@
+"""One ablation per file: what is measured, and how it is drawn."""
