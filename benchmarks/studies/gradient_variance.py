@@ -214,7 +214,9 @@ def draw(results: dict[str, Any]) -> Any:
     """Bars with intervals: variance and alignment, for both policies."""
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(13, 6.5), width_ratios=(1, 1.2))
+    figure, axes = plt.subplots(
+        1, 2, figsize=(13, 6.5), width_ratios=(1, 1.2), layout="constrained"
+    )
     panels = (
         ("variance_ratio", "variance of one estimate, relative to total, none"),
         ("alignment", "cosine of one estimate with the gradient"),
@@ -233,6 +235,5 @@ def draw(results: dict[str, Any]) -> Any:
         axis.set_title(title)
         axis.grid(axis="x", alpha=0.3)
     axes[0].set_xscale("log")
-    axes[0].legend()
-    figure.tight_layout()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
