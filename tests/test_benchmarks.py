@@ -114,3 +114,35 @@ def test_a_worker_answers_in_json_whatever_its_libraries_print(tmp_path: pathlib
     assert compiled == {}
     assert all(run["seconds"] >= 0 for run in runs)
     assert len(runs) == 2
+
+
+class TestGradientVariance:
+    """The ablation's arithmetic, on estimates of two parameters."""
+
+    @pytest.fixture
+    def study(self, load):
+        return load("ablations").gradient_variance
+
+    def test_variances_are_relative_and_alignments_are_cosines(self, study) -> None:
+        # Of every setting two estimates: (1, 0) and (1, 2 s), of variance 2 s^2 in all.
+        scales = np.arange(1, len(study.SETTINGS) + 1)
+        estimates = np.ones((2, len(scales), 2))
+        estimates[0, :, 1], estimates[1, :, 1] = 0, 2 * scales
+        summary = study.summarise(estimates, np.array([3.0, 0.0]))
+        compared = len(study.SAME_UNITS)
+        np.testing.assert_allclose(summary["variance"], scales[:compared] ** 2.0)
+        expected = (1 + 1 / np.sqrt(1 + 4 * scales**2.0)) / 2
+        np.testing.assert_allclose(summary["alignment"], expected)
+
+    def test_interval_of_logarithms_is_a_factor(self, study) -> None:
+        plain = study.interval([1.0, 2.0, 3.0])
+        factors = study.interval(list(np.exp([1.0, 2.0, 3.0])), logarithmic=True)
+        assert plain["ci95"] == pytest.approx([2 - 4.3026527 / 3**0.5, 2 + 4.3026527 / 3**0.5])
+        np.testing.assert_allclose(np.log(factors["ci95"]), plain["ci95"])
+        assert np.log(factors["mean"]) == pytest.approx(plain["mean"])
+
+    def test_every_setting_is_one_of_the_algorithm(self, study) -> None:
+        labels = [setting.label for setting in study.SETTINGS]
+        assert len(set(labels)) == len(labels)
+        for setting in study.SETTINGS:
+            assert setting.config.credit == setting.credit

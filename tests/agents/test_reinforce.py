@@ -57,7 +57,6 @@ class TestProbes:
         "changes",
         [
             {"baseline": "none", "credit": "total"},
-            {"baseline": "batch_mean"},
             {"baseline": "leave_one_out", "normalize_returns": True},
             {"baseline": "value", "optimizer": "rmsprop"},
         ],
@@ -82,7 +81,7 @@ class TestProbes:
         assert value([1.0]) == pytest.approx(1.0, abs=0.05)
 
     def test_value_of_a_task_cut_off_is_what_it_gave(self):
-        """Rewards to go of 1 at each of 5 steps, discounted by 0.5: their mean, not 2."""
+        """The mean reward to go of 5 steps, discounted by 0.5, and not 1 / (1 - 0.5)."""
         _, _, value = train_probe(constant_reward(5), discount=0.5, num_value_steps=20)
         to_go = [2 * (1 - 0.5**n) for n in range(1, 6)]
         assert value([0.0]) == pytest.approx(np.mean(to_go), abs=0.05)
@@ -114,17 +113,25 @@ class TestSettings:
         np.testing.assert_allclose(metrics["learning_rate"], expected, rtol=1e-6)
 
     def test_only_a_learned_baseline_has_metrics(self):
-        learned, plain = metrics_of(), metrics_of(baseline="none")
+        learned, plain = metrics_of(), metrics_of(baseline="batch_mean")
         assert set(learned) - set(plain) == {"value_loss", "explained_variance"}
         assert np.isfinite(learned["value_loss"]).all()
         assert learned["value_loss"][-1] < learned["value_loss"][0]
 
     def test_entropy_bonus_keeps_the_policy_wide(self):
-        """So large that it rules: the entropy goes to log 2, and without it, it falls."""
-        wide = metrics_of(entropy_coefficient=1e4, learning_rate=0.01, total_steps=4096)
-        free = metrics_of(learning_rate=0.01, total_steps=4096)
-        assert wide["entropy"][-1] == pytest.approx(np.log(2), abs=1e-3)
-        assert free["entropy"][-1] < 0.65
+        """So large that it rules: where the answer is clear, the policy still takes either."""
+        free, wide = (
+            train_probe(action_matches_observation(), entropy_coefficient=c, baseline="none")[1]
+            for c in (0.0, 100.0)
+        )
+        env = action_matches_observation()
+        network = actor_critic(env.observation_space, env.action_space, hidden_sizes=(16,))
+
+        def entropy(state):
+            return float(network.apply(state.agent.params, jnp.ones(1))[0].entropy())
+
+        assert entropy(wide) == pytest.approx(np.log(2), abs=1e-3)
+        assert entropy(free) < 0.1
 
     def test_gradient_norm_is_clipped_as_a_whole(self):
         """Adam forgets a constant factor, so a tiny norm shows where epsilon no longer does."""
@@ -133,9 +140,8 @@ class TestSettings:
         held = metrics_of(**settings, max_gradient_norm=1e-9)
         assert np.log(2) - held["entropy"][-1] < 1e-3 * (np.log(2) - free["entropy"][-1])
 
-    @pytest.mark.parametrize("credit", ["total", "reward_to_go"])
-    def test_one_episode_per_update(self, credit):
-        metrics = metrics_of(credit=credit, num_episodes=1, normalize_returns=True)
+    def test_one_episode_per_update(self):
+        metrics = metrics_of(num_episodes=1, normalize_returns=True)
         assert np.isfinite(metrics["policy_loss"]).all()
         assert metrics["episodes"].tolist() == [1] * len(metrics["steps"])
 
@@ -146,7 +152,7 @@ def test_equal_returns_of_every_update_leave_the_policy_as_it_was():
         credit="total", baseline="none", normalize_returns=True, discount=0.9, **SMALL
     )
     algorithm = jaxrl.reinforce(constant_reward(5), config)
-    before = algorithm.init(jax.random.key(0))
+    before = jax.jit(algorithm.init)(jax.random.key(0))
     after, metrics = jax.jit(algorithm.step)(jax.random.key(1), before)
     jax.tree.map(np.testing.assert_array_equal, before.agent.params, after.agent.params)
     assert float(metrics["gradient_norm"]) == 0.0
@@ -222,15 +228,13 @@ def test_vmapped_seeds_equal_their_solo_runs():
     config = jaxrl.ReinforceConfig(**SMALL | {"total_steps": 256})
 
     def run(key):
-        result = jaxrl.train(
-            key, jaxrl.reinforce(env, config), num_evaluations=1, evaluation_episodes=4
-        )
-        return result.state.agent.params, result.metrics, result.evaluations
+        result = jaxrl.train(key, jaxrl.reinforce(env, config))
+        return result.state.agent.params, result.metrics
 
-    keys = jax.random.split(jax.random.key(0), 8)
+    keys = jax.random.split(jax.random.key(0), 4)
     together = jax.jit(jax.vmap(run))(keys)
     alone = jax.jit(run)
-    for i in range(8):
+    for i in range(4):
         member = jax.tree.map(lambda x: x[i], together)  # noqa: B023
         jax.tree.map(
             functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=1e-4),

@@ -154,3 +154,13 @@ def test_clip_fraction_by_hand() -> None:
     log_ratio = jnp.log(jnp.array([0.7, 0.9, 1.1, 1.3]))
     assert clip_fraction(log_ratio, 0.2) == 0.5
     assert clip_fraction(log_ratio, 0.05) == 1.0
+
+
+def test_explained_variance_of_what_counts() -> None:
+    prediction = jnp.array([[1.0, 2.0], [4.0, -50.0]])
+    target = jnp.array([[1.0, 3.0], [5.0, 99.0]])
+    counted = jnp.array([[True, True], [True, False]])
+    found = explained_variance(prediction, target, counted=counted)
+    np.testing.assert_allclose(found, explained_variance(prediction[counted], target[counted]))
+    constant = jnp.where(counted, 7.3, target)
+    assert jnp.isnan(explained_variance(prediction, constant, counted=counted))
