@@ -23,6 +23,7 @@ import jaxrl
 from jaxrl import registry
 from jaxrl.environments import select_observations
 from jaxrl.presets import preset_settings
+from jaxrl.types import Environment
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results" / "learning.json"
 
@@ -39,7 +40,7 @@ class Task(NamedTuple):
     total_steps: int
     target: float
     num_seeds: int = 10
-    build: Callable[[], jaxrl.Environment] | None = None
+    build: Callable[[], Environment] | None = None
     settings: dict[str, Any] | None = None
 
     @property
@@ -47,12 +48,12 @@ class Task(NamedTuple):
         return f"{self.algorithm}/{self.environment}"
 
 
-def cart_pole_positions() -> jaxrl.Environment:
+def cart_pole_positions() -> Environment:
     """CartPole whose velocities cannot be seen, but must be remembered."""
     return select_observations(jaxrl.make_env("CartPole-v1"), (0, 2))
 
 
-def long_memory_chain() -> jaxrl.Environment:
+def long_memory_chain() -> Environment:
     """What was seen at the start is asked for 30 steps later; 1 for the right answer, -1 else."""
     return jaxrl.make_env("MemoryChain-bsuite", memory_length=30)
 
