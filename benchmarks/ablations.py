@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import matplotlib
 from machine import describe_machine
-from studies import gradient_variance
+from studies import asynchrony, bias_and_variance, gradient_variance, policy_cliff
 
 import jaxrl
 
@@ -44,6 +44,9 @@ class Study(NamedTuple):
 
 STUDIES = {
     "gradient-variance": Study(gradient_variance.measure, gradient_variance.draw),
+    "policy-cliff": Study(policy_cliff.measure, policy_cliff.draw),
+    "bias-and-variance": Study(bias_and_variance.measure, bias_and_variance.draw),
+    "asynchrony": Study(asynchrony.measure, asynchrony.draw),
 }
 
 

@@ -11,6 +11,7 @@ import argparse
 import json
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -20,40 +21,81 @@ from scipy import stats
 
 import jaxrl
 from jaxrl import registry
+from jaxrl.environments import select_observations
 from jaxrl.presets import preset_settings
+from jaxrl.types import Environment
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results" / "learning.json"
 
 
 class Task(NamedTuple):
-    """A number to reach: the mean return after a budget of environment steps."""
+    """A number to reach: the mean return after a budget of environment steps.
+
+    `build` makes an environment that has no name of its own; `settings` are used instead of the
+    preset.
+    """
 
     algorithm: str
     environment: str
     total_steps: int
     target: float
     num_seeds: int = 10
+    build: Callable[[], Environment] | None = None
+    settings: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
         return f"{self.algorithm}/{self.environment}"
 
 
+def cart_pole_positions() -> Environment:
+    """CartPole whose velocities cannot be seen, but must be remembered."""
+    return select_observations(jaxrl.make_env("CartPole-v1"), (0, 2))
+
+
+def long_memory_chain() -> Environment:
+    """What was seen at the start is asked for 30 steps later; 1 for the right answer, -1 else."""
+    return jaxrl.make_env("MemoryChain-bsuite", memory_length=30)
+
+
+HIDDEN_VELOCITIES = {
+    "core": "gru",
+    "num_envs": 16,
+    "learning_rate": 1e-3,
+    "entropy_coefficient": 0.0,
+    "normalize_observations": True,
+}
 TASKS = (
     Task("ppo", "CartPole-v1", 100_000, 495),
     Task("ppo", "Acrobot-v1", 1_000_000, -80),
     Task("ppo", "Pendulum-v1", 100_000, -172),
     Task("ppo", "MountainCarContinuous-v0", 100_000, 90),
     Task("ppo", "Breakout-MinAtar", 10_000_000, 43, num_seeds=5),
+<<<<<<< HEAD
     Task("reinforce", "CartPole-v1", 200_000, 483),
+=======
+    Task("ppo", "MemoryChain-bsuite-30", 500_000, 0.99, build=long_memory_chain),
+    Task(
+        "ppo",
+        "CartPole-v1-positions",
+        1_000_000,
+        450,
+        build=cart_pole_positions,
+        settings=HIDDEN_VELOCITIES,
+    ),
+>>>>>>> recurrent
 )
 
 
 def run(task: Task, *, first_seed: int, episodes: int) -> dict[str, Any]:
     """Trains and evaluates all seeds of a task."""
-    environment = jaxrl.make_env(task.environment)
-    config = preset_settings(task.algorithm, task.environment, total_steps=task.total_steps)
-    algorithm = registry.get(task.algorithm).build(environment, config)
+    environment = jaxrl.make_env(task.environment) if task.build is None else task.build()
+    entry = registry.get(task.algorithm)
+    if task.settings is None:
+        config = preset_settings(task.algorithm, environment.name, total_steps=task.total_steps)
+    else:
+        config = entry.settings(total_steps=task.total_steps, **task.settings)
+    algorithm = entry.build(environment, config)
 
     def train_and_evaluate(key: jax.Array) -> jaxrl.Evaluation:
         key_train, key_evaluate = jax.random.split(key)

@@ -125,3 +125,75 @@ def delayed_reward():
         return Clock(kept), timestep
 
     return Environment("delayed-reward", SIGN, DISCRETE, reset, step, max_episode_steps=2)
+
+
+class Cue(NamedTuple):
+    time: jax.Array
+    sign: jax.Array
+
+
+def remembered_cue(delay=5):
+    """A sign is seen at the first step; `delay` steps later +1 for its action, -1 for the other.
+
+    The clock is seen at every step. Without memory the best return is 0 on average, with it 1.
+    """
+
+    def observe(state):
+        seen = jnp.where(state.time == 0, state.sign, 0.0)
+        return jnp.stack([seen, state.time / delay])
+
+    def reset(key):
+        state = Cue(jnp.float32(0), _random_sign(key)[0])
+        return state, observe(state)
+
+    def step(key, state, action):
+        over = state.time >= delay
+        right = (action == 1) == (state.sign > 0)
+        after = state._replace(time=state.time + 1)
+        kept = jax.tree.map(lambda first, on: jnp.where(over, first, on), reset(key)[0], after)
+        timestep = TimeStep(
+            observation=observe(kept),
+            reward=jnp.where(over, jnp.where(right, 1.0, -1.0), 0.0),
+            terminated=over,
+            truncated=jnp.array(False),
+            final_observation=observe(after),
+            info={},
+        )
+        return kept, timestep
+
+    space = Box(-1.0, 2.0, (2,))
+    return Environment("remembered-cue", space, DISCRETE, reset, step, max_episode_steps=delay + 1)
+
+
+class Door(NamedTuple):
+    time: jax.Array
+    door: jax.Array
+
+
+def only_one_door(num_doors=6, limit=8):
+    """Only one action is allowed, which is seen in `info["action_mask"]` and nowhere else.
+
+    It gives 1, every other one -1; the right one changes at every step. At an episode's start any
+    is right. With the masks even the first policy has the best return, `limit`.
+    """
+
+    def reset(key):
+        return Door(jnp.int32(0), jax.random.randint(key, (), 0, num_doors)), jnp.zeros(1)
+
+    def step(key, state, action):
+        right = (action == state.door) | (state.time == 0)
+        time = state.time + 1
+        over = time >= limit
+        after = Door(jnp.where(over, 0, time), jax.random.randint(key, (), 0, num_doors))
+        timestep = TimeStep(
+            observation=jnp.zeros(1),
+            reward=jnp.where(right, 1.0, -1.0),
+            terminated=over,
+            truncated=jnp.array(False),
+            final_observation=jnp.zeros(1),
+            info={"action_mask": jnp.arange(num_doors) == after.door},
+        )
+        return after, timestep
+
+    doors = Discrete(num_doors)
+    return Environment("only-one-door", SIGN, doors, reset, step, max_episode_steps=limit)

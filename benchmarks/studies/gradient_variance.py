@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from scipy import stats
 
 import jaxrl
 from jaxrl.environments import clip_actions, record_episode_statistics
@@ -28,6 +27,7 @@ from jaxrl.policy_gradient.whole_episodes import (
     value_regression_loss,
     weigh_episodes,
 )
+from studies.intervals import errors_of, interval
 
 LIMIT = 200
 NUM_EPISODES = 8
@@ -196,20 +196,6 @@ def summarise(estimates: np.ndarray, reference: np.ndarray) -> dict[str, Any]:
     return {"variance": variance[: len(SAME_UNITS)] / plain, "alignment": cosine.mean(axis=0)}
 
 
-def interval(values: list[float], *, logarithmic: bool = False) -> dict[str, Any]:
-    """The mean over seeds with Student's 95 % interval; of the logarithms if so asked."""
-    sample = np.log(values) if logarithmic else np.asarray(values, float)
-    mean, error = sample.mean(), sample.std(ddof=1) / np.sqrt(len(sample))
-    half = stats.t.ppf(0.975, len(sample) - 1) * error
-    numbers = np.array([mean, mean - half, mean + half])
-    mean, low, high = np.exp(numbers) if logarithmic else numbers
-    return {
-        "mean": float(mean),
-        "ci95": [float(low), float(high)],
-        "seeds": list(map(float, values)),
-    }
-
-
 def draw(results: dict[str, Any]) -> Any:
     """Bars with intervals: variance and alignment, for both policies."""
     from matplotlib import pyplot as plt
@@ -224,9 +210,7 @@ def draw(results: dict[str, Any]) -> Any:
     for axis, (quantity, title) in zip(axes, panels, strict=True):
         for offset, (name, policy) in zip((-0.2, 0.2), results["policies"].items(), strict=True):
             rows = policy[quantity]
-            means = np.array([row["mean"] for row in rows.values()])
-            limits = np.array([row["ci95"] for row in rows.values()])
-            errors = np.abs(limits.T - means)
+            means, errors = errors_of(list(rows.values()))
             places = np.arange(len(rows)) + offset
             label = f"{name} (return {policy['mean_return']['mean']:.0f})"
             axis.barh(places, means, height=0.38, xerr=errors, capsize=2, label=label)

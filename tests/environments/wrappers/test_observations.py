@@ -3,7 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.environments import flatten_observation, make_env, one_hot_observation
+from jaxrl.environments import (
+    flatten_observation,
+    make_env,
+    one_hot_observation,
+    select_observations,
+)
 from jaxrl.types import Box, Discrete, MultiDiscrete
 
 
@@ -82,3 +87,42 @@ def test_wrong_spaces(counting_environment):
         flatten_observation(make_env("FrozenLake-misc"))
     with pytest.raises(ValueError, match="only Discrete and MultiDiscrete ones can be one-hot"):
         one_hot_observation(counting_environment())
+
+
+def test_selected_entries(counting_environment):
+    space = Box(jnp.array([0.0, -1.0, -2.0]), 5.0, (3,))
+    environment = with_observation(counting_environment(), space, jnp.array([0.5, 1.5, 2.5]))
+    shown = select_observations(environment, (2, 0))
+    state, observation = shown.reset(jax.random.key(0))
+    _, step = shown.step(jax.random.key(0), state, jnp.int32(1))
+    np.testing.assert_array_equal(observation, [2.5, 0.5])
+    np.testing.assert_array_equal(step.observation, [2.5, 0.5])
+    np.testing.assert_array_equal(step.final_observation, [3.5, 1.5])
+    visible = shown.observation_space
+    np.testing.assert_array_equal(visible.low, [-2, 0])
+    assert (visible.high, visible.shape) == (5.0, (2,))
+
+
+def test_velocities_can_be_hidden():
+    cart_pole = make_env("CartPole-v1")
+    positions = select_observations(cart_pole, (0, 2))
+    key = jax.random.key(0)
+    np.testing.assert_array_equal(
+        positions.reset(key)[1], cart_pole.reset(key)[1][jnp.array([0, 2])]
+    )
+    assert positions.observation_space.contains(positions.reset(key)[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "indices", "message"),
+    [
+        ("CartPole-v1", (0, 4), "index 4 is none of the 4 entries of CartPole-v1: they are 0 to 3"),
+        ("CartPole-v1", (-1,), "index -1 is none of the 4"),
+        ("CartPole-v1", (), "give at least one"),
+        ("FrozenLake-misc", (0,), "needs observations of one axis"),
+        ("Breakout-MinAtar", (0,), "use flatten_observation or one_hot_observation first"),
+    ],
+)
+def test_entries_that_are_not_there(name, indices, message):
+    with pytest.raises(ValueError, match=message):
+        select_observations(make_env(name), indices)

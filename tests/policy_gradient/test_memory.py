@@ -1,0 +1,222 @@
+"""Actors with memory, and what the learner makes of their rollouts."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from probe_environments import constant_reward
+
+import jaxrl
+from jaxrl.distributions import Categorical
+from jaxrl.loops.on_policy import on_policy
+from jaxrl.networks import recurrent_actor_critic, step_by_step
+from jaxrl.ops.returns import gae
+from jaxrl.policy_gradient.actor import make_actor
+from jaxrl.policy_gradient.experience import gae_estimator, num_sequences, prepare, select
+from jaxrl.policy_gradient.losses import evaluate_steps
+from jaxrl.policy_gradient.normalization import normalize_observations
+from jaxrl.types import Agent, RecurrentNetwork
+
+SMALL = {"num_envs": 4, "num_steps": 16, "total_steps": 256, "hidden_sizes": (8,), "core_size": 6}
+
+
+class Learner(NamedTuple):
+    """What a learner that only looks remembers of its last rollout."""
+
+    params: dict
+    acted: jax.Array
+    replayed: jax.Array
+    ended: jax.Array
+    memory: tuple
+
+
+def looking_agent(actor, estimator):
+    """Changes nothing, and keeps how the rollout's actions look to the learner."""
+
+    def init(key):
+        # The first policy hardly looks at anything: another one, so that mistakes show.
+        params = jax.tree.map(lambda x: x + jax.random.normal(key, x.shape) / 3, actor.init(key))
+        nothing = jnp.zeros((SMALL["num_steps"], SMALL["num_envs"]))
+        memory = jax.vmap(actor.start)(jax.random.split(key, SMALL["num_envs"])).memory
+        return Learner(params, nothing, nothing, nothing > 0, memory)
+
+    def update(key, state, batch):
+        experience = prepare(state.params, batch, actor=actor, estimator=estimator)
+        order = jnp.arange(SMALL["num_envs"])[::-1]
+        chosen = select(experience, order)
+        _, log_probability, value = evaluate_steps(state.params, chosen, actor)
+        state = Learner(
+            state.params,
+            chosen.log_probability,
+            log_probability,
+            experience.ended,
+            experience.memory,
+        )
+        return state, {"value_change": jnp.max(jnp.abs(value - chosen.value))}
+
+    return Agent(
+        init=init,
+        start=actor.start,
+        act=lambda key, state, carry, observation: actor.act(key, state.params, carry, observation),
+        update=update,
+        policy=lambda state: actor.policy(state.params),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "normalized"),
+    [
+        ("CartPole-v1", {}, False),
+        ("CartPole-v1", {"shared_torso": True}, True),
+        ("Pendulum-v1", {"state_dependent_exploration": True}, True),
+    ],
+)
+def test_learner_reproduces_the_actors_log_probabilities(name, changes, normalized):
+    """Over several rollouts, in whose midst episodes end, from the memory that each began with."""
+    env = jaxrl.make_env(name, max_steps_in_episode=11)
+    config = jaxrl.PPOConfig(**SMALL, core="gru", **changes)
+    actor = make_actor(
+        env.observation_space,
+        env.action_space,
+        config,
+        shared_torso=config.shared_torso,
+        core=config.core,
+        core_size=config.core_size,
+    )
+    agent = looking_agent(actor, gae_estimator(config))
+    if normalized:
+        agent = normalize_observations(agent, env.observation_space)
+    algorithm = on_policy(env, agent, num_envs=4, num_steps=16, total_steps=256)
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    step = jax.jit(algorithm.step)
+    for i in range(3):
+        state, metrics = step(jax.random.key(i), state)
+        learner = state.agent.agent if normalized else state.agent
+        assert learner.ended.any()
+        assert i == 0 or all(jnp.any(x) for x in jax.tree.leaves(learner.memory))
+        np.testing.assert_allclose(learner.replayed, learner.acted, atol=1e-5)
+        assert np.ptp(learner.acted) > 0.1
+        assert metrics["value_change"] < 1e-4
+
+
+@pytest.mark.parametrize("num_minibatches", [1, 4])
+def test_first_minibatch_has_ratio_one(num_minibatches):
+    config = jaxrl.PPOConfig(
+        **SMALL, core="gru", num_epochs=1, num_minibatches=num_minibatches, learning_rate=1e-12
+    )
+    env = jaxrl.make_env("CartPole-v1", max_steps_in_episode=11)
+    metrics = jax.jit(lambda key: jaxrl.train(key, jaxrl.ppo(env, config)).metrics)(
+        jax.random.key(0)
+    )
+    assert metrics["approximate_kl"].shape == (4,)
+    np.testing.assert_allclose(metrics["approximate_kl"], 0.0, atol=1e-8)
+    np.testing.assert_array_equal(metrics["clip_fraction"], 0.0)
+
+
+def counting_network():
+    """Its memory counts the steps of the episode; its value is the count, the next step included.
+
+    One parameter scales the value, so that there is something to differentiate.
+    """
+
+    def apply(params, memory, observation):
+        after = memory + 1
+        value = params["scale"] * after.astype(jnp.float32)
+        return after, (Categorical(jnp.zeros(2) * params["scale"]), value)
+
+    return step_by_step(
+        lambda key, observation: {"scale": jnp.float32(1)}, lambda: jnp.int32(0), apply
+    )
+
+
+def test_the_value_after_a_time_limit_is_of_the_memory_after_the_step():
+    """Episodes of 3 steps: the counts seen are 1, 2, 3, and those of the successors 2, 3, 4."""
+    env = constant_reward(3)
+    config = jaxrl.PPOConfig(num_envs=2, num_steps=5, num_minibatches=1, discount=0.5)
+    actor = make_actor(env.observation_space, env.action_space, config, network=counting_network())
+    kept = []
+
+    def update(key, state, batch):
+        kept.append(prepare(state, batch, actor=actor, estimator=gae_estimator(config)))
+        return state, {}
+
+    agent = Agent(
+        init=actor.init, start=actor.start, act=actor.act, update=update, policy=actor.policy
+    )
+    algorithm = on_policy(env, agent, num_envs=2, num_steps=5, total_steps=20)
+    state = algorithm.init(jax.random.key(0))
+    counts = [[1, 2, 3, 1, 2], [3, 1, 2, 3, 1]]
+    truncated = [[0, 0, 1, 0, 0], [1, 0, 0, 1, 0]]
+    starts = [0, 2]
+    for i in range(2):
+        state, _ = algorithm.step(jax.random.key(i), state)
+        experience = kept[i]
+        np.testing.assert_array_equal(experience.memory, [starts[i]] * 2)
+        np.testing.assert_array_equal(experience.value[:, 1], counts[i])
+        np.testing.assert_array_equal(experience.ended[:, 0], truncated[i])
+        value = jnp.array(counts[i], jnp.float32)
+        expected = gae(
+            jnp.ones(5),
+            value,
+            value + 1,
+            jnp.zeros(5, bool),
+            jnp.array(truncated[i], bool),
+            discount=0.5,
+            gae_lambda=config.gae_lambda,
+        )
+        np.testing.assert_allclose(experience.advantage[:, 0], expected, rtol=1e-5)
+    # Worked out by hand at the limit of the first rollout: 1 + 0.5 * 4 - 3.
+    assert float(kept[0].advantage[2, 0]) == pytest.approx(0.0)
+
+
+def test_minibatches_are_of_whole_environments():
+    env = constant_reward(3)
+    config = jaxrl.PPOConfig(num_envs=4, num_steps=6, num_minibatches=2)
+    for network, sequences in ((None, 24), (counting_network(), 4)):
+        actor = make_actor(env.observation_space, env.action_space, config, network=network)
+        kept = []
+
+        def update(key, state, batch, actor=actor, kept=kept):
+            kept.append(prepare(state, batch, actor=actor, estimator=gae_estimator(config)))
+            return state, {}
+
+        agent = Agent(actor.init, actor.start, actor.act, update, actor.policy)
+        algorithm = on_policy(env, agent, num_envs=4, num_steps=6, total_steps=24)
+        algorithm.step(jax.random.key(0), algorithm.init(jax.random.key(0)))
+        assert num_sequences(kept[0]) == sequences
+        assert select(kept[0], jnp.array([0, 3])).advantage.shape == (24 // sequences, 2)
+
+
+@pytest.mark.parametrize("name", ["ppo", "a2c"])
+def test_without_a_core_there_is_nothing_to_carry(name):
+    env = jaxrl.make_env("CartPole-v1")
+    entry = jaxrl.registry.get(name)
+    plain, recurrent = (
+        jax.eval_shape(entry.build(env, entry.settings(num_envs=4, core=core)).init, key)
+        for core in ("none", "gru")
+        for key in [jax.random.key(0)]
+    )
+    assert jax.tree.leaves(plain.worlds.carry) == []
+    assert [x.shape for x in jax.tree.leaves(recurrent.worlds.carry)] == [(4, 64)] * 2
+
+
+def test_a_wrong_number_of_minibatches_is_named():
+    env = jaxrl.make_env("CartPole-v1")
+    message = "num_minibatches=3 does not divide num_envs = 4 .a network with memory"
+    with pytest.raises(ValueError, match=message):
+        jaxrl.ppo(env, jaxrl.PPOConfig(core="gru", num_minibatches=3, num_steps=3))
+
+
+def test_a_core_is_not_put_into_a_network_of_ones_own():
+    env = jaxrl.make_env("CartPole-v1")
+    network = recurrent_actor_critic(env.observation_space, env.action_space)
+    assert isinstance(network, RecurrentNetwork)
+    with pytest.raises(ValueError, match="core='gru' is a setting of the default network"):
+        jaxrl.ppo(env, jaxrl.PPOConfig(core="gru"), network=network)
+    jaxrl.ppo(env, jaxrl.PPOConfig(), network=network)
+    with pytest.raises(ValueError, match="core='lstm' is not one of none, gru"):
+        jaxrl.a2c(env, jaxrl.A2CConfig(core="lstm"))
+    with pytest.raises(ValueError, match="core_size=0 must be at least 1"):
+        jaxrl.a2c(env, jaxrl.A2CConfig(core="gru", core_size=0))
