@@ -71,9 +71,14 @@ TASKS = (
     Task("ppo", "Pendulum-v1", 100_000, -172),
     Task("ppo", "MountainCarContinuous-v0", 100_000, 90),
     Task("ppo", "Breakout-MinAtar", 10_000_000, 43, num_seeds=5),
-<<<<<<< HEAD
     Task("reinforce", "CartPole-v1", 200_000, 483),
-=======
+    Task("a2c", "CartPole-v1", 500_000, 495),
+    Task("a2c", "Acrobot-v1", 500_000, -84),
+    Task("a2c", "Pendulum-v1", 1_000_000, -165),
+    Task("a3c", "CartPole-v1", 500_000, 475),
+    Task("impala", "CartPole-v1", 500_000, 490),
+    Task("trpo", "CartPole-v1", 100_000, 495),
+    Task("trpo", "Pendulum-v1", 100_000, -175),
     Task("ppo", "MemoryChain-bsuite-30", 500_000, 0.99, build=long_memory_chain),
     Task(
         "ppo",
@@ -83,7 +88,6 @@ TASKS = (
         build=cart_pole_positions,
         settings=HIDDEN_VELOCITIES,
     ),
->>>>>>> recurrent
 )
 
 
