@@ -46,6 +46,8 @@ class AdvantageActorCriticSettings(
     """adam, or rmsprop with decay .99 (Mnih et al. 2016)."""
     entropy_coefficient: float = number(0.0, minimum=0)
     """Weight of the entropy bonus."""
+    normalize_advantages: bool = static(False)
+    """Standardise the advantages of each gradient's batch."""
 
 
 @settings

@@ -11,7 +11,7 @@ from jaxrl.ops.statistics import explained_variance
 from jaxrl.policy_gradient.actor import Actor
 from jaxrl.policy_gradient.experience import Estimator, prepare
 from jaxrl.policy_gradient.learner import LearnerState, init_learner
-from jaxrl.policy_gradient.losses import actor_critic_loss
+from jaxrl.policy_gradient.losses import actor_critic_loss, standardize
 from jaxrl.policy_gradient.optimization import (
     as_metric,
     gradient_norm,
@@ -40,7 +40,7 @@ def actor_critic_agent(
     Args:
         actor: who acts.
         estimator: of advantages and value targets.
-        config: settings with the fields of `ActorCriticSettings` and `OptimizerSettings`.
+        config: settings with the fields of `agents.a2c.AdvantageActorCriticSettings`.
         num_updates: gradients applied in a whole run, over which the learning rate is annealed.
 
     Returns:
@@ -54,6 +54,8 @@ def actor_critic_agent(
     def gradient(key: Key, params: Params, batch: Rollout) -> tuple[Params, Metrics]:
         del key
         experience = prepare(params, batch, actor=actor, estimator=estimator)
+        if config.normalize_advantages:
+            experience = experience._replace(advantage=standardize(experience.advantage))
         loss = jax.value_and_grad(actor_critic_loss, has_aux=True)
         (_, metrics), gradient = loss(params, experience, actor=actor, config=config)
         metrics["gradient_norm"] = gradient_norm(gradient)
