@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float
 
 from jaxrl.ops.fitness import elite_weights, finite_fitness
+from jaxrl.search.optimizers import OPTIMIZERS, MakeOptimizer, make_optimizer
 from jaxrl.search.policy_search import PolicySearchConfig, policy_search
 from jaxrl.settings import number, settings, static, validate
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
@@ -27,6 +29,8 @@ class ARSConfig(PolicySearchConfig):
     """Share of the directions, those with the best candidates, that are learnt from."""
     learning_rate: float = number(0.02, minimum=0, open_minimum=True)
     """Alpha, the step size."""
+    optimizer: str | MakeOptimizer = static("sgd", choices=tuple(OPTIMIZERS))
+    """The paper's plain step, another name, or any function from a rate to an optax optimiser."""
     noise_scale: float = number(0.05, minimum=0, open_minimum=True)
     """Nu, the standard deviation of the perturbations."""
     normalize_observations: bool = static(True)
@@ -42,9 +46,11 @@ class ARSState(NamedTuple):
 
     Attributes:
         mean: [D], the parameters that are perturbed, and the solution.
+        optimizer: optax's state.
     """
 
     mean: Float[Array, " D"]
+    optimizer: optax.OptState
 
 
 def ars(env: Environment, config: ARSConfig, *, network: Network | None = None) -> Algorithm:
@@ -62,9 +68,10 @@ def ars_strategy(config: ARSConfig) -> Strategy:
     where sigma_R is the standard deviation of those 2b returns.
     """
     validate(config)
+    optimizer = make_optimizer(config.optimizer, config.learning_rate)
 
     def init(vector: Float[Array, " D"]) -> ARSState:
-        return ARSState(mean=vector)
+        return ARSState(mean=vector, optimizer=optimizer.init(vector))
 
     def ask(key: Key, state: ARSState) -> tuple[ARSState, Float[Array, "N D"]]:
         noise = jax.random.normal(key, (config.num_directions, state.mean.size))
@@ -80,14 +87,14 @@ def ars_strategy(config: ARSConfig) -> Strategy:
         squares = jnp.square(positive - returns_mean) + jnp.square(negative - returns_mean)
         deviation = jnp.sqrt(weights @ squares / 2)
         noise = (candidates[: config.num_directions] - state.mean) / config.noise_scale
-        direction = (weights * (positive - negative)) @ noise
         # Without any difference between the returns there is no direction either.
-        change = config.learning_rate * direction / jnp.maximum(deviation, 1e-8)
+        direction = (weights * (positive - negative)) @ noise / jnp.maximum(deviation, 1e-8)
+        change, optimizer_state = optimizer.update(-direction, state.optimizer, state.mean)
         metrics = {
             "update_norm": jnp.linalg.norm(change),
             "parameter_norm": jnp.linalg.norm(state.mean),
         }
-        return ARSState(mean=state.mean + change), metrics
+        return ARSState(mean=state.mean + change, optimizer=optimizer_state), metrics
 
     return Strategy(
         init=init,

@@ -13,16 +13,11 @@ import optax
 from jaxtyping import Array, Float
 
 from jaxrl.ops.fitness import centered_ranks, finite_fitness
+from jaxrl.search.optimizers import OPTIMIZERS, MakeOptimizer, make_optimizer
 from jaxrl.search.policy_search import PolicySearchConfig, policy_search
 from jaxrl.settings import number, settings, static, validate
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
 
-OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
-    "adam": optax.adam,
-    "momentum": lambda learning_rate: optax.sgd(learning_rate, momentum=0.9),
-    "rmsprop": optax.rmsprop,
-    "sgd": optax.sgd,
-}
 FITNESS_SHAPINGS: dict[str, Callable[[Array], Array]] = {
     "centered_ranks": centered_ranks,
     "returns": finite_fitness,
@@ -39,9 +34,7 @@ class OpenESConfig(PolicySearchConfig):
     """Sigma, the standard deviation of the perturbations."""
     learning_rate: float = number(0.05, minimum=0, open_minimum=True)
     """The optimiser's step size."""
-    optimizer: str | Callable[..., optax.GradientTransformation] = static(
-        "adam", choices=tuple(OPTIMIZERS)
-    )
+    optimizer: str | MakeOptimizer = static("adam", choices=tuple(OPTIMIZERS))
     """A name, or any function from a learning rate to an optax optimiser, such as optax.lamb."""
     weight_decay: float = number(0.0, minimum=0)
     """Added to the gradient, times the parameters."""
@@ -84,9 +77,7 @@ def openes_strategy(config: OpenESConfig) -> Strategy:
             f"population_size={config.population_size} must be even: candidates come in "
             "mirrored pairs"
         )
-    make_optimizer = OPTIMIZERS.get(str(config.optimizer), config.optimizer)
-    assert callable(make_optimizer)
-    optimizer = make_optimizer(config.learning_rate)
+    optimizer = make_optimizer(config.optimizer, config.learning_rate)
     shape_fitness = FITNESS_SHAPINGS[config.fitness_shaping]
 
     def init(vector: Float[Array, " D"]) -> OpenESState:

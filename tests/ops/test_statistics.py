@@ -13,6 +13,7 @@ from jaxrl.ops.statistics import (
     clip_fraction,
     explained_variance,
     init_statistics,
+    merge_statistics,
     normalize,
     update_statistics,
 )
@@ -41,6 +42,18 @@ def test_batches_merge_to_the_moments_of_all_samples(seed: int, sizes: list[int]
     np.testing.assert_allclose(statistics.mean, samples.mean(0), rtol=1e-5)
     np.testing.assert_allclose(statistics.variance, samples.var(0), rtol=1e-3)
     assert statistics.count == len(samples)
+
+
+def test_the_moments_of_others_merge_as_the_samples_do() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (rng.normal(size=(size, 3)).astype(np.float32) for size in (7, 12))
+    others = update(init_statistics((3,)), jnp.asarray(second))
+    for start in (init_statistics((3,)), update(init_statistics((3,)), jnp.asarray(first))):
+        merged = merge_statistics(start, others)
+        expected = update(start, jnp.asarray(second))
+        np.testing.assert_allclose(merged.mean, expected.mean, rtol=1e-5)
+        np.testing.assert_allclose(merged.variance, expected.variance, rtol=1e-5)
+        assert merged.count == expected.count
 
 
 def test_a_large_offset_keeps_the_variance() -> None:
