@@ -46,16 +46,9 @@ def mask_actions(
     Raises:
         ValueError: the actions are a Box, or there are no masks, or ones of the wrong shape.
     """
-    space, name = environment.action_space, environment.name
-    if isinstance(space, Box):
-        raise ValueError(
-            f"the actions of {name} are a Box: only Discrete and MultiDiscrete ones can be masked"
-        )
-    if isinstance(environment.observation_space, MaskedSpace):
-        raise ValueError(f"the observations of {name} carry masks of actions already")
+    size, name = _mask_size(environment), environment.name
     if mask_of is not None and first_mask_of is not None:
         raise ValueError("mask_of gives the first mask of an episode too: leave first_mask_of out")
-    size = space.num_categories if isinstance(space, Discrete) else sum(space.num_categories)
 
     def first(observation: Observation) -> MaskedObservation:
         function = first_mask_of if mask_of is None else mask_of
@@ -85,6 +78,18 @@ def mask_actions(
     )
     _try_out(masked)
     return masked
+
+
+def _mask_size(environment: Environment) -> int:
+    """The number of categories of the actions, if they can be masked."""
+    space, name = environment.action_space, environment.name
+    if isinstance(space, Box):
+        raise ValueError(
+            f"the actions of {name} are a Box: only Discrete and MultiDiscrete ones can be masked"
+        )
+    if isinstance(environment.observation_space, MaskedSpace):
+        raise ValueError(f"the observations of {name} carry masks of actions already")
+    return space.num_categories if isinstance(space, Discrete) else sum(space.num_categories)
 
 
 def _mask_of_info(time_step: TimeStep, name: str) -> Any:
