@@ -9,7 +9,6 @@ from jaxtyping import Array, Float, Int
 from jaxrl.environments import clip_actions, flatten_actions, record_episode_statistics
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
 
-
 # Where the cost of an iteration varies, metrics are put in place so many rows at a time.
 _ROWS_OF_A_BLOCK = 64
 

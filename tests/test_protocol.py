@@ -198,5 +198,3 @@ def test_resume_ends_with_the_same_bits(name, tmp_path, monkeypatch):
         assert np.asarray(leaf).tobytes() == np.asarray(other).tobytes()
     rows = [(tmp_path / kind / "metrics.jsonl").read_bytes() for kind in ("whole", "killed")]
     assert rows[0] == rows[1]
-
-

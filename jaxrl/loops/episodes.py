@@ -1,4 +1,4 @@
-"""Whole episodes of a population of policies, in one batched program that ends with the last one."""
+"""Whole episodes of a population of policies: one batched program, which ends with the last."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
@@ -95,9 +95,7 @@ def normalized(statistics: RunningStatistics | None, observation: Observation) -
     return observation if statistics is None else normalize(statistics, observation)
 
 
-def _nothing_played(
-    shape: tuple[int, int], statistics: RunningStatistics | None
-) -> PlayedEpisodes:
+def _nothing_played(shape: tuple[int, int], statistics: RunningStatistics | None) -> PlayedEpisodes:
     sums = None
     if statistics is not None:
         zeros = jnp.zeros_like(statistics.mean)

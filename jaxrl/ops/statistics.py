@@ -80,9 +80,7 @@ def update_statistics(
     )
 
 
-def merge_statistics(
-    statistics: RunningStatistics, others: RunningStatistics
-) -> RunningStatistics:
+def merge_statistics(statistics: RunningStatistics, others: RunningStatistics) -> RunningStatistics:
     """Merges the moments of other samples, as `update_statistics` does those of a batch.
 
     Args:

@@ -52,7 +52,7 @@ def cem(env: Environment, config: CEMConfig, *, network: Network | None = None) 
 def cem_strategy(config: CEMConfig) -> Strategy:
     """Builds the method for any function of a vector.
 
-        mean <- mean of the elites,  deviation <- max(deviation of the elites, min_noise_scale)
+    mean <- mean of the elites,  deviation <- max(deviation of the elites, min_noise_scale)
     """
     validate(config)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from jaxrl.ops.fitness import failures_last
 from jaxrl.search.noise_scaling import NoiseScalingConfig, check_noise_limits, next_noise_scale
@@ -125,6 +125,4 @@ def _evaluated_again(state: ClimbingState, fitness: Float[Array, ""]) -> Climbin
     evaluations = state.evaluations + 1
     is_first = state.evaluations == 0
     mean = state.best_fitness + (fitness - state.best_fitness) / evaluations
-    return state._replace(
-        best_fitness=jnp.where(is_first, fitness, mean), evaluations=evaluations
-    )
+    return state._replace(best_fitness=jnp.where(is_first, fitness, mean), evaluations=evaluations)

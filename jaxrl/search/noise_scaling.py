@@ -54,6 +54,4 @@ def check_noise_limits(config: NoiseScalingConfig) -> None:
     if isinstance(smallest, Tracer) or isinstance(largest, Tracer):
         return
     if smallest > largest:
-        raise ValueError(
-            f"min_noise_scale={smallest} must be at most max_noise_scale={largest}"
-        )
+        raise ValueError(f"min_noise_scale={smallest} must be at most max_noise_scale={largest}")

@@ -107,9 +107,7 @@ def test_ours_do_no_worse_than_theirs_on_rosenbrock():
             EvosaxConfig(strategy="SimpleES", population_size=40, noise_scale=0.5),
         ),
         "openes": (
-            openes_strategy(
-                OpenESConfig(population_size=40, noise_scale=0.05, learning_rate=0.02)
-            ),
+            openes_strategy(OpenESConfig(population_size=40, noise_scale=0.05, learning_rate=0.02)),
             EvosaxConfig(
                 strategy="Open_ES", population_size=40, noise_scale=0.05, learning_rate=0.02
             ),
