@@ -1,4 +1,4 @@
-"""Whole episodes of a population of policies, in one batched program that ends with the last one."""
+"""Whole episodes of a population of policies: one batched program, which ends with the last."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias

@@ -9,7 +9,13 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import clip_actions
-from jaxrl.loops.episodes import Act, episode_metrics, normalized, play_population
+from jaxrl.loops.episodes import (
+    Act,
+    PlayedEpisodes,
+    episode_metrics,
+    normalized,
+    play_population,
+)
 from jaxrl.ops.statistics import RunningStatistics, init_statistics, merge_statistics
 from jaxrl.types import (
     Action,
@@ -86,10 +92,6 @@ def population(
     """
     _require_time_limit(environment)
     door = clip_actions(environment)
-    playing = {
-        "num_episodes": episodes_per_candidate,
-        "common_random_numbers": common_random_numbers,
-    }
 
     def init(key: Key) -> PopulationState:
         statistics = init_statistics(environment.observation_space.shape)
@@ -99,22 +101,19 @@ def population(
             steps=jnp.int32(0),
         )
 
+    def play(key: Key, state: PopulationState, candidates: Float[Array, "N D"]) -> PlayedEpisodes:
+        return play_population(
+            key,
+            door,
+            policy.act,
+            jax.vmap(policy.unravel)(candidates),
+            num_episodes=episodes_per_candidate,
+            common_random_numbers=common_random_numbers,
+            statistics=state.statistics,
+        )
+
     def step(key: Key, state: PopulationState) -> tuple[PopulationState, Metrics]:
-        key_ask, key_play, key_tell = jax.random.split(key, 3)
-        search, candidates = strategy.ask(key_ask, state.search)
-        params = jax.vmap(policy.unravel)(candidates)
-        played = play_population(
-            key_play, door, policy.act, params, statistics=state.statistics, **playing
-        )
-        fitness = jnp.mean(played.fitness, axis=1)
-        search, search_metrics = strategy.tell(key_tell, search, candidates, fitness)
-        steps = state.steps + jnp.sum(played.lengths)
-        state = PopulationState(
-            search=search,
-            statistics=_merge(state.statistics, played.observations),
-            steps=steps,
-        )
-        return state, {"steps": steps} | episode_metrics(played) | search_metrics
+        return _iteration(key, state, strategy, play)
 
     # The shortest episode takes one step.
     fewest_steps = strategy.population_size * episodes_per_candidate
@@ -127,6 +126,25 @@ def population(
         steps_per_iteration=None,
         max_iterations=-(-total_steps // fewest_steps),
     )
+
+
+def _iteration(
+    key: Key,
+    state: PopulationState,
+    strategy: Strategy,
+    play: Callable[[Key, PopulationState, Array], PlayedEpisodes],
+) -> tuple[PopulationState, Metrics]:
+    """Asks for candidates, plays with them, and tells what they were worth."""
+    key_ask, key_play, key_tell = jax.random.split(key, 3)
+    search, candidates = strategy.ask(key_ask, state.search)
+    played = play(key_play, state, candidates)
+    fitness = jnp.mean(played.fitness, axis=1)
+    search, search_metrics = strategy.tell(key_tell, search, candidates, fitness)
+    steps = state.steps + jnp.sum(played.lengths)
+    state = PopulationState(
+        search=search, statistics=_merge(state.statistics, played.observations), steps=steps
+    )
+    return state, {"steps": steps} | episode_metrics(played) | search_metrics
 
 
 def vector_policy(

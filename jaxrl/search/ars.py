@@ -5,7 +5,7 @@ reinforcement learning", arXiv:1803.07055, algorithms 1 and 2. V2 is V1 with
 `normalize_observations`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -89,6 +89,7 @@ def ars_strategy(config: ARSConfig) -> Strategy:
         noise = (candidates[: config.num_directions] - state.mean) / config.noise_scale
         # Without any difference between the returns there is no direction either.
         direction = (weights * (positive - negative)) @ noise / jnp.maximum(deviation, 1e-8)
+        change: Any
         change, optimizer_state = optimizer.update(-direction, state.optimizer, state.mean)
         metrics = {
             "update_norm": jnp.linalg.norm(change),

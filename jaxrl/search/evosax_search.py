@@ -6,6 +6,7 @@ with the first candidates that it is told.
 """
 
 import difflib
+import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -143,12 +144,11 @@ def _like(old: Any, new: Any) -> Any:
 def _maker(config: EvosaxConfig) -> Callable[[int], Evosax]:
     """A function of D: evosax's objects may hold arrays of the trace that they are made in."""
     try:
-        from evosax import algorithms
+        known: dict[str, Any] = importlib.import_module("evosax.algorithms").algorithms
     except ImportError:
         raise ValueError(
             'evosax is not installed: pip install "jaxrl[evosax]" (or pip install evosax)'
         ) from None
-    known: dict[str, Any] = algorithms.algorithms
     if config.strategy not in known:
         near = difflib.get_close_matches(config.strategy, known, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known)}"

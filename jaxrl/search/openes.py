@@ -5,7 +5,7 @@ Learning", arXiv:1703.03864.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -95,6 +95,7 @@ def openes_strategy(config: OpenESConfig) -> Strategy:
         weights = shape_fitness(fitness) / (config.population_size * config.noise_scale**2)
         gradient = weights @ (candidates - state.mean)
         descent = config.weight_decay * state.mean - gradient
+        change: Any
         change, optimizer_state = optimizer.update(descent, state.optimizer, state.mean)
         metrics = {
             "gradient_norm": jnp.linalg.norm(gradient),

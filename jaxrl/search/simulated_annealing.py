@@ -79,16 +79,7 @@ def simulated_annealing_strategy(config: SimulatedAnnealingConfig) -> Strategy:
     validate(config)
 
     def init(vector: Float[Array, " D"]) -> AnnealingState:
-        return AnnealingState(
-            current=vector,
-            current_fitness=jnp.float32(-jnp.inf),
-            best=vector,
-            best_fitness=jnp.float32(-jnp.inf),
-            evaluations=jnp.int32(0),
-            is_best=jnp.asarray(True),
-            temperature=jnp.asarray(config.temperature, jnp.float32),
-            noise_scale=jnp.asarray(config.noise_scale, jnp.float32),
-        )
+        return _at_start(vector, config)
 
     def ask(key: Key, state: AnnealingState) -> tuple[AnnealingState, Float[Array, "N D"]]:
         noise = jax.random.normal(key, (config.num_neighbors, state.current.size))
@@ -129,6 +120,19 @@ def simulated_annealing_strategy(config: SimulatedAnnealingConfig) -> Strategy:
         tell=tell,
         solution=lambda state: state.best,
         population_size=config.num_neighbors + config.reevaluate_best,
+    )
+
+
+def _at_start(vector: Float[Array, " D"], config: SimulatedAnnealingConfig) -> AnnealingState:
+    return AnnealingState(
+        current=vector,
+        current_fitness=jnp.float32(-jnp.inf),
+        best=vector,
+        best_fitness=jnp.float32(-jnp.inf),
+        evaluations=jnp.int32(0),
+        is_best=jnp.asarray(True),
+        temperature=jnp.asarray(config.temperature, jnp.float32),
+        noise_scale=jnp.asarray(config.noise_scale, jnp.float32),
     )
 
 
