@@ -15,6 +15,7 @@ from jaxrl.environments.wrappers import (
     select_observations,
     sticky_actions,
     time_limit,
+    unmasked_space,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "select_observations",
     "sticky_actions",
     "time_limit",
+    "unmasked_space",
 ]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
-from jaxrl.environments import clip_actions
+from jaxrl.environments import clip_actions, unmasked_space
 from jaxrl.loops.episodes import (
     Act,
     PlayedEpisodes,
@@ -94,7 +94,7 @@ def population(
     door = clip_actions(environment)
 
     def init(key: Key) -> PopulationState:
-        statistics = init_statistics(environment.observation_space.shape)
+        statistics = init_statistics(unmasked_space(environment).shape)
         return PopulationState(
             search=strategy.init(policy.init(key)),
             statistics=statistics if normalize_observations else None,

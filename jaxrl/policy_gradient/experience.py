@@ -132,7 +132,7 @@ def over_minibatches(
     num_sequences = batch.advantage.shape[1]
 
     def learn_some(carry: Any, index: Array) -> Any:
-        return learn(carry, _select(batch, index))
+        return learn(carry, select(batch, index))
 
     def epoch(carry: Any, key_shuffle: Key) -> Any:
         order = random_permutation(key_shuffle, num_sequences)
@@ -142,7 +142,7 @@ def over_minibatches(
     return carry, jax.tree.map(jnp.mean, metrics)
 
 
-def _select(experience: Experience, index: Int[Array, " M"]) -> Experience:
+def select(experience: Experience, index: Int[Array, " M"]) -> Experience:
     """The sequences of a minibatch."""
     chosen = jax.tree.map(lambda x: x[:, index], experience._replace(memory=()))
     return chosen._replace(memory=jax.tree.map(lambda x: x[index], experience.memory))

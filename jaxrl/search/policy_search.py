@@ -4,7 +4,7 @@ from typing import Any
 
 from jax.core import Tracer
 
-from jaxrl.environments import flatten_actions, require_environment
+from jaxrl.environments import flatten_actions, require_environment, unmasked_space
 from jaxrl.loops.population import population, vector_policy
 from jaxrl.networks import ACTIVATIONS, policy_network
 from jaxrl.settings import number, require_scalars, settings, static, validate
@@ -61,9 +61,10 @@ def policy_search(
     require_scalars(config)
     _validate_together(env, strategy, config)
     env = flatten_actions(env)
+    observation_space = unmasked_space(env)
     if network is None:
         network = policy_network(
-            env.observation_space,
+            observation_space,
             env.action_space,
             hidden_sizes=config.hidden_sizes,
             activation=config.activation,
@@ -74,7 +75,7 @@ def policy_search(
         )
     policy = vector_policy(
         network,
-        env.observation_space,
+        observation_space,
         is_stochastic=config.stochastic_policy,
         scale=config.initial_scale,
     )

@@ -1,6 +1,6 @@
 """Functions from an environment to an environment."""
 
-from jaxrl.environments.wrappers.action_masks import mask_actions
+from jaxrl.environments.wrappers.action_masks import mask_actions, unmasked_space
 from jaxrl.environments.wrappers.actions import (
     clip_actions,
     flatten_actions,
@@ -29,4 +29,5 @@ __all__ = [
     "select_observations",
     "sticky_actions",
     "time_limit",
+    "unmasked_space",
 ]

@@ -73,11 +73,25 @@ def mask_actions(
         observation = started._replace(action_mask=mask)
         return state, time_step._replace(observation=observation, final_observation=successor)
 
-    masked = environment._replace(
-        observation_space=MaskedSpace(environment.observation_space, size), reset=reset, step=step
-    )
+    space = MaskedSpace(unmasked_space(environment), size)
+    masked = environment._replace(observation_space=space, reset=reset, step=step)
     _try_out(masked)
     return masked
+
+
+def unmasked_space(environment: Environment) -> Space:
+    """The space of the observations, for those who have no use for masks.
+
+    Raises:
+        ValueError: the observations carry masks of actions.
+    """
+    space = environment.observation_space
+    if isinstance(space, MaskedSpace):
+        raise ValueError(
+            f"the observations of {environment.name} carry masks of actions, which have no place "
+            "here: give the environment without them"
+        )
+    return space
 
 
 def _mask_size(environment: Environment) -> int:
@@ -87,8 +101,6 @@ def _mask_size(environment: Environment) -> int:
         raise ValueError(
             f"the actions of {name} are a Box: only Discrete and MultiDiscrete ones can be masked"
         )
-    if isinstance(environment.observation_space, MaskedSpace):
-        raise ValueError(f"the observations of {name} carry masks of actions already")
     return space.num_categories if isinstance(space, Discrete) else sum(space.num_categories)
 
 

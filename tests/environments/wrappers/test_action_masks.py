@@ -86,7 +86,7 @@ def test_what_cannot_be_masked_is_named(counting_environment):
         mask_actions(make_env("Pendulum-v1"), lambda x: jnp.ones(1))
     everything = lambda x: jnp.ones(10)  # noqa: E731
     masked = mask_actions(environment, everything)
-    with pytest.raises(ValueError, match="carry masks of actions already"):
+    with pytest.raises(ValueError, match="carry masks of actions, which have no place"):
         mask_actions(masked, everything)
     with pytest.raises(ValueError, match="leave first_mask_of out"):
         mask_actions(environment, everything, first_mask_of=everything)
