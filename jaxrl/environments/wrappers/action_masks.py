@@ -17,6 +17,7 @@ from jaxrl.types import (
     MaskedObservation,
     MaskedSpace,
     Observation,
+    Space,
     TimeStep,
 )
 
