@@ -81,10 +81,20 @@ def learning_table(file: pathlib.Path) -> str:
         lines.append(
             f"| {row['algorithm']} | {row['environment']} | {row['total_steps']:,} "
             f"| {len(row['seed_means'])} | {row['episodes']} "
-            f"| {row['mean']:.1f} ({low:.1f} to {high:.1f}) | {row['target']:g} "
+            f"| {row['mean']:.1f} ({low:.1f} to {high:.1f}) | {to_reach(row)} "
             f"| {'yes' if row['passed'] else 'no'} | {row['machine']['date']} |"
         )
     return "\n".join(lines)
+
+
+def to_reach(row: dict[str, Any]) -> str:
+    """The target, and what of the seeds is judged by it."""
+    judged_by = row.get("judged_by", "mean")
+    if judged_by == "median":
+        return f"{row['target']:g} (the median is {row['median']:.1f})"
+    if judged_by == "share":
+        return f"{row['target']:g} by 90 % of the seeds ({row['share']:.0%} did)"
+    return f"{row['target']:g}"
 
 
 def memory_table(file: pathlib.Path) -> str:
