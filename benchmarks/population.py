@@ -4,9 +4,9 @@
 
 Beside PPO's pure rollout (`loops.on_policy.collect`) the network and the number of environments are
 the same. In Pendulum every episode lasts as long as the others; in CartPole the program runs until
-the last episode has ended, and only the steps of unfinished episodes count: between random policies,
-which last 20 steps and now and then 500, that costs much, around a trained policy little. The NumPy
-loop plays linear greedy policies in Gymnasium's CartPole, one episode after the other.
+the last episode has ended, and only the steps of unfinished episodes count: that costs much between
+random policies, which last 20 steps and now and then 500, and little around a trained one. The loop
+of NumPy plays linear greedy policies in Gymnasium's CartPole, one episode after the other.
 
 All are timed in one process, in turns; a ratio is taken within a turn. The result goes into
 `benchmarks/results/population.json`.
