@@ -97,6 +97,27 @@ def to_reach(row: dict[str, Any]) -> str:
     return f"{row['target']:g}"
 
 
+def population_table(file: pathlib.Path) -> str:
+    """Steps per second of a population's episodes."""
+    content = json.loads(file.read_text())
+    lines = [
+        where_and_when(content["machine"], "cpu"),
+        "",
+        "| environment | candidates x episodes | hidden layers | policies | beside | ours, steps/s "
+        "| theirs, steps/s | ratio (lowest to highest pair) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['environment']} | {row['candidates']:,} x {row['episodes']} "
+        f"| {', '.join(map(str, row['hidden_sizes'])) or 'none'} | {row['around']} "
+        f"| {row['beside']} | {row['ours_steps_per_second']:,.0f} "
+        f"| {row['theirs_steps_per_second']:,.0f} | **{row['ratio']:.2f}** "
+        f"({min(row['ratios']):.2f} to {max(row['ratios']):.2f}) |"
+        for row in content["results"]
+    ]
+    return "\n".join(lines)
+
+
 def memory_table(file: pathlib.Path) -> str:
     """Peak memory against the number of steps."""
     content = json.loads(file.read_text())
@@ -129,7 +150,12 @@ def main() -> None:
     throughput = list(results.glob("throughput-*.json"))
     if throughput:
         text = replace_between_markers(text, "throughput", throughput_tables(throughput))
-    for name, table in (("learning", learning_table), ("memory", memory_table)):
+    tables = {
+        "learning": learning_table,
+        "population": population_table,
+        "memory": memory_table,
+    }
+    for name, table in tables.items():
         file = results / f"{name}.json"
         if file.is_file():
             text = replace_between_markers(text, name, table(file))
