@@ -29,10 +29,13 @@ RESULTS = pathlib.Path(__file__).resolve().parent / "results" / "learning.json"
 
 
 class Task(NamedTuple):
-    """A number to reach: the mean return after a budget of environment steps.
+    """A number to reach after a budget of environment steps, by the returns of the seeds.
 
-    `build` makes an environment that has no name of its own; `settings` are used instead of the
-    preset.
+    Attributes:
+        build: makes an environment that has no name of its own.
+        settings: instead of the preset.
+        judged_by: "mean" or "median" of the seeds' mean returns, or "share": that of the seeds
+            that reach the target, which must be at least `share`.
     """
 
     algorithm: str
@@ -42,6 +45,8 @@ class Task(NamedTuple):
     num_seeds: int = 10
     build: Callable[[], Environment] | None = None
     settings: dict[str, Any] | None = None
+    judged_by: str = "mean"
+    share: float = 0.9
 
     @property
     def name(self) -> str:
@@ -88,6 +93,23 @@ TASKS = (
         build=cart_pole_positions,
         settings=HIDDEN_VELOCITIES,
     ),
+    Task("hill_climbing", "CartPole-v1", 20_000, 500, 20, judged_by="median"),
+    Task("hill_climbing", "CartPole-v1", 100_000, 475, 20, judged_by="share"),
+    Task("steepest_ascent", "CartPole-v1", 100_000, 475, 20, judged_by="share"),
+    Task("simulated_annealing", "CartPole-v1", 100_000, 475, 20, judged_by="share"),
+    Task("cem", "CartPole-v1", 100_000, 475, 20),
+    Task("cem", "Acrobot-v1", 500_000, -90, 20),
+    Task("cem", "Pendulum-v1", 2_000_000, -300, 20),
+    # At most 47 iterations of 50 episodes.
+    Task("cem", "MountainCarContinuous-v0", 380_000, 90, 20),
+    Task("openes", "CartPole-v1", 500_000, 495, 20),
+    Task("openes", "Acrobot-v1", 500_000, -90, 20),
+    Task("openes", "Pendulum-v1", 2_000_000, -215, 20),
+    Task("openes", "MountainCarContinuous-v0", 500_000, 90, 20),
+    Task("ars", "CartPole-v1", 500_000, 495, 20),
+    Task("ars", "Acrobot-v1", 500_000, -83, 20),
+    Task("ars", "Pendulum-v1", 2_000_000, -215, 20),
+    Task("ars", "MountainCarContinuous-v0", 500_000, 93, 20),
 )
 
 
@@ -101,15 +123,17 @@ def run(task: Task, *, first_seed: int, episodes: int) -> dict[str, Any]:
         config = entry.settings(total_steps=task.total_steps, **task.settings)
     algorithm = entry.build(environment, config)
 
-    def train_and_evaluate(key: jax.Array) -> jaxrl.Evaluation:
+    def train_and_evaluate(key: jax.Array) -> tuple[jaxrl.Evaluation, jax.Array]:
         key_train, key_evaluate = jax.random.split(key)
-        state = jaxrl.train(key_train, algorithm).state
-        policy = algorithm.policy(state)
-        return jaxrl.evaluate(key_evaluate, environment, policy, num_episodes=episodes)
+        result = jaxrl.train(key_train, algorithm)
+        policy = algorithm.policy(result.state)
+        evaluation = jaxrl.evaluate(key_evaluate, environment, policy, num_episodes=episodes)
+        return evaluation, (result.metrics["steps"] >= 0).sum()
 
     keys = jax.vmap(jax.random.key)(np.arange(first_seed, first_seed + task.num_seeds))
     start = time.perf_counter()
-    evaluation = jax.block_until_ready(jax.jit(jax.vmap(train_and_evaluate))(keys))
+    program = jax.jit(jax.vmap(train_and_evaluate))
+    evaluation, iterations = jax.block_until_ready(program(keys))
     seconds = time.perf_counter() - start
     seed_means = np.asarray(evaluation.returns, np.float64).mean(axis=1)
     mean, (low, high) = seed_means.mean(), confidence_interval(seed_means)
@@ -118,8 +142,12 @@ def run(task: Task, *, first_seed: int, episodes: int) -> dict[str, Any]:
         "environment": task.environment,
         "total_steps": task.total_steps,
         "target": task.target,
-        "passed": bool(mean >= task.target),
+        "judged_by": task.judged_by,
+        "passed": is_passed(task, seed_means),
         "mean": float(mean),
+        "median": float(np.median(seed_means)),
+        "share": float((seed_means >= task.target).mean()),
+        "most_iterations": int(iterations.max()),
         "ci95": [low, high],
         "seed_means": seed_means.tolist(),
         "episodes": episodes,
@@ -129,6 +157,13 @@ def run(task: Task, *, first_seed: int, episodes: int) -> dict[str, Any]:
         "versions": {"jaxrl": jaxrl.__version__, "jax": jax.__version__},
         "machine": describe_machine(),
     }
+
+
+def is_passed(task: Task, seed_means: np.ndarray) -> bool:
+    """Whether the seeds' mean returns reach what the task asks for."""
+    if task.judged_by == "share":
+        return bool((seed_means >= task.target).mean() >= task.share)
+    return bool(getattr(np, task.judged_by)(seed_means) >= task.target)
 
 
 def confidence_interval(seed_means: np.ndarray) -> tuple[float, float]:
@@ -168,7 +203,8 @@ def main() -> None:
         store(row, arguments.out)
         print(
             f"{task.name} @ {task.total_steps:,}: {row['mean']:.1f}"
-            f" ({row['ci95'][0]:.1f} to {row['ci95'][1]:.1f}), to reach {task.target:g}:"
+            f" ({row['ci95'][0]:.1f} to {row['ci95'][1]:.1f}), median {row['median']:.1f},"
+            f" share {row['share']:.2f}, to reach {task.target:g} ({task.judged_by}):"
             f" {'reached' if row['passed'] else 'MISSED'} in {row['seconds']:.0f} s",
             flush=True,
         )

@@ -79,6 +79,23 @@ def test_the_confidence_interval_is_students(load) -> None:
     assert high == pytest.approx(2 + 4.3026527 / 3**0.5)
 
 
+@pytest.mark.parametrize(
+    ("judged_by", "target", "passed"),
+    [
+        ("mean", 3.0, True),
+        ("mean", 3.1, False),
+        ("median", 2.0, True),
+        ("median", 2.1, False),
+        ("share", 1.0, True),
+        ("share", 2.0, False),
+    ],
+)
+def test_what_a_task_asks_for(load, judged_by: str, target: float, passed: bool) -> None:
+    learning = load("learning")
+    task = learning.Task("cem", "A", 1, target, judged_by=judged_by, share=0.8)
+    assert learning.is_passed(task, np.array([1.0, 1.0, 2.0, 2.0, 9.0])) is passed
+
+
 def test_a_task_has_one_row(load, tmp_path: pathlib.Path) -> None:
     store = load("learning").store
     file = tmp_path / "learning.json"

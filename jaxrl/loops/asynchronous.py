@@ -16,7 +16,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from jaxrl.environments import clip_actions, record_episode_statistics
-from jaxrl.loops.on_policy import Worlds, collect, episode_metrics, start_worlds
+from jaxrl.loops.on_policy import (
+    FinishedEpisodes,
+    Worlds,
+    collect,
+    episode_metrics,
+    start_worlds,
+)
 from jaxrl.types import (
     AgentState,
     Algorithm,
@@ -90,25 +96,12 @@ def asynchronous(
             steps=jnp.int32(0),
         )
 
-    def work(key: Key, params: Params, worlds: Worlds) -> Any:
-        key_rollout, key_gradient = jax.random.split(key)
-
-        def act(key: Key, carry: Carry, observation: Observation) -> Any:
-            return agent.act(key, params, carry, observation)
-
-        worlds, rollout, finished = collect(
-            key_rollout, recorded, act, agent.start, worlds, num_steps=num_steps
-        )
-        gradient, metrics = agent.gradient(key_gradient, params, rollout)
-        return worlds, finished, gradient, metrics
-
     def step(key: Key, state: AsynchronousState) -> tuple[AsynchronousState, Metrics]:
-        if num_workers == 1:
-            keys, order = _keys(key, 1), jnp.zeros(1, jnp.int32)
-        else:
-            key_order, key_workers = jax.random.split(key)
-            keys = _keys(key_workers, num_workers)
-            order = jax.random.permutation(key_order, num_workers)
+        keys, order = _keys_and_order(key, num_workers)
+
+        def work(key: Key, params: Params, worlds: Worlds) -> Any:
+            return _work(key, params, worlds, recorded, agent, num_steps=num_steps)
+
         worlds, finished, gradients, learning_metrics = side_by_side(work)(
             keys, state.worker_params, state.worlds
         )
@@ -131,6 +124,28 @@ def asynchronous(
         steps_per_iteration=steps_per_iteration,
         max_iterations=-(-total_steps // steps_per_iteration),
     )
+
+
+def _work(
+    key: Key,
+    params: Params,
+    worlds: Worlds,
+    environment: Environment,
+    agent: GradientAgent,
+    *,
+    num_steps: int,
+) -> tuple[Worlds, FinishedEpisodes, Params, Metrics]:
+    """One worker's rollout and gradient, with its own parameters."""
+    key_rollout, key_gradient = jax.random.split(key)
+
+    def act(key: Key, carry: Carry, observation: Observation) -> Any:
+        return agent.act(key, params, carry, observation)
+
+    worlds, rollout, finished = collect(
+        key_rollout, environment, act, agent.start, worlds, num_steps=num_steps
+    )
+    gradient, metrics = agent.gradient(key_gradient, params, rollout)
+    return worlds, finished, gradient, metrics
 
 
 def _apply_in_turn(
@@ -170,6 +185,14 @@ def _alone(function: Callable[..., Any]) -> Callable[..., Any]:
 def _keys(key: Key, num_workers: int) -> Key:
     """A key each; a single worker has the key itself, as the on-policy loop would."""
     return key[None] if num_workers == 1 else jax.random.split(key, num_workers)
+
+
+def _keys_and_order(key: Key, num_workers: int) -> tuple[Key, Int[Array, " W"]]:
+    """The workers' keys of a tick, and the order in which their gradients are applied."""
+    if num_workers == 1:
+        return _keys(key, 1), jnp.zeros(1, jnp.int32)
+    key_order, key_workers = jax.random.split(key)
+    return _keys(key_workers, num_workers), jax.random.permutation(key_order, num_workers)
 
 
 def _copies(params: Params, count: int) -> Params:

@@ -1,32 +1,59 @@
 """Whole episodes of a population of policies: one batched program, which ends with the last."""
 
+import functools
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
-from jaxrl.ops.statistics import RunningStatistics, normalize
-from jaxrl.types import Action, Environment, Key, Metrics, Observation, Params, TimeStep
+from jaxrl.loops.episode_counts import (
+    PlayedEpisodes,
+    count_step,
+    normalized,
+    nothing_played,
+    with_moments,
+)
+from jaxrl.ops.statistics import RunningStatistics
+from jaxrl.types import Action, Environment, EnvState, Key, Observation, Params, TimeStep
 
 Act: TypeAlias = Callable[[Key, Params, Observation], Action]
 
 
-class PlayedEpisodes(NamedTuple):
-    """Whole episodes of N candidates, E each.
+class Playing(NamedTuple):
+    """Episodes under way, in lanes [N, E], or [W] where only some are left.
 
     Attributes:
-        fitness: float32 [N, E], sums of the reward that the search maximises.
-        returns: float32 [N, E], sums of the task's own reward.
-        lengths: int32 [N, E], environment steps.
-        observations: moments of what the actions were chosen from; None if not asked for.
+        time: int32 (), steps since all began.
+        env_state: leaves [*lanes, ...].
+        observation: leaves [*lanes, ...].
+        running: bool [*lanes].
+        played: what has been counted; `observations` are sums until the end.
     """
 
-    fitness: Float[Array, "N E"]
-    returns: Float[Array, "N E"]
-    lengths: Int[Array, "N E"]
-    observations: RunningStatistics | None
+    time: Any
+    env_state: EnvState
+    observation: Observation
+    running: Bool[Array, "*lanes"]
+    played: PlayedEpisodes
+
+
+class Interaction(NamedTuple):
+    """How all lanes take a step.
+
+    Attributes:
+        keys: (time) -> keys [2, ...], to act and to step.
+        act: (keys, params, observation) -> action, over the lanes.
+        step: (keys, env_state, action) -> (env_state, timestep), over the lanes.
+        params: leaves [N, ...], or [W, ...].
+    """
+
+    keys: Callable[[Array], Key]
+    act: Callable[[Key, Params, Observation], Action]
+    step: Callable[[Key, EnvState, Action], tuple[EnvState, TimeStep]]
+    params: Params
 
 
 def play_population(
@@ -59,98 +86,103 @@ def play_population(
     step_all = jax.vmap(jax.vmap(environment.step), (keys_axis, 0, 0))
     key_reset, key_loop = jax.random.split(key)
     env_state, observation = reset_all(jax.random.split(key_reset, key_shape))
+    playing = Playing(
+        time=jnp.int32(0),
+        env_state=env_state,
+        observation=observation,
+        running=jnp.ones(shape, bool),
+        played=nothing_played(shape, statistics),
+    )
 
-    def unfinished(carry: Any) -> Any:
-        time, _, _, running, _ = carry
+    def keys_at(time: Array) -> Key:
+        return jax.random.split(jax.random.fold_in(key_loop, time), (2, *key_shape))
+
+    play = functools.partial(_play, limit=environment.max_episode_steps, statistics=statistics)
+    lanes = _lanes_of_stages(shape[0] * shape[1])
+    playing = play(playing, Interaction(keys_at, act_all, step_all, params), until=lanes[0])
+    for width, until in itertools.pairwise(lanes):
+        chosen = jnp.argsort(~playing.running.reshape(-1), stable=True)[:width]
+        keys_of = chosen % num_episodes if common_random_numbers else chosen
+        few = Interaction(
+            keys=lambda time, keys_of=keys_of: keys_at(time).reshape(2, -1)[:, keys_of],
+            act=jax.vmap(act),
+            step=jax.vmap(environment.step),
+            params=jax.tree.map(lambda x, chosen=chosen: x[chosen // num_episodes], params),
+        )
+        rest = play(_take(playing, chosen), few, until=until)
+        playing = _put_back(playing, rest, chosen)
+    return with_moments(playing.played, statistics)
+
+
+def _play(
+    playing: Playing,
+    interaction: Interaction,
+    *,
+    until: int,
+    limit: Any,
+    statistics: RunningStatistics | None,
+) -> Playing:
+    """Goes on until no more than so many episodes are running."""
+
+    def unfinished(playing: Playing) -> Any:
         # The second bound keeps a task that overruns its own limit from running for ever.
-        return jnp.any(running) & (time < environment.max_episode_steps)
+        return (jnp.sum(playing.running) > until) & (playing.time < limit)
 
-    def play(carry: Any) -> Any:
-        time, env_state, observation, running, played = carry
-        key_now = jax.random.fold_in(key_loop, time)
-        keys_act, keys_env = jax.random.split(key_now, (2, *key_shape))
-        action = act_all(keys_act, params, normalized(statistics, observation))
-        env_state, timestep = step_all(keys_env, env_state, action)
-        played = _count(played, timestep, running, observation, statistics)
-        running = running & ~(timestep.terminated | timestep.truncated)
-        return time + 1, env_state, timestep.observation, running, played
+    def step(playing: Playing) -> Playing:
+        time, env_state, observation, running, played = playing
+        keys = interaction.keys(time)
+        seen = normalized(statistics, observation)
+        action = interaction.act(keys[0], interaction.params, seen)
+        env_state, timestep = interaction.step(keys[1], env_state, action)
+        return Playing(
+            time=time + 1,
+            env_state=env_state,
+            observation=timestep.observation,
+            running=running & ~(timestep.terminated | timestep.truncated),
+            played=count_step(played, timestep, running, observation, statistics),
+        )
 
-    running = jnp.ones(shape, bool)
-    start = (jnp.int32(0), env_state, observation, running, _nothing_played(shape, statistics))
-    return _with_moments(jax.lax.while_loop(unfinished, play, start)[-1], statistics)
-
-
-def episode_metrics(played: PlayedEpisodes) -> Metrics:
-    """Means over the episodes of an iteration, and the best candidate's mean return."""
-    return {
-        "episodes": jnp.int32(played.returns.size),
-        "episode_return": jnp.mean(played.returns),
-        "episode_length": jnp.mean(played.lengths.astype(jnp.float32)),
-        "best_return": jnp.max(jnp.mean(played.returns, axis=1)),
-    }
+    return jax.lax.while_loop(unfinished, step, playing)
 
 
-def normalized(statistics: RunningStatistics | None, observation: Observation) -> Observation:
-    """The observation as a policy sees it: standardised where there are statistics."""
-    return observation if statistics is None else normalize(statistics, observation)
+def _lanes_of_stages(num_episodes: int) -> list[int]:
+    """How few running episodes end each stage: the next stage has no more lanes than that.
+
+    One eighth each time, so that the last few long episodes do not drag all the ended ones along;
+    below 16 lanes the cost is per operation, and nothing is saved.
+    """
+    lanes = []
+    while num_episodes // 8 >= 16:
+        num_episodes //= 8
+        lanes.append(num_episodes)
+    return [*lanes, 0]
 
 
-def _nothing_played(shape: tuple[int, int], statistics: RunningStatistics | None) -> PlayedEpisodes:
-    sums = None
-    if statistics is not None:
-        zeros = jnp.zeros_like(statistics.mean)
-        sums = RunningStatistics(mean=zeros, variance=zeros, count=jnp.float32(0))
-    return PlayedEpisodes(
-        fitness=jnp.zeros(shape),
-        returns=jnp.zeros(shape),
-        lengths=jnp.zeros(shape, jnp.int32),
-        observations=sums,
-    )
+def _take(playing: Playing, chosen: Int[Array, " W"]) -> Playing:
+    """The lanes that are chosen of those [N, E], as [W]; the sums of observations stay whole."""
+
+    def take(x: Array) -> Array:
+        return x.reshape(-1, *x.shape[playing.running.ndim :])[chosen]
+
+    sums = playing.played.observations
+    lanes = jax.tree.map(take, playing._replace(time=(), played=_lanes(playing.played)))
+    played = lanes.played._replace(observations=sums)
+    return lanes._replace(time=playing.time, played=played)
 
 
-def _count(
-    played: PlayedEpisodes,
-    timestep: TimeStep,
-    running: Bool[Array, "N E"],
-    observation: Observation,
-    statistics: RunningStatistics | None,
-) -> PlayedEpisodes:
-    """Adds one step of the episodes that are running."""
-    task_reward = timestep.info.get("task_reward", timestep.reward)
-    return PlayedEpisodes(
-        fitness=played.fitness + jnp.where(running, timestep.reward, 0.0),
-        returns=played.returns + jnp.where(running, task_reward, 0.0),
-        lengths=played.lengths + running,
-        observations=_add_observations(played.observations, statistics, observation, running),
-    )
+def _put_back(playing: Playing, rest: Playing, chosen: Int[Array, " W"]) -> Playing:
+    """The lanes with what the chosen ones have become."""
+
+    def put(x: Array, y: Array) -> Array:
+        flat = x.reshape(-1, *x.shape[playing.running.ndim :])
+        return flat.at[chosen].set(y).reshape(x.shape)
+
+    pairs = (playing, rest)
+    whole, part = (p._replace(time=(), played=_lanes(p.played)) for p in pairs)
+    lanes = jax.tree.map(put, whole, part)
+    played = lanes.played._replace(observations=rest.played.observations)
+    return lanes._replace(time=rest.time, played=played)
 
 
-# Until the episodes have ended, `observations` holds sums of differences from the mean so far: of
-# squares far from zero, float32 would keep too few digits.
-def _add_observations(
-    sums: RunningStatistics | None,
-    statistics: RunningStatistics | None,
-    observation: Observation,
-    running: Bool[Array, "N E"],
-) -> RunningStatistics | None:
-    if sums is None or statistics is None:
-        return None
-    difference = observation.astype(jnp.float32) - statistics.mean
-    mask = running.reshape(running.shape + (1,) * (difference.ndim - 2))
-    difference = jnp.where(mask, difference, 0.0)
-    return RunningStatistics(
-        mean=sums.mean + jnp.sum(difference, axis=(0, 1)),
-        variance=sums.variance + jnp.sum(jnp.square(difference), axis=(0, 1)),
-        count=sums.count + jnp.sum(running),
-    )
-
-
-def _with_moments(played: PlayedEpisodes, statistics: RunningStatistics | None) -> PlayedEpisodes:
-    sums = played.observations
-    if sums is None or statistics is None:
-        return played
-    offset = sums.mean / sums.count
-    variance = jnp.maximum(sums.variance / sums.count - jnp.square(offset), 0.0)
-    return played._replace(
-        observations=RunningStatistics(statistics.mean + offset, variance, sums.count)
-    )
+def _lanes(played: PlayedEpisodes) -> PlayedEpisodes:
+    return played._replace(observations=None)

@@ -9,13 +9,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import clip_actions, unmasked_space
-from jaxrl.loops.episodes import (
-    Act,
-    PlayedEpisodes,
-    episode_metrics,
-    normalized,
-    play_population,
-)
+from jaxrl.loops.episode_counts import PlayedEpisodes, episode_metrics, normalized
+from jaxrl.loops.episodes import Act, play_population
 from jaxrl.ops.statistics import RunningStatistics, init_statistics, merge_statistics
 from jaxrl.types import (
     Action,

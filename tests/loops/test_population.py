@@ -72,6 +72,24 @@ def test_each_candidate_plays_whole_episodes_and_no_step_more():
 
 
 @pytest.mark.parametrize("common", [True, False])
+def test_a_large_population_is_played_with_ever_fewer_lanes(common):
+    """1,200 episodes, of which the last 150 and then the last 18 go on by themselves."""
+    lengths = np.repeat([1, 2, 3, 4, 5, 6], [400, 100, 70, 20, 8, 2])
+    order = np.random.default_rng(0).permutation(600)
+    options = {"common_random_numbers": common, "statistics": init_statistics((1,))}
+    played = play(lengths[order] - 0.5, **options)
+    np.testing.assert_array_equal(played.lengths, np.stack([lengths[order]] * 2, axis=1))
+    luck = np.asarray(played.returns) - (lengths * (lengths + 1) / 2)[order, None]
+    assert ((luck >= 0) & (luck <= 1)).all()
+    # Every candidate has the luck of its own first reset, or that of all.
+    assert np.unique(luck.round(4)).size == 2 if common else np.unique(luck).size > 600
+    seen = np.concatenate([np.arange(length) for length in lengths] * 2)
+    assert played.observations.count == seen.size
+    np.testing.assert_allclose(played.observations.mean, [seen.mean()], rtol=1e-5)
+    np.testing.assert_allclose(played.observations.variance, [seen.var()], rtol=1e-4)
+
+
+@pytest.mark.parametrize("common", [True, False])
 def test_common_random_numbers_are_common_to_the_candidates_only(common):
     played = play([2.0, 2.0, 2.0], common_random_numbers=common)
     luck = np.asarray(played.returns) - 3.0

@@ -77,14 +77,7 @@ def test_learner_reproduces_the_actors_log_probabilities(name, changes, normaliz
     """Over several rollouts, in whose midst episodes end, from the memory that each began with."""
     env = jaxrl.make_env(name, max_steps_in_episode=11)
     config = jaxrl.PPOConfig(**SMALL, core="gru", **changes)
-    actor = make_actor(
-        env.observation_space,
-        env.action_space,
-        config,
-        shared_torso=config.shared_torso,
-        core=config.core,
-        core_size=config.core_size,
-    )
+    actor = make_actor(env.observation_space, env.action_space, config)
     agent = looking_agent(actor, gae_estimator(config))
     if normalized:
         agent = normalize_observations(agent, env.observation_space)
