@@ -8,6 +8,7 @@ parameters are reproduced, but repeatably, and measured: staleness is the number
 others applied between a worker's pull and its own gradient's application.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -33,7 +34,6 @@ from jaxrl.types import (
     Metrics,
     Observation,
     Params,
-    Policy,
 )
 
 
@@ -98,10 +98,7 @@ def asynchronous(
 
     def step(key: Key, state: AsynchronousState) -> tuple[AsynchronousState, Metrics]:
         keys, order = _keys_and_order(key, num_workers)
-
-        def work(key: Key, params: Params, worlds: Worlds) -> Any:
-            return _work(key, params, worlds, recorded, agent, num_steps=num_steps)
-
+        work = functools.partial(_work, environment=recorded, agent=agent, num_steps=num_steps)
         worlds, finished, gradients, learning_metrics = side_by_side(work)(
             keys, state.worker_params, state.worlds
         )
@@ -112,13 +109,10 @@ def asynchronous(
         metrics |= jax.tree.map(lambda x: jnp.mean(x, axis=0), learning_metrics)
         return state._replace(worlds=worlds, steps=steps), metrics
 
-    def policy(state: AsynchronousState) -> Policy:
-        return agent.policy(agent.params(state.agent))
-
     return Algorithm(
         init=init,
         step=step,
-        policy=policy,
+        policy=lambda state: agent.policy(agent.params(state.agent)),
         environment=environment,
         total_steps=total_steps,
         steps_per_iteration=steps_per_iteration,
@@ -130,9 +124,9 @@ def _work(
     key: Key,
     params: Params,
     worlds: Worlds,
+    *,
     environment: Environment,
     agent: GradientAgent,
-    *,
     num_steps: int,
 ) -> tuple[Worlds, FinishedEpisodes, Params, Metrics]:
     """One worker's rollout and gradient, with its own parameters."""

@@ -107,14 +107,11 @@ def population(
             statistics=state.statistics,
         )
 
-    def step(key: Key, state: PopulationState) -> tuple[PopulationState, Metrics]:
-        return _iteration(key, state, strategy, play)
-
     # The shortest episode takes one step.
     fewest_steps = strategy.population_size * episodes_per_candidate
     return Algorithm(
         init=init,
-        step=step,
+        step=lambda key, state: _iteration(key, state, strategy, play),
         policy=lambda state: _recommended(policy, strategy, state),
         environment=environment,
         total_steps=total_steps,
