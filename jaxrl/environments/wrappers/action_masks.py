@@ -46,7 +46,9 @@ def mask_actions(
     Raises:
         ValueError: the actions are a Box, or there are no masks, or ones of the wrong shape.
     """
-    size, name = _mask_size(environment), environment.name
+    size, name, seen = _mask_size(environment), environment.name, environment.observation_space
+    if isinstance(seen, MaskedSpace):
+        raise ValueError(f"the observations of {name} carry masks of actions already")
     if mask_of is not None and first_mask_of is not None:
         raise ValueError("mask_of gives the first mask of an episode too: leave first_mask_of out")
 
@@ -73,9 +75,7 @@ def mask_actions(
         observation = started._replace(action_mask=mask)
         return state, time_step._replace(observation=observation, final_observation=successor)
 
-    masked = environment._replace(
-        observation_space=MaskedSpace(environment.observation_space, size), reset=reset, step=step
-    )
+    masked = environment._replace(observation_space=MaskedSpace(seen, size), reset=reset, step=step)
     _try_out(masked)
     return masked
 
@@ -87,8 +87,6 @@ def _mask_size(environment: Environment) -> int:
         raise ValueError(
             f"the actions of {name} are a Box: only Discrete and MultiDiscrete ones can be masked"
         )
-    if isinstance(environment.observation_space, MaskedSpace):
-        raise ValueError(f"the observations of {name} carry masks of actions already")
     return space.num_categories if isinstance(space, Discrete) else sum(space.num_categories)
 
 
