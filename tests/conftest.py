@@ -5,10 +5,11 @@ import pathlib
 from collections.abc import Iterator
 
 # Two test workers on two cores: each worker's compiled programs stay on one thread, or the pools
-# fight. Read when JAX starts its CPU client, so it is set before anything can import JAX.
-_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
-if _ONE_THREAD not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_ONE_THREAD}".strip()
+# fight. Most tests compile for longer than they compute, so that the compiler's last optimisations
+# cost more than they bring. Read when JAX starts its CPU client, so set before JAX is imported.
+for _flag in ("--xla_cpu_multi_thread_eigen=false", "--xla_backend_optimization_level=0"):
+    if _flag.partition("=")[0] not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_flag}".strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 

@@ -47,7 +47,7 @@ def mask_actions(
     Raises:
         ValueError: the actions are a Box, or there are no masks, or ones of the wrong shape.
     """
-    size, name = _mask_size(environment), environment.name
+    size, name, seen = _mask_size(environment), environment.name, unmasked_space(environment)
     if mask_of is not None and first_mask_of is not None:
         raise ValueError("mask_of gives the first mask of an episode too: leave first_mask_of out")
 
@@ -74,8 +74,7 @@ def mask_actions(
         observation = started._replace(action_mask=mask)
         return state, time_step._replace(observation=observation, final_observation=successor)
 
-    space = MaskedSpace(unmasked_space(environment), size)
-    masked = environment._replace(observation_space=space, reset=reset, step=step)
+    masked = environment._replace(observation_space=MaskedSpace(seen, size), reset=reset, step=step)
     _try_out(masked)
     return masked
 
