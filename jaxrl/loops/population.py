@@ -89,12 +89,10 @@ def population(
     door = clip_actions(environment)
 
     def init(key: Key) -> PopulationState:
-        statistics = init_statistics(unmasked_space(environment).shape)
-        return PopulationState(
-            search=strategy.init(policy.init(key)),
-            statistics=statistics if normalize_observations else None,
-            steps=jnp.int32(0),
-        )
+        search = strategy.init(policy.init(key))
+        shape = unmasked_space(environment).shape
+        statistics = init_statistics(shape) if normalize_observations else None
+        return PopulationState(search=search, statistics=statistics, steps=jnp.int32(0))
 
     def play(key: Key, state: PopulationState, candidates: Float[Array, "N D"]) -> PlayedEpisodes:
         return play_population(

@@ -20,7 +20,7 @@ class SimulatedAnnealingConfig(PolicySearchConfig):
     """Neighbours of which the best is considered in an iteration."""
     temperature: float = number(1.0, minimum=0, open_minimum=True)
     """Loss of fitness that is accepted with probability 1/e, at the start."""
-    temperature_decay: float = number(0.95, minimum=0, maximum=1, open_minimum=True)
+    temperature_decay: float = number(0.9, minimum=0, maximum=1, open_minimum=True)
     """Factor of the temperature per iteration."""
     min_temperature: float = number(1e-3, minimum=0, open_minimum=True)
     """The temperature does not fall below this."""
