@@ -102,7 +102,6 @@ TASKS = (
     Task("simulated_annealing", "CartPole-v1", 100_000, 475, 20, judged_by="share"),
     Task("cem", "CartPole-v1", 100_000, 475, 20),
     Task("cem", "Acrobot-v1", 500_000, -90, 20),
-    Task("cem", "Pendulum-v1", 2_000_000, -300, 20),
     # At most 47 iterations of 50 episodes.
     Task("cem", "MountainCarContinuous-v0", 380_000, 90, 20),
     Task("openes", "CartPole-v1", 500_000, 495, 20),
