@@ -22,6 +22,13 @@ install_import_hook("jaxrl", "shape_checking.check")
 OPERATIONS = pathlib.Path(__file__).parent / "ops"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def no_hoard() -> Iterator[None]:
+    """Compiled programs are of little use to the next file, and gigabytes in all."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(autouse=True)
 def no_silent_broadcasting(request: pytest.FixtureRequest) -> Iterator[None]:
     """In `ops/`, arrays of different rank meet only where the code says so.
