@@ -164,7 +164,7 @@ def test_list_names_everything(command):
     assert "A second line" not in answer.out
     assert "  MountainCarContinuous-v0\n" in answer.out
     assert "  ppo CartPole-v1\n" in answer.out
-    assert command("list", "presets").out.splitlines()[0] == "ppo Acrobot-v1"
+    assert "ppo Acrobot-v1" in command("list", "presets").out.splitlines()
 
 
 def test_help_at_every_level(command):
