@@ -1,6 +1,7 @@
 """What each command does when all is well."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -159,11 +160,11 @@ def test_plot_and_render_write_pictures(command, finished_run, tmp_path):
 def test_list_names_everything(command):
     answer = command("list", *IMPORT)
     assert answer.code == 0
-    assert "quick  Does nothing, quickly.\n" in answer.out
+    assert re.search(r"^  quick +Does nothing, quickly\.$", answer.out, re.MULTILINE)
     assert "A second line" not in answer.out
     assert "  MountainCarContinuous-v0\n" in answer.out
     assert "  ppo CartPole-v1\n" in answer.out
-    assert command("list", "presets").out.splitlines()[0] == "ppo Acrobot-v1"
+    assert "ppo Acrobot-v1" in command("list", "presets").out.splitlines()
 
 
 def test_help_at_every_level(command):
