@@ -8,8 +8,8 @@ parameters are reproduced, but repeatably, and measured: staleness is the number
 others applied between a worker's pull and its own gradient's application.
 """
 
-import functools
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -80,6 +80,8 @@ def asynchronous(
     """
     recorded = record_episode_statistics(clip_actions(environment))
     side_by_side = jax.vmap if num_workers > 1 else _alone
+    start = partial(start_worlds, environment=recorded, start=agent.start, num_envs=num_envs)
+    work = partial(_work, environment=recorded, agent=agent, num_steps=num_steps)
     steps_per_iteration = num_workers * num_envs * num_steps
 
     def init(key: Key) -> AsynchronousState:
@@ -90,23 +92,20 @@ def asynchronous(
             worker_params=_copies(agent.params(shared), num_workers),
             pulled_at=jnp.zeros(num_workers, jnp.int32),
             applied=jnp.int32(0),
-            worlds=side_by_side(
-                lambda key: start_worlds(key, recorded, agent.start, num_envs=num_envs)
-            )(_keys(key_worlds, num_workers)),
+            worlds=side_by_side(start)(_keys(key_worlds, num_workers)),
             steps=jnp.int32(0),
         )
 
     def step(key: Key, state: AsynchronousState) -> tuple[AsynchronousState, Metrics]:
         keys, order = _keys_and_order(key, num_workers)
-        work = functools.partial(_work, environment=recorded, agent=agent, num_steps=num_steps)
         worlds, finished, gradients, learning_metrics = side_by_side(work)(
             keys, state.worker_params, state.worlds
         )
         state, staleness, applied_metrics = _apply_in_turn(agent, state, gradients, order)
         steps = state.steps + steps_per_iteration
         learning_metrics |= applied_metrics | {"staleness": staleness.astype(jnp.float32)}
-        metrics = {"steps": steps} | episode_metrics(finished)
-        metrics |= jax.tree.map(lambda x: jnp.mean(x, axis=0), learning_metrics)
+        means = jax.tree.map(lambda x: jnp.mean(x, axis=0), learning_metrics)
+        metrics = {"steps": steps} | episode_metrics(finished) | means
         return state._replace(worlds=worlds, steps=steps), metrics
 
     return Algorithm(
