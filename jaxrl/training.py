@@ -1,5 +1,6 @@
 """Train and evaluate as pure functions: jit them, vmap them over keys and settings, shard them."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -219,17 +220,12 @@ def _iterate(
 ) -> tuple[State, Progress, Metrics]:
     """Takes iterations as long as there are rows, of which the first is `first_iteration`'s."""
     until_steps = jnp.asarray(until_steps, jnp.int32)
-    num_rows = _num_rows(run)
-    if algorithm.steps_per_iteration is None and num_rows > _ROWS_OF_A_BLOCK:
+    if algorithm.steps_per_iteration is None and _num_rows(run) > _ROWS_OF_A_BLOCK:
         return _iterate_in_blocks(
             key, algorithm, step, run, first_iteration=first_iteration, until_steps=until_steps
         )
 
-    def unfinished(run: Any) -> Any:
-        _, progress, _ = run
-        has_row = progress.iteration - first_iteration < num_rows
-        wanted = has_row & (progress.steps < until_steps)
-        return wanted & (progress.iteration < algorithm.max_iterations)
+    unfinished = _unfinished(algorithm, first_iteration=first_iteration, until_steps=until_steps)
 
     def iterate(run: Any) -> Any:
         state, progress, metrics = run
@@ -268,11 +264,7 @@ def _iterate_in_blocks(
     num_rows = _num_rows(run)
     places = jnp.arange(_ROWS_OF_A_BLOCK)
 
-    def unfinished(run: Any) -> Any:
-        _, progress, _ = run
-        has_row = progress.iteration - first_iteration < num_rows
-        wanted = has_row & (progress.steps < until_steps)
-        return wanted & (progress.iteration < algorithm.max_iterations)
+    unfinished = _unfinished(algorithm, first_iteration=first_iteration, until_steps=until_steps)
 
     def block(run: Any) -> Any:
         state, progress, metrics = run
@@ -295,6 +287,20 @@ def _iterate_in_blocks(
         return state, progress, metrics
 
     return jax.lax.while_loop(unfinished, block, run)
+
+
+def _unfinished(
+    algorithm: Algorithm, *, first_iteration: Any, until_steps: Any
+) -> Callable[[tuple[State, Progress, Metrics]], Any]:
+    """Whether a run has a row left, steps to take and iterations to take them in."""
+
+    def unfinished(run: tuple[State, Progress, Metrics]) -> Any:
+        _, progress, _ = run
+        has_row = progress.iteration - first_iteration < _num_rows(run)
+        wanted = has_row & (progress.steps < until_steps)
+        return wanted & (progress.iteration < algorithm.max_iterations)
+
+    return unfinished
 
 
 def _num_rows(run: tuple[State, Progress, Metrics]) -> int:

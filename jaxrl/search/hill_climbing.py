@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxrl.ops.fitness import failures_last
+from jaxrl.search.incumbent import beside_the_best, mean_of_evaluations
 from jaxrl.search.noise_scaling import NoiseScalingConfig, check_noise_limits, next_noise_scale
 from jaxrl.search.policy_search import PolicySearchConfig, policy_search
 from jaxrl.settings import settings, static, validate
@@ -87,10 +88,8 @@ def climbing_strategy(config: ClimbingConfig, *, num_neighbors: int) -> Strategy
     def ask(key: Key, state: ClimbingState) -> tuple[ClimbingState, Float[Array, "N D"]]:
         noise = jax.random.normal(key, (num_neighbors, state.best.size))
         neighbors = state.best + state.noise_scale * noise
-        if config.reevaluate_best:
-            return state, jnp.concatenate([state.best[None], neighbors])
-        start = neighbors.at[0].set(state.best)
-        return state, jnp.where(state.evaluations == 0, start, neighbors)
+        reevaluate = config.reevaluate_best
+        return state, beside_the_best(neighbors, state.best, state.evaluations, reevaluate)
 
     def tell(
         key: Key, state: ClimbingState, candidates: Float[Array, "N D"], fitness: Float[Array, " N"]
@@ -122,7 +121,5 @@ def climbing_strategy(config: ClimbingConfig, *, num_neighbors: int) -> Strategy
 
 def _evaluated_again(state: ClimbingState, fitness: Float[Array, ""]) -> ClimbingState:
     """Takes one more evaluation of the best parameters into the mean."""
-    evaluations = state.evaluations + 1
-    is_first = state.evaluations == 0
-    mean = state.best_fitness + (fitness - state.best_fitness) / evaluations
-    return state._replace(best_fitness=jnp.where(is_first, fitness, mean), evaluations=evaluations)
+    mean, evaluations = mean_of_evaluations(state.best_fitness, state.evaluations, fitness)
+    return state._replace(best_fitness=mean, evaluations=evaluations)

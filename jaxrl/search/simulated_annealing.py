@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxrl.ops.fitness import failures_last
+from jaxrl.search.incumbent import beside_the_best, mean_of_evaluations
 from jaxrl.search.policy_search import PolicySearchConfig, policy_search
 from jaxrl.settings import number, settings, static, validate
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
@@ -84,10 +85,8 @@ def simulated_annealing_strategy(config: SimulatedAnnealingConfig) -> Strategy:
     def ask(key: Key, state: AnnealingState) -> tuple[AnnealingState, Float[Array, "N D"]]:
         noise = jax.random.normal(key, (config.num_neighbors, state.current.size))
         neighbors = state.current + state.noise_scale * noise
-        if config.reevaluate_best:
-            return state, jnp.concatenate([state.best[None], neighbors])
-        start = neighbors.at[0].set(state.current)
-        return state, jnp.where(state.evaluations == 0, start, neighbors)
+        reevaluate = config.reevaluate_best
+        return state, beside_the_best(neighbors, state.best, state.evaluations, reevaluate)
 
     def tell(
         key: Key,
@@ -138,9 +137,7 @@ def _at_start(vector: Float[Array, " D"], config: SimulatedAnnealingConfig) -> A
 
 def _evaluated_again(state: AnnealingState, fitness: Float[Array, ""]) -> AnnealingState:
     """Takes one more evaluation of the best parameters into the mean."""
-    evaluations = state.evaluations + 1
-    mean = state.best_fitness + (fitness - state.best_fitness) / evaluations
-    mean = jnp.where(state.evaluations == 0, fitness, mean)
+    mean, evaluations = mean_of_evaluations(state.best_fitness, state.evaluations, fitness)
     current_fitness = jnp.where(state.is_best, mean, state.current_fitness)
     # Where the best was only lucky, the present parameters may be better.
     overtaken = current_fitness > mean
