@@ -75,7 +75,7 @@ def train(
         raise ValueError(f"num_evaluations={num_evaluations} must be at least 0")
     key_init, key_steps, key_evaluation = jax.random.split(key, 3)
     state = algorithm.init(key_init)
-    progress = Progress(iteration=jnp.int32(0), steps=jnp.int32(0))
+    progress = Progress(iteration=jnp.int32(0), steps=jnp.int32(algorithm.first_steps))
     step = _traced_once(algorithm)
     metrics = _unused_rows(step, key, state, algorithm.max_iterations)
     run = (state, progress, metrics)

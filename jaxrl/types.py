@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 Key: TypeAlias = Array
 """A typed random key (`jax.random.key`), shape (). A function that takes one consumes it."""
@@ -273,6 +273,48 @@ class Episodes(NamedTuple):
     carry: Carry
 
 
+class Replayed(NamedTuple):
+    """M steps of the past; what follows a step is n steps later, or fewer where an episode ended.
+
+    Attributes:
+        observation: leaves [M, ...], what the action was chosen from.
+        action: [M, ...], as the policy drew it.
+        reward: float32 [M], the discounted sum of the rewards until the successor.
+        discount: float32 [M], of the successor's value; 0 where the task terminated, and not where
+            a limit cut the episode off.
+        next_observation: leaves [M, ...], the successor, before any reset; anything where the task
+            terminated.
+        weight: float32 [M], of the step in the loss; 1 where all are as likely to be sampled.
+        index: int32 [M], by which `Replay.prioritize` knows the step.
+    """
+
+    observation: Observation
+    action: Action
+    reward: Float[Array, " M"]
+    discount: Float[Array, " M"]
+    next_observation: Observation
+    weight: Float[Array, " M"]
+    index: Int[Array, " M"]  # pyright: ignore[reportIncompatibleMethodOverride]
+
+
+class Replay(NamedTuple):
+    """Steps of the past, to be learnt from again.
+
+    Attributes:
+        init: () -> ReplayState, of nothing.
+        add: (ReplayState, Transition [T, B]) -> ReplayState; what is oldest makes room.
+        sample: (key, ReplayState) -> Replayed [M]; meaningless before `can_sample`.
+        can_sample: (ReplayState) -> bool, shape ().
+        prioritize: (ReplayState, index [M], error [M]) -> ReplayState, after learning.
+    """
+
+    init: Callable[[], Any]
+    add: Callable[[Any, Transition], Any]
+    sample: Callable[[Key, Any], Replayed]
+    can_sample: Callable[[Any], Array]
+    prioritize: Callable[[Any, Array, Array], Any]
+
+
 class Agent(NamedTuple):
     """A learning rule; knows nothing of environments or replay. `act` is per environment.
 
@@ -289,6 +331,28 @@ class Agent(NamedTuple):
     start: Callable[[Key], Carry]
     act: Callable[[Key, AgentState, Carry, Observation], tuple[Carry, Action, PyTree]]
     update: Callable[[Key, AgentState, Any], tuple[AgentState, Metrics]]
+    policy: Callable[[AgentState], Policy]
+
+
+class ReplayAgent(NamedTuple):
+    """A learning rule for steps of the past; knows nothing of environments or of their storage.
+
+    Attributes:
+        init: (key) -> AgentState.
+        start: (key) -> Carry, as in `Agent`.
+        act: (key, AgentState, Carry, observation) -> (Carry, action); explores.
+        observe: (key, AgentState, Transition [T, B]) -> AgentState: what has just been collected,
+            each step once; for statistics and schedules.
+        update: (key, AgentState, Replayed [M]) -> (AgentState, error [M], Metrics); the errors are
+            what prioritised replay goes by.
+        policy: (AgentState) -> Policy, which does not explore.
+    """
+
+    init: Callable[[Key], AgentState]
+    start: Callable[[Key], Carry]
+    act: Callable[[Key, AgentState, Carry, Observation], tuple[Carry, Action]]
+    observe: Callable[[Key, AgentState, Transition], AgentState]
+    update: Callable[[Key, AgentState, Replayed], tuple[AgentState, Array, Metrics]]
     policy: Callable[[AgentState], Policy]
 
 
@@ -349,6 +413,7 @@ class Algorithm(NamedTuple):
         total_steps: the budget, in environment steps.
         steps_per_iteration: what one `step` takes; None: it varies.
         max_iterations: the number of iterations, or their bound where the cost varies.
+        first_steps: environment steps that `init` takes, of the budget.
     """
 
     init: Callable[[Key], State]
@@ -358,3 +423,4 @@ class Algorithm(NamedTuple):
     total_steps: int
     steps_per_iteration: int | None
     max_iterations: int
+    first_steps: int = 0

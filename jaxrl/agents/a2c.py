@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from jaxtyping import Array
 
+from jaxrl.optimization import OptimizerSettings
 from jaxrl.policy_gradient.actor import make_actor
 from jaxrl.policy_gradient.building import assemble, check_task, num_updates
 from jaxrl.policy_gradient.experience import gae_estimator
@@ -18,7 +19,6 @@ from jaxrl.policy_gradient.settings import (
     NetworkSettings,
     NormalizationSettings,
     OnPolicySettings,
-    OptimizerSettings,
 )
 from jaxrl.settings import number, settings, static
 from jaxrl.types import Algorithm, Environment, Network, RecurrentNetwork

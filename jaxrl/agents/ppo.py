@@ -16,25 +16,25 @@ from jaxtyping import Array
 from jaxrl.ops.policy_losses import clipped_surrogate_loss
 from jaxrl.ops.statistics import approximate_kl, clip_fraction, explained_variance
 from jaxrl.ops.value_losses import clipped_value_loss, squared_loss
-from jaxrl.policy_gradient.actor import Actor, make_actor
-from jaxrl.policy_gradient.building import assemble, check_minibatches, check_task, num_updates
-from jaxrl.policy_gradient.experience import Experience, gae_estimator, over_minibatches, prepare
-from jaxrl.policy_gradient.learner import LearnerState, learner_agent
-from jaxrl.policy_gradient.losses import actor_critic_loss, standardize
-from jaxrl.policy_gradient.optimization import (
+from jaxrl.optimization import (
+    OptimizerSettings,
     as_metric,
     gradient_norm,
     gradient_step,
     make_optimizer,
     scheduled,
 )
+from jaxrl.policy_gradient.actor import Actor, make_actor
+from jaxrl.policy_gradient.building import assemble, check_minibatches, check_task, num_updates
+from jaxrl.policy_gradient.experience import Experience, gae_estimator, over_minibatches, prepare
+from jaxrl.policy_gradient.learner import LearnerState, learner_agent
+from jaxrl.policy_gradient.losses import actor_critic_loss, standardize
 from jaxrl.policy_gradient.settings import (
     ActorCriticSettings,
     MemorySettings,
     NetworkSettings,
     NormalizationSettings,
     OnPolicySettings,
-    OptimizerSettings,
 )
 from jaxrl.settings import number, settings, static
 from jaxrl.types import (

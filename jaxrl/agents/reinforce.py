@@ -12,19 +12,21 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from jaxrl.budget import check_budget
 from jaxrl.environments import flatten_actions
 from jaxrl.loops.episodic import episodic, longest_episode
 from jaxrl.ops.statistics import explained_variance
-from jaxrl.policy_gradient.actor import Actor, make_actor
-from jaxrl.policy_gradient.building import check_budget, check_settings
-from jaxrl.policy_gradient.optimization import (
+from jaxrl.optimization import (
+    OptimizerSettings,
     as_metric,
     gradient_norm,
     gradient_step,
     make_optimizer,
     scheduled,
 )
-from jaxrl.policy_gradient.settings import NetworkSettings, OptimizerSettings, WholeEpisodeSettings
+from jaxrl.policy_gradient.actor import Actor, make_actor
+from jaxrl.policy_gradient.building import check_settings
+from jaxrl.policy_gradient.settings import NetworkSettings, WholeEpisodeSettings
 from jaxrl.policy_gradient.whole_episodes import (
     WeighedEpisodes,
     check_credit,

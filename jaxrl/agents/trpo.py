@@ -16,17 +16,22 @@ from jaxtyping import Array
 from jaxrl.ops.policy_losses import surrogate_loss
 from jaxrl.ops.statistics import explained_variance
 from jaxrl.ops.trust_region import hessian_vector_product, line_search, trust_region_step
+from jaxrl.optimization import (
+    OptimizerSettings,
+    as_metric,
+    gradient_step,
+    make_optimizer,
+    scheduled,
+)
 from jaxrl.policy_gradient.actor import Actor, make_actor
 from jaxrl.policy_gradient.building import assemble, check_minibatches, check_task, num_updates
 from jaxrl.policy_gradient.experience import Experience, gae_estimator, over_minibatches, prepare
 from jaxrl.policy_gradient.learner import LearnerState, learner_agent
 from jaxrl.policy_gradient.losses import evaluate_steps, standardize, target_loss
-from jaxrl.policy_gradient.optimization import as_metric, gradient_step, make_optimizer, scheduled
 from jaxrl.policy_gradient.settings import (
     NetworkSettings,
     NormalizationSettings,
     OnPolicySettings,
-    OptimizerSettings,
 )
 from jaxrl.settings import number, settings, static
 from jaxrl.types import (

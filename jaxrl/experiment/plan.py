@@ -47,7 +47,10 @@ def end_of_chunk(chunks: Chunks, algorithm: Algorithm, progress: Progress) -> in
 def first_progress(specification: Specification, algorithm: Algorithm) -> Progress:
     """The progress of a run that has not begun: scalars, or [seeds] where the cost varies."""
     shape = () if algorithm.steps_per_iteration is not None else (specification.seeds,)
-    return Progress(iteration=np.zeros(shape, np.int32), steps=np.zeros(shape, np.int32))
+    return Progress(
+        iteration=np.zeros(shape, np.int32),
+        steps=np.full(shape, algorithm.first_steps, np.int32),
+    )
 
 
 def steps_by_seed(specification: Specification, progress: Progress) -> np.ndarray:

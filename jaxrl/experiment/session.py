@@ -172,7 +172,8 @@ class Session:
         per_iteration = self._algorithm.steps_per_iteration
         if per_iteration is None:
             return self._specification.seeds * self._algorithm.total_steps
-        return self._specification.seeds * self._algorithm.max_iterations * per_iteration
+        steps = self._algorithm.first_steps + self._algorithm.max_iterations * per_iteration
+        return self._specification.seeds * steps
 
 
 def say_outcome(display: Display, outcome: Outcome) -> None:

@@ -14,6 +14,7 @@ from jaxrl.networks.memory import start_again, step_by_step, without_memory
 from jaxrl.networks.policy import PolicyNetwork, policy_network
 from jaxrl.networks.recurrent import RecurrentActorCritic, recurrent_actor_critic
 from jaxrl.networks.seam import from_flax, over_batch
+from jaxrl.networks.settings import TorsoSettings
 from jaxrl.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, encode_observation, make_torso
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "PolicyHead",
     "PolicyNetwork",
     "RecurrentActorCritic",
+    "TorsoSettings",
     "actor_critic",
     "encode_observation",
     "from_flax",

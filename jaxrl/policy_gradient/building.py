@@ -4,13 +4,18 @@ from typing import Any
 
 import jax
 
+from jaxrl.budget import check_budget
 from jaxrl.environments import flatten_actions, require_environment
 from jaxrl.loops.on_policy import on_policy
+from jaxrl.normalization import (
+    check_normalization,
+    normalize_observations,
+    normalize_rewards,
+)
 from jaxrl.policy_gradient.actor import Actor
-from jaxrl.policy_gradient.normalization import normalize_observations, normalize_rewards
-from jaxrl.policy_gradient.settings import MAX_STEPS, NormalizationSettings, OnPolicySettings
+from jaxrl.policy_gradient.settings import NormalizationSettings, OnPolicySettings
 from jaxrl.settings import require_scalars, validate
-from jaxrl.types import Agent, Algorithm, Box, Environment, MaskedSpace
+from jaxrl.types import Agent, Algorithm, Box, Environment
 
 
 def check_task(env: Environment, config: Any, *, num_workers: int = 1) -> Environment:
@@ -30,14 +35,8 @@ def check_task(env: Environment, config: Any, *, num_workers: int = 1) -> Enviro
     check_settings(env, config)
     size = num_workers * config.num_envs * config.num_steps
     check_budget(config, size, "num_envs * num_steps" if num_workers == 1 else "the workers' steps")
-    normalizes = isinstance(config, NormalizationSettings) and config.normalize_observations
-    space = env.observation_space
-    seen = space.space if isinstance(space, MaskedSpace) else space
-    if normalizes and not isinstance(seen, Box):
-        raise ValueError(
-            "normalize_observations=True needs Box observations, but the observations of "
-            f"{env.name} are {seen}"
-        )
+    if isinstance(config, NormalizationSettings) and config.normalize_observations:
+        check_normalization(env)
     return flatten_actions(env)
 
 
@@ -54,19 +53,6 @@ def check_settings(env: Environment, config: Any) -> None:
         raise ValueError(
             "state_dependent_exploration=True needs Box actions, but the actions of "
             f"{env.name} are {env.action_space}"
-        )
-
-
-def check_budget(config: Any, batch_size: int, batch_name: str) -> None:
-    """Checks that steps can be counted to the end of the iteration that reaches the budget.
-
-    Raises:
-        ValueError: they cannot; an iteration takes up to `batch_size` steps, called `batch_name`.
-    """
-    if config.total_steps + batch_size > MAX_STEPS:
-        raise ValueError(
-            f"total_steps={config.total_steps} and {batch_name} = {batch_size} are too "
-            f"many: together they must stay at most {MAX_STEPS}"
         )
 
 

@@ -8,17 +8,17 @@ from typing import Any
 import jax
 
 from jaxrl.ops.statistics import explained_variance
-from jaxrl.policy_gradient.actor import Actor
-from jaxrl.policy_gradient.experience import Estimator, prepare
-from jaxrl.policy_gradient.learner import LearnerState, init_learner
-from jaxrl.policy_gradient.losses import actor_critic_loss, standardize
-from jaxrl.policy_gradient.optimization import (
+from jaxrl.optimization import (
     as_metric,
     gradient_norm,
     gradient_step,
     make_optimizer,
     scheduled,
 )
+from jaxrl.policy_gradient.actor import Actor
+from jaxrl.policy_gradient.experience import Estimator, prepare
+from jaxrl.policy_gradient.learner import LearnerState, init_learner
+from jaxrl.policy_gradient.losses import actor_critic_loss, standardize
 from jaxrl.types import (
     Agent,
     Carry,

@@ -4,15 +4,10 @@ An agent's class lists its groups in reverse: `class XConfig(NetworkSettings, Op
 OnPolicySettings)` has the fields of `OnPolicySettings` first.
 """
 
-from collections.abc import Callable
-
-from jaxtyping import Array
-
-from jaxrl.networks import ACTIVATIONS
+from jaxrl.budget import MAX_STEPS
+from jaxrl.networks import TorsoSettings
+from jaxrl.normalization import ObservationNormalizationSettings
 from jaxrl.settings import number, settings, static
-
-# Steps are counted in int32.
-MAX_STEPS = 2**31 - 1
 
 
 @settings
@@ -32,11 +27,9 @@ class OnPolicySettings:
 
 
 @settings
-class NormalizationSettings:
+class NormalizationSettings(ObservationNormalizationSettings):
     """What a synchronous agent may see standardised."""
 
-    normalize_observations: bool = static(False)
-    """Standardise observations by their running mean and deviation, clipped to 10."""
     normalize_rewards: bool = static(False)
     """Divide rewards by the running deviation of the discounted return, clipped to 10."""
 
@@ -65,25 +58,7 @@ class WholeEpisodeSettings:
 
 
 @settings
-class OptimizerSettings:
-    """How a gradient becomes a step."""
-
-    learning_rate: float = number(2.5e-4, minimum=0, open_minimum=True)
-    """The optimiser's step size at the start."""
-    learning_rate_schedule: str | Callable[[Array], Array] = static(
-        "linear", choices=("constant", "linear")
-    )
-    """constant, linear (to zero over the run), or an optax schedule (a factor per iteration)."""
-    optimizer: str = static("adam", choices=("adam", "rmsprop"))
-    """adam, or rmsprop with decay .99 (Mnih et al. 2016)."""
-    optimizer_epsilon: float = number(1e-5, minimum=0, open_minimum=True)
-    """Added to the root of the optimiser's second moment."""
-    max_gradient_norm: float | None = number(0.5, minimum=0, open_minimum=True, optional=True)
-    """The whole gradient is scaled down to this Euclidean norm; None: never."""
-
-
-@settings
-class NetworkSettings:
+class NetworkSettings(TorsoSettings):
     """The networks, and the noise of continuous actions."""
 
     state_dependent_exploration: bool = static(False)
@@ -92,14 +67,6 @@ class NetworkSettings:
     """Steps for which gSDE keeps its noise matrix."""
     initial_log_std: float = number(0.0, minimum=-20.0, maximum=20.0)
     """Logarithm of the standard deviation of Box actions at the start."""
-    torso: str = static("auto", choices=("auto", "mlp", "cnn"))
-    """Feature extractor; auto takes cnn for [height, width, channels] observations."""
-    hidden_sizes: tuple[int, ...] = static((64, 64), minimum=1, maximum=2**20)
-    """Widths of the dense layers."""
-    activation: str = static("tanh", choices=tuple(ACTIVATIONS))
-    """Elementwise function between layers."""
-    compute_dtype: str = static("float32", choices=("float32", "bfloat16"))
-    """Precision of the feature extractors; parameters and output layers stay float32."""
 
 
 @settings

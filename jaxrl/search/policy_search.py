@@ -4,14 +4,13 @@ from typing import Any
 
 from jax.core import Tracer
 
+from jaxrl.budget import MAX_STEPS, check_budget
 from jaxrl.environments import flatten_actions, require_environment, unmasked_space
 from jaxrl.loops.population import population, vector_policy
 from jaxrl.networks import ACTIVATIONS, policy_network
+from jaxrl.normalization import check_normalization
 from jaxrl.settings import number, require_scalars, settings, static, validate
-from jaxrl.types import Algorithm, Box, Environment, Network, Strategy
-
-# Steps are counted in int32.
-MAX_STEPS = 2**31 - 1
+from jaxrl.types import Algorithm, Environment, Network, Strategy
 
 
 @settings
@@ -92,19 +91,11 @@ def policy_search(
 
 def _validate_together(env: Environment, strategy: Strategy, config: PolicySearchConfig) -> None:
     """Checks what no field can say alone."""
-    if config.normalize_observations and not isinstance(env.observation_space, Box):
-        raise ValueError(
-            "normalize_observations=True needs Box observations, but the observations of "
-            f"{env.name} are {env.observation_space}"
-        )
+    if config.normalize_observations:
+        check_normalization(env)
     longest: Any = env.max_episode_steps
     if longest is None or isinstance(longest, Tracer):
         return
     episodes = strategy.population_size * config.episodes_per_candidate
     most_steps = episodes * int(longest)
-    if config.total_steps + most_steps > MAX_STEPS:
-        raise ValueError(
-            f"total_steps={config.total_steps} and the most steps of one iteration, "
-            f"{episodes} episodes of {longest}, are too many: "
-            f"together they must stay at most {MAX_STEPS}"
-        )
+    check_budget(config, most_steps, f"an iteration's {episodes} episodes of {longest} steps")

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.policy_gradient.normalization import normalize_observations, normalize_rewards
+from jaxrl.normalization import normalize_observations, normalize_rewards
 from jaxrl.types import Agent, Box, Discrete, Policy, Rollout, Transition
 
 

@@ -1,4 +1,4 @@
-"""Gradient steps: optimiser, step and schedules."""
+"""Gradient steps: their settings, optimiser, step and schedules."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +9,28 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from jaxrl.policy_gradient.settings import OptimizerSettings
+from jaxrl.settings import number, settings, static
 from jaxrl.types import Params
 
 _RMSPROP_DECAY = 0.99
+
+
+@settings
+class OptimizerSettings:
+    """How a gradient becomes a step."""
+
+    learning_rate: float = number(2.5e-4, minimum=0, open_minimum=True)
+    """The optimiser's step size at the start."""
+    learning_rate_schedule: str | Callable[[Array], Array] = static(
+        "linear", choices=("constant", "linear")
+    )
+    """constant, linear (to zero over the run), or an optax schedule (a factor per iteration)."""
+    optimizer: str = static("adam", choices=("adam", "rmsprop"))
+    """adam, or rmsprop with decay .99 (Mnih et al. 2016)."""
+    optimizer_epsilon: float = number(1e-5, minimum=0, open_minimum=True)
+    """Added to the root of the optimiser's second moment."""
+    max_gradient_norm: float | None = number(0.5, minimum=0, open_minimum=True, optional=True)
+    """The whole gradient is scaled down to this Euclidean norm; None: never."""
 
 
 def make_optimizer(config: OptimizerSettings) -> optax.GradientTransformation:

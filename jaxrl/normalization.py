@@ -1,0 +1,275 @@
+"""Running normalisation as wrappers from agent to agent.
+
+Those of an `Agent` apply the statistics that were in force when the rollout was acted, and update
+them after the agent has learnt from it: so the policy that the learner evaluates is the one that
+acted, and the first minibatch of an update has a probability ratio of one. That of a `ReplayAgent`
+keeps raw observations in the replay and applies the newest statistics whenever they are used.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxrl.ops.statistics import (
+    RunningStatistics,
+    init_statistics,
+    normalize,
+    update_statistics,
+)
+from jaxrl.settings import settings, static
+from jaxrl.types import (
+    Agent,
+    AgentState,
+    Box,
+    Carry,
+    Environment,
+    Key,
+    MaskedObservation,
+    MaskedSpace,
+    Metrics,
+    Observation,
+    ObservationSpace,
+    Policy,
+    ReplayAgent,
+    Replayed,
+    Rollout,
+    Transition,
+)
+
+
+@settings
+class ObservationNormalizationSettings:
+    """Whether an agent sees standardised observations."""
+
+    normalize_observations: bool = static(False)
+    """Standardise observations by their running mean and deviation, clipped to 10."""
+
+
+class NormalizedObservations(NamedTuple):
+    """An agent's state beside the statistics of its observations.
+
+    Attributes:
+        agent: the wrapped agent's state.
+        statistics: of observations, leaves of the observation's shape.
+    """
+
+    agent: AgentState
+    statistics: RunningStatistics
+
+
+class NormalizedRewards(NamedTuple):
+    """An agent's state beside the statistics of its discounted returns.
+
+    Attributes:
+        agent: the wrapped agent's state.
+        statistics: of the discounted return so far, scalars.
+        discounted_return: [B], of the episode under way in each environment.
+    """
+
+    agent: AgentState
+    statistics: RunningStatistics
+    discounted_return: Float[Array, " B"]
+
+
+def normalize_observations(
+    agent: Agent, observation_space: ObservationSpace, *, clip: float = 10.0
+) -> Agent:
+    """Standardises what an agent sees by the running mean and standard deviation.
+
+    Args:
+        agent: takes float observations.
+        observation_space: a Box, or a Box with masks of actions, which stay as they are.
+        clip: bound on the standardised values.
+
+    Raises:
+        ValueError: the observations are not a Box.
+    """
+    shape = _box_of(observation_space).shape
+
+    def scaled(state: NormalizedObservations, observation: Observation) -> Observation:
+        return _standardized(state.statistics, observation, clip)
+
+    def init(key: Key) -> NormalizedObservations:
+        return NormalizedObservations(agent=agent.init(key), statistics=init_statistics(shape))
+
+    def act(
+        key: Key, state: NormalizedObservations, carry: Carry, observation: Observation
+    ) -> tuple[Carry, Array, Any]:
+        return agent.act(key, state.agent, carry, scaled(state, observation))
+
+    def update(
+        key: Key, state: NormalizedObservations, batch: Rollout
+    ) -> tuple[NormalizedObservations, Metrics]:
+        transitions = batch.transitions
+        seen = transitions._replace(
+            observation=scaled(state, transitions.observation),
+            final_observation=scaled(state, transitions.final_observation),
+        )
+        agent_state, metrics = agent.update(key, state.agent, batch._replace(transitions=seen))
+        statistics = update_statistics(state.statistics, _seen(transitions.observation))
+        return NormalizedObservations(agent=agent_state, statistics=statistics), metrics
+
+    def policy(state: NormalizedObservations) -> Policy:
+        return _policy_of_scaled(agent.policy(state.agent), state.statistics, clip)
+
+    return Agent(init=init, start=agent.start, act=act, update=update, policy=policy)
+
+
+def normalize_replayed_observations(
+    agent: ReplayAgent, observation_space: ObservationSpace, *, clip: float = 10.0
+) -> ReplayAgent:
+    """Standardises what an agent sees and replays by the running mean and standard deviation.
+
+    The statistics are of every step that was collected, each once, random ones among them.
+
+    Args:
+        agent: takes float observations.
+        observation_space: a Box, or a Box with masks of actions, which stay as they are.
+        clip: bound on the standardised values.
+
+    Raises:
+        ValueError: the observations are not a Box.
+    """
+    shape = _box_of(observation_space).shape
+
+    def init(key: Key) -> NormalizedObservations:
+        return NormalizedObservations(agent=agent.init(key), statistics=init_statistics(shape))
+
+    def act(
+        key: Key, state: NormalizedObservations, carry: Carry, observation: Observation
+    ) -> tuple[Carry, Array]:
+        return agent.act(
+            key, state.agent, carry, _standardized(state.statistics, observation, clip)
+        )
+
+    def observe(
+        key: Key, state: NormalizedObservations, transitions: Transition
+    ) -> NormalizedObservations:
+        statistics = update_statistics(state.statistics, _seen(transitions.observation))
+        seen = transitions._replace(
+            observation=_standardized(statistics, transitions.observation, clip),
+            final_observation=_standardized(statistics, transitions.final_observation, clip),
+        )
+        return NormalizedObservations(agent.observe(key, state.agent, seen), statistics)
+
+    def update(
+        key: Key, state: NormalizedObservations, batch: Replayed
+    ) -> tuple[NormalizedObservations, Array, Metrics]:
+        seen = batch._replace(
+            observation=_standardized(state.statistics, batch.observation, clip),
+            next_observation=_standardized(state.statistics, batch.next_observation, clip),
+        )
+        agent_state, error, metrics = agent.update(key, state.agent, seen)
+        return state._replace(agent=agent_state), error, metrics
+
+    def policy(state: NormalizedObservations) -> Policy:
+        return _policy_of_scaled(agent.policy(state.agent), state.statistics, clip)
+
+    return ReplayAgent(
+        init=init, start=agent.start, act=act, observe=observe, update=update, policy=policy
+    )
+
+
+def check_normalization(env: Environment) -> None:
+    """Checks that an environment's observations have a mean and a deviation.
+
+    Raises:
+        ValueError: they are not a Box.
+    """
+    space = env.observation_space
+    seen = space.space if isinstance(space, MaskedSpace) else space
+    if not isinstance(seen, Box):
+        raise ValueError(
+            "normalize_observations=True needs Box observations, but the observations of "
+            f"{env.name} are {seen}"
+        )
+
+
+def _box_of(space: ObservationSpace) -> Box:
+    seen = space.space if isinstance(space, MaskedSpace) else space
+    if not isinstance(seen, Box):
+        raise ValueError(f"observation normalisation needs Box observations, got {seen}")
+    return seen
+
+
+def _seen(observation: Observation) -> Observation:
+    """What is seen, without the mask of the actions."""
+    return observation.observation if isinstance(observation, MaskedObservation) else observation
+
+
+def _standardized(
+    statistics: RunningStatistics, observation: Observation, clip: float
+) -> Observation:
+    if isinstance(observation, MaskedObservation):
+        seen = _standardized(statistics, observation.observation, clip)
+        return observation._replace(observation=seen)
+    return normalize(statistics, jnp.asarray(observation, jnp.float32), clip=clip)
+
+
+def _policy_of_scaled(inner: Policy, statistics: RunningStatistics, clip: float) -> Policy:
+    """The policy that sees standardised observations."""
+
+    def act(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Array]:
+        return inner.act(key, carry, _standardized(statistics, observation, clip))
+
+    return Policy(start=inner.start, act=act)
+
+
+def normalize_rewards(agent: Agent, *, num_envs: int, discount: Any, clip: float = 10.0) -> Agent:
+    """Divides rewards by the running standard deviation of the discounted return.
+
+    The return that is tracked is R_t = r_t + discount * R_(t-1), starting over at each episode, as
+    in Engstrom et al. 2020 ("Implementation Matters in Deep Policy Gradients"). Reported returns
+    are not touched.
+
+    Args:
+        agent: learns from rollouts of `num_envs` environments.
+        num_envs: B.
+        discount: the agent's.
+        clip: bound on the scaled rewards.
+    """
+
+    def init(key: Key) -> NormalizedRewards:
+        return NormalizedRewards(
+            agent=agent.init(key),
+            statistics=init_statistics(()),
+            discounted_return=jnp.zeros(num_envs),
+        )
+
+    def act(
+        key: Key, state: NormalizedRewards, carry: Carry, observation: Observation
+    ) -> tuple[Carry, Array, Any]:
+        return agent.act(key, state.agent, carry, observation)
+
+    def update(
+        key: Key, state: NormalizedRewards, batch: Rollout
+    ) -> tuple[NormalizedRewards, Metrics]:
+        transitions = batch.transitions
+        # The mean is not subtracted: that would change which behaviour is best.
+        deviation = jnp.sqrt(state.statistics.variance + 1e-8)
+        scaled = jnp.clip(transitions.reward / deviation, -clip, clip)
+        seen = batch._replace(transitions=transitions._replace(reward=scaled))
+        agent_state, metrics = agent.update(key, state.agent, seen)
+
+        def accumulate(running: Array, step: tuple[Array, Array]) -> tuple[Array, Array]:
+            reward, ended = step
+            running = reward + discount * running
+            return jnp.where(ended, 0.0, running), running
+
+        ended = transitions.terminated | transitions.truncated
+        running, returns = jax.lax.scan(
+            accumulate, state.discounted_return, (transitions.reward, ended)
+        )
+        state = NormalizedRewards(
+            agent=agent_state,
+            statistics=update_statistics(state.statistics, returns),
+            discounted_return=running,
+        )
+        return state, metrics
+
+    def policy(state: NormalizedRewards) -> Policy:
+        return agent.policy(state.agent)
+
+    return Agent(init=init, start=agent.start, act=act, update=update, policy=policy)

@@ -1,0 +1,268 @@
+"""The last steps of some environments, each observation once, and what became of them.
+
+A step's successor is the observation of the next step, and is read from there. Only where a limit
+cut an episode off is the true successor, the final observation, nowhere else: those are kept apart.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxrl.replay.encoding import Encoding, encoding_of
+from jaxrl.types import ObservationSpace, Space, Transition
+
+# What came after a step: the next step, or nothing; else the row of its final observation.
+_GOES_ON = -1
+_TERMINATED = -2
+
+# Steps for each final observation that is kept where nothing is known of the episodes' lengths.
+_STEPS_PER_CUT = 16
+
+
+class Ring(NamedTuple):
+    """S steps of each of B environments; time is counted in steps of one of them.
+
+    Attributes:
+        observation: encoded, leaves [S, B, ...]; the step of time t is in slot t mod S.
+        action: encoded, [S, B, ...].
+        reward: float32 [S, B].
+        successor: int32 [S, B], a row of `final_observation`, or that there is none.
+        final_observation: encoded, leaves [F + 1, B, ...]: the last F of each environment, and in
+            the last row the newest step's successor.
+        final_time: int32 [F, B], of the step that the row belongs to; -1 for none.
+        num_finals: int32 [B], final observations ever kept.
+        time: int32 (), steps ever added.
+        oldest: int32 (), no step before this one has all it needs.
+    """
+
+    observation: Any
+    action: Array
+    reward: Float[Array, "S B"]
+    successor: Int[Array, "S B"]
+    final_observation: Any
+    final_time: Int[Array, "F B"]
+    num_finals: Int[Array, " B"]
+    time: Int[Array, ""]
+    oldest: Int[Array, ""]
+
+
+class Window(NamedTuple):
+    """What can be learnt from: times oldest .. oldest + length - 1 of every environment.
+
+    Attributes:
+        oldest: int32 ().
+        length: int32 (); 0 or less: nothing yet.
+    """
+
+    oldest: Int[Array, ""]
+    length: Int[Array, ""]
+
+
+class Steps(NamedTuple):
+    """Some steps, each with what it led to within n steps, or fewer where the episode ended.
+
+    Attributes:
+        observation: leaves [M, ...], what the action was chosen from.
+        action: [M, ...].
+        reward: float32 [M], the discounted sum of the rewards.
+        discount: float32 [M], of the successor's value; 0 where the task ended.
+        next_observation: leaves [M, ...], the successor; anything where the task ended.
+    """
+
+    observation: Any
+    action: Array
+    reward: Float[Array, " M"]
+    discount: Float[Array, " M"]
+    next_observation: Any
+
+
+class RingStorage(NamedTuple):
+    """A ring's pure functions, for B environments that are added T steps at a time.
+
+    Attributes:
+        init: () -> Ring, empty.
+        add: (Ring, Transition [T, B]) -> Ring; what is oldest makes room.
+        window: (Ring) -> Window, of the steps whose n steps are known.
+        read: (Ring, time [M], environment [M], discount) -> Steps [M], of times in the window.
+        num_slots: S, a multiple of T.
+    """
+
+    init: Callable[[], Ring]
+    add: Callable[[Ring, Transition], Ring]
+    window: Callable[[Ring], Window]
+    read: Callable[[Ring, Array, Array, Any], Steps]
+    num_slots: int
+
+
+def ring_storage(
+    observation_space: ObservationSpace,
+    action_space: Space,
+    *,
+    capacity: int,
+    num_envs: int,
+    num_steps: int = 1,
+    n_step: int = 1,
+    max_episode_steps: int | None = None,
+) -> RingStorage:
+    """Builds the storage.
+
+    Args:
+        observation_space: of the observations.
+        action_space: of the actions, as the policy draws them.
+        capacity: transitions of all environments together; rounded up to whole additions.
+        num_envs: B.
+        num_steps: T, of each addition.
+        n_step: n, steps from an observation to the one that is its successor in learning.
+        max_episode_steps: the longest episode, for how many final observations are kept. Where
+            episodes are cut off more often than that, the ring remembers fewer steps than S.
+
+    Raises:
+        ValueError: a count is not positive, or the capacity does not hold n + 1 steps.
+    """
+    counts = {"capacity": capacity, "num_envs": num_envs, "num_steps": num_steps, "n_step": n_step}
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name}={count} must be at least 1")
+    num_slots = num_steps * math.ceil(capacity / (num_envs * num_steps))
+    if num_slots < n_step:
+        raise ValueError(
+            f"capacity={capacity} holds {num_slots} steps of each of {num_envs} environments: "
+            f"too few for n_step={n_step}"
+        )
+    num_finals = _num_finals(num_slots, num_steps, max_episode_steps)
+    observations, actions = encoding_of(observation_space), encoding_of(action_space)
+
+    def init() -> Ring:
+        shape = (num_slots, num_envs)
+        return Ring(
+            observation=observations.zeros(shape),
+            action=actions.zeros(shape),
+            reward=jnp.zeros(shape),
+            successor=jnp.full(shape, _TERMINATED),
+            final_observation=observations.zeros((num_finals + 1, num_envs)),
+            final_time=jnp.full((num_finals, num_envs), -1),
+            num_finals=jnp.zeros(num_envs, jnp.int32),
+            time=jnp.int32(0),
+            oldest=jnp.int32(0),
+        )
+
+    def add(ring: Ring, transitions: Transition) -> Ring:
+        if transitions.reward.shape != (num_steps, num_envs):
+            raise ValueError(
+                f"this replay takes [{num_steps}, {num_envs}] transitions at a time, "
+                f"not {list(transitions.reward.shape)}"
+            )
+        return _add(ring, transitions, observations, actions)
+
+    def window(ring: Ring) -> Window:
+        oldest = jnp.maximum(ring.oldest, ring.time - num_slots)
+        return Window(oldest=oldest, length=ring.time - oldest - (n_step - 1))
+
+    def read(ring: Ring, time: Array, environment: Array, discount: Any) -> Steps:
+        return _read(ring, time, environment, discount, n_step, observations, actions)
+
+    return RingStorage(init=init, add=add, window=window, read=read, num_slots=num_slots)
+
+
+def _num_finals(num_slots: int, num_steps: int, max_episode_steps: int | None) -> int:
+    """F: one for every episode that the ring can hold, and some for those that are cut short."""
+    episodes = 0 if max_episode_steps is None else math.ceil(num_slots / max_episode_steps) + 1
+    return min(num_slots, max(episodes, num_slots // _STEPS_PER_CUT, num_steps))
+
+
+def _add(ring: Ring, transitions: Transition, observations: Encoding, actions: Encoding) -> Ring:
+    num_steps = transitions.reward.shape[0]
+    num_finals = ring.final_time.shape[0]
+    # Whole additions fill the ring, so that none of them wraps.
+    slot = ring.time % ring.reward.shape[0]
+
+    def put(x: Array, steps: Array) -> Array:
+        return jax.lax.dynamic_update_slice_in_dim(x, steps.astype(x.dtype), slot, 0)
+
+    cut = transitions.truncated & ~transitions.terminated
+    row = (ring.num_finals + jnp.cumsum(cut, axis=0) - 1) % num_finals
+    final_observation, final_time, lost = _keep_finals(
+        ring, observations.encode(transitions.final_observation), row, cut
+    )
+    successor = jnp.where(transitions.terminated, _TERMINATED, jnp.where(cut, row, _GOES_ON))
+    return Ring(
+        observation=jax.tree.map(
+            put, ring.observation, observations.encode(transitions.observation)
+        ),
+        action=put(ring.action, actions.encode(transitions.action)),
+        reward=put(ring.reward, transitions.reward),
+        successor=put(ring.successor, successor),
+        final_observation=final_observation,
+        final_time=final_time,
+        num_finals=ring.num_finals + jnp.sum(cut, axis=0, dtype=jnp.int32),
+        time=ring.time + num_steps,
+        oldest=jnp.maximum(ring.oldest, lost + 1),
+    )
+
+
+def _keep_finals(
+    ring: Ring, final: Any, row: Int[Array, "T B"], cut: Bool[Array, "T B"]
+) -> tuple[Any, Array, Array]:
+    """Puts final observations into their rows.
+
+    Returns:
+        The rows, the times of the steps that they belong to, and the latest time whose final
+        observation had to make room, -1 for none.
+    """
+    num_steps, num_envs = cut.shape
+    num_finals = ring.final_time.shape[0]
+    environment = jnp.arange(num_envs)
+    # Out of bounds, and so dropped, where there is nothing to keep.
+    target = jnp.where(cut, row, num_finals + 1)
+    time = jnp.broadcast_to(ring.time + jnp.arange(num_steps)[:, None], cut.shape)
+
+    def keep(x: Array, y: Array) -> Array:
+        return x.at[target, environment].set(y, mode="drop").at[-1].set(y[-1])
+
+    rows = jax.tree.map(keep, ring.final_observation, final)
+    lost = jnp.max(jnp.where(cut, ring.final_time[row, environment], -1))
+    return rows, ring.final_time.at[target, environment].set(time, mode="drop"), lost
+
+
+def _read(
+    ring: Ring,
+    time: Int[Array, " M"],
+    environment: Int[Array, " M"],
+    discount: Any,
+    n_step: int,
+    observations: Encoding,
+    actions: Encoding,
+) -> Steps:
+    num_slots = ring.reward.shape[0]
+    steps = jnp.arange(n_step)
+    slots = (time[:, None] + steps) % num_slots
+    reward = ring.reward[slots, environment[:, None]]
+    successor = ring.successor[slots, environment[:, None]]
+    ends = (successor != _GOES_ON).at[:, -1].set(True)
+    last = jnp.argmax(ends, axis=1)
+    code = jnp.take_along_axis(successor, last[:, None], axis=1)[:, 0]
+    counted = jnp.where(steps <= last[:, None], reward * discount**steps, 0.0)
+
+    after = time + last + 1
+    apart = (code >= 0) | (after == ring.time)
+
+    def successor_of(kept: Array, finals: Array) -> Array:
+        final = finals[jnp.where(code >= 0, code, -1), environment]
+        chosen = apart.reshape(-1, *(1 for _ in final.shape[1:]))
+        return jnp.where(chosen, final, kept[after % num_slots, environment])
+
+    first = time % num_slots
+    next_observation = jax.tree.map(successor_of, ring.observation, ring.final_observation)
+    return Steps(
+        observation=observations.decode(
+            jax.tree.map(lambda x: x[first, environment], ring.observation)
+        ),
+        action=actions.decode(ring.action[first, environment]),
+        reward=jnp.sum(counted, axis=1),
+        discount=jnp.where(code == _TERMINATED, 0.0, discount ** (last + 1)),
+        next_observation=observations.decode(next_observation),
+    )
