@@ -2,6 +2,7 @@
 
 from jaxrl.agents.a2c import A2CConfig, a2c
 from jaxrl.agents.a3c import A3CConfig, a3c
+from jaxrl.agents.dqn import DQNConfig, dqn
 from jaxrl.agents.impala import IMPALAConfig, impala
 from jaxrl.agents.ppo import PPOConfig, ppo
 from jaxrl.agents.reinforce import ReinforceConfig, reinforce
@@ -25,6 +26,7 @@ __all__ = [
     "A3CConfig",
     "ARSConfig",
     "CEMConfig",
+    "DQNConfig",
     "Evaluation",
     "EvosaxConfig",
     "HillClimbingConfig",
@@ -43,6 +45,7 @@ __all__ = [
     "ars",
     "available_environments",
     "cem",
+    "dqn",
     "evaluate",
     "evosax_search",
     "hill_climbing",

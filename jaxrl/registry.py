@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxrl.agents.a2c import A2CConfig, a2c
 from jaxrl.agents.a3c import A3CConfig, a3c
+from jaxrl.agents.dqn import DQNConfig, dqn
 from jaxrl.agents.impala import IMPALAConfig, impala
 from jaxrl.agents.ppo import PPOConfig, ppo
 from jaxrl.agents.reinforce import ReinforceConfig, reinforce
@@ -116,6 +117,7 @@ def _check_settings(name: str, settings: type) -> None:
 _OWN = (
     ("a2c", A2CConfig, a2c, "Advantage actor-critic (Mnih et al., 2016)."),
     ("a3c", A3CConfig, a3c, "Asynchronous advantage actor-critic (Mnih et al., 2016)."),
+    ("dqn", DQNConfig, dqn, "Deep Q-network (Mnih et al., 2015), double, dueling, prioritised."),
     ("impala", IMPALAConfig, impala, "Stale actors with V-trace (Espeholt et al., 2018)."),
     ("ppo", PPOConfig, ppo, "Proximal policy optimisation (Schulman et al., 2017)."),
     ("reinforce", ReinforceConfig, reinforce, "Score-function gradient (Williams, 1992)."),

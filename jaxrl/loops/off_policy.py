@@ -11,19 +11,24 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from jaxrl.distributions import Categorical, MultiCategorical, mask_logits
 from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.loops.on_policy import Act, Worlds, collect, episode_metrics, start_worlds
 from jaxrl.types import (
+    Action,
     AgentState,
     Algorithm,
     Carry,
     Environment,
     Key,
+    MaskedObservation,
     Metrics,
+    MultiDiscrete,
     Observation,
     Policy,
     Replay,
     ReplayAgent,
+    Space,
     Transition,
 )
 
@@ -88,8 +93,7 @@ def off_policy(
         return state, episode_metrics(finished)
 
     def act_randomly(key: Key, carry: Carry, observation: Observation) -> Any:
-        del observation
-        return carry, environment.action_space.sample(key), ()
+        return carry, random_action(key, environment.action_space, observation), ()
 
     def init(key: Key) -> OffPolicyState:
         key_agent, key_worlds, key_random = jax.random.split(key, 3)
@@ -147,3 +151,14 @@ def off_policy(
         max_iterations=-(-(total_steps - num_random * steps_per_iteration) // steps_per_iteration),
         first_steps=num_random * steps_per_iteration,
     )
+
+
+def random_action(key: Key, space: Space, observation: Observation) -> Action:
+    """Draws one of the allowed actions, all alike; the key is consumed."""
+    if not isinstance(observation, MaskedObservation):
+        return space.sample(key)
+    mask = observation.action_mask
+    logits = mask_logits(jnp.zeros(mask.shape), mask)
+    if isinstance(space, MultiDiscrete):
+        return MultiCategorical(logits, space.num_categories).sample(key)
+    return Categorical(logits).sample(key)

@@ -5,7 +5,15 @@ needs to know of the action space is in the distribution, so a network of your o
 module and any distribution.
 """
 
+from jaxrl.networks.action_values import ActionValues, Critic, action_values, critic
 from jaxrl.networks.actor_critic import ActorCritic, PolicyHead, actor_critic
+from jaxrl.networks.bounded_policies import (
+    CategoricalHead,
+    DeterministicHead,
+    PolicyModule,
+    SquashedGaussianHead,
+    policy_of_head,
+)
 from jaxrl.networks.gru import GRU
 from jaxrl.networks.initialization import from_one_draw, orthogonal
 from jaxrl.networks.layers import Dense, matmul
@@ -21,14 +29,22 @@ __all__ = [
     "ACTIVATIONS",
     "GRU",
     "MLP",
+    "ActionValues",
     "ActorCritic",
+    "CategoricalHead",
+    "Critic",
     "Dense",
+    "DeterministicHead",
     "MinAtarCNN",
     "PolicyHead",
+    "PolicyModule",
     "PolicyNetwork",
     "RecurrentActorCritic",
+    "SquashedGaussianHead",
     "TorsoSettings",
+    "action_values",
     "actor_critic",
+    "critic",
     "encode_observation",
     "from_flax",
     "from_one_draw",
@@ -37,9 +53,10 @@ __all__ = [
     "matmul",
     "orthogonal",
     "over_batch",
+    "policy_network",
+    "policy_of_head",
     "recurrent_actor_critic",
     "start_again",
     "step_by_step",
     "without_memory",
-    "policy_network",
 ]

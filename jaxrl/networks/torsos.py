@@ -47,19 +47,26 @@ class MLP(nn.Module):
         activation: elementwise.
         dtype: of the computation; the parameters are float32.
         input_axes: how many last axes make up one input; the axes before them are batch.
+        layer_norm: normalise each layer before its activation (Ba et al. 2016).
     """
 
     hidden_sizes: Sequence[int]
     activation: Callable[[Array], Array] = jnp.tanh
     dtype: Any = jnp.float32
     input_axes: int = 1
+    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         x = x.reshape(*x.shape[: x.ndim - self.input_axes], -1)
         for size in self.hidden_sizes:
-            x = self.activation(Dense(size, dtype=self.dtype)(x))
+            x = self.activation(normalized(Dense(size, dtype=self.dtype)(x), self.layer_norm))
         return x
+
+
+def normalized(x: Array, layer_norm: bool) -> Array:
+    """A layer's output, normalised over its units if that is asked for; within a module's call."""
+    return nn.LayerNorm(dtype=x.dtype)(x) if layer_norm else x
 
 
 class MinAtarCNN(nn.Module):
@@ -70,12 +77,14 @@ class MinAtarCNN(nn.Module):
         channels: of the convolution.
         activation: elementwise.
         dtype: of the computation; the parameters are float32.
+        layer_norm: normalise each layer before its activation, the convolution over its channels.
     """
 
     hidden_sizes: Sequence[int] = (128,)
     channels: int = 16
     activation: Callable[[Array], Array] = jax.nn.relu
     dtype: Any = jnp.float32
+    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -86,8 +95,15 @@ class MinAtarCNN(nn.Module):
             dtype=self.dtype,
             kernel_init=orthogonal(math.sqrt(2)),
         )
-        x = self.activation(convolution(x.astype(self.dtype)))
-        return MLP(self.hidden_sizes, self.activation, self.dtype, input_axes=3)(x)
+        x = self.activation(normalized(convolution(x.astype(self.dtype)), self.layer_norm))
+        dense = MLP(
+            self.hidden_sizes,
+            self.activation,
+            self.dtype,
+            input_axes=3,
+            layer_norm=self.layer_norm,
+        )
+        return dense(x)
 
 
 def make_torso(

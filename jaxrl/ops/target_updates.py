@@ -1,7 +1,5 @@
 """How the parameters of a target network follow those that learn."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -10,47 +8,41 @@ from jaxrl.types import Params
 
 
 def soft_update(params: Params, target: Params, *, tau: Float[Array, ""] | float) -> Params:
-    """A step of an exponential moving average: target + tau (params - target), leaf by leaf.
+    """A step of an exponential moving average: (1 - tau) target + tau params, leaf by leaf.
 
     Args:
         params: that learn; any pytree.
         target: that follow; of the same structure and shapes.
-        tau: the share of `params`, in [0, 1].
+        tau: the share of `params`, in [0, 1]; 1 copies them exactly.
 
     Returns:
         The new target.
 
     Source: Lillicrap et al. (2016, arXiv:1509.02971), algorithm 1.
     """
-    return jax.tree.map(lambda new, old: old + tau * (new - old), params, target)
-
-
-def hard_update(params: Params, target: Params, *, now: Any) -> Params:
-    """A copy of the parameters where it is time for one, else the target as it was.
-
-    Args:
-        params: that learn; any pytree.
-        target: that follow; of the same structure and shapes.
-        now: bool, shape ().
-
-    Returns:
-        The new target.
-    """
-    return jax.tree.map(lambda new, old: jnp.where(now, new, old), params, target)
+    return jax.tree.map(lambda new, old: (1 - tau) * old + tau * new, params, target)
 
 
 def periodic_update(
-    params: Params, target: Params, *, update: Int[Array, ""] | int, period: int
+    params: Params,
+    target: Params,
+    *,
+    update: Int[Array, ""] | int,
+    period: int,
+    tau: Float[Array, ""] | float = 1.0,
 ) -> Params:
-    """A copy of the parameters after every `period`-th update (Mnih et al. 2015).
+    """A soft update after every `period`-th update; with tau 1 a copy, as in Mnih et al. (2015).
 
     Args:
         params: that learn; any pytree.
         target: that follow; of the same structure and shapes.
         update: how many updates there have been, this one included.
-        period: between two copies, at least 1.
+        period: between two changes of the target, static, at least 1.
+        tau: see `soft_update`.
 
     Returns:
-        The new target.
+        The new target; exactly the old one in between.
     """
-    return hard_update(params, target, now=update % period == 0)
+    if period == 1:
+        return soft_update(params, target, tau=tau)
+    return soft_update(params, target, tau=jnp.where(update % period == 0, tau, 0.0))

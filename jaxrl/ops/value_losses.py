@@ -37,35 +37,46 @@ def td_error(
     return reward + discount * jnp.where(terminated, 0.0, next_value) - value
 
 
-def squared_loss(prediction: Float[Array, "..."], target: Float[Array, "..."]) -> Float[Array, ""]:
+def squared_loss(
+    prediction: Float[Array, "..."],
+    target: Float[Array, "..."],
+    *,
+    weight: Float[Array, "..."] | float = 1.0,
+) -> Float[Array, ""]:
     """Half the mean squared error, whose gradient is the mean error.
 
-        mean[(prediction - target)^2 / 2]
+        mean[weight (prediction - target)^2 / 2]
 
     Some libraries leave out the half: their coefficient of this loss is half of ours.
 
     Args:
         prediction: of any shape.
         target: of the same shape.
+        weight: of each element; of the same shape, or one for all.
 
     Returns:
         The loss.
     """
     chex.assert_equal_shape([prediction, target])
-    return 0.5 * jnp.mean(jnp.square(prediction - target))
+    return 0.5 * jnp.mean(weight * jnp.square(prediction - target))
 
 
 def huber_loss(
-    prediction: Float[Array, "..."], target: Float[Array, "..."], *, threshold: float = 1.0
+    prediction: Float[Array, "..."],
+    target: Float[Array, "..."],
+    *,
+    threshold: float = 1.0,
+    weight: Float[Array, "..."] | float = 1.0,
 ) -> Float[Array, ""]:
     """Quadratic for small errors, linear beyond `threshold`; the mean over all elements.
 
-        mean[e^2 / 2 where |e| <= threshold, else threshold (|e| - threshold / 2)]
+        mean[weight (e^2 / 2 where |e| <= threshold, else threshold (|e| - threshold / 2))]
 
     Args:
         prediction: of any shape.
         target: of the same shape.
         threshold: the largest slope, positive.
+        weight: of each element; of the same shape, or one for all.
 
     Returns:
         The loss.
@@ -75,7 +86,8 @@ def huber_loss(
     chex.assert_equal_shape([prediction, target])
     distance = jnp.abs(prediction - target)
     quadratic = jnp.minimum(distance, threshold)
-    return jnp.mean(0.5 * jnp.square(quadratic) + threshold * (distance - quadratic))
+    loss = 0.5 * jnp.square(quadratic) + threshold * (distance - quadratic)
+    return jnp.mean(weight * loss)
 
 
 def clipped_value_loss(

@@ -1,6 +1,5 @@
-"""Exploration: how an action is drawn from a policy, and the noise that lives in the `Carry`."""
+"""Generalised state-dependent exploration (gSDE, Raffin et al. 2021)."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxrl.distributions import DiagonalGaussian, distribution_dataclass
-from jaxrl.types import Carry, Key
+from jaxrl.exploration.seam import Exploration
+from jaxrl.types import Key
 
 
 @distribution_dataclass
@@ -63,18 +63,6 @@ class StateDependentGaussian:
         return self.marginal().kl_divergence(other.marginal())
 
 
-class Exploration(NamedTuple):
-    """How one environment's actor draws its actions.
-
-    Attributes:
-        start: (key) -> Carry, at an episode's start.
-        sample: (key, Carry, distribution) -> (Carry, action).
-    """
-
-    start: Callable[[Key], Carry]
-    sample: Callable[[Key, Carry, Any], tuple[Carry, Array]]
-
-
 class NoiseMatrix(NamedTuple):
     """One environment's gSDE noise.
 
@@ -85,19 +73,6 @@ class NoiseMatrix(NamedTuple):
 
     noise: Float[Array, "*batch H D"]
     age: Int[Array, "*batch"]
-
-
-def independent_sampling() -> Exploration:
-    """Every action is drawn afresh from the policy's distribution; there is nothing to carry."""
-
-    def start(key: Key) -> Carry:
-        del key
-        return ()
-
-    def sample(key: Key, carry: Carry, distribution: Any) -> tuple[Carry, Array]:
-        return carry, distribution.sample(key)
-
-    return Exploration(start=start, sample=sample)
 
 
 def state_dependent_noise(num_features: int, action_size: int, *, interval: int) -> Exploration:

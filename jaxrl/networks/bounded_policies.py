@@ -1,0 +1,125 @@
+"""Policies whose continuous actions keep within finite bounds by a tanh."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxrl.distributions import Categorical, TanhGaussian
+from jaxrl.networks.actor_critic import HEAD_INIT
+from jaxrl.networks.initialization import from_one_draw
+from jaxrl.networks.layers import Dense
+from jaxrl.networks.seam import from_flax
+from jaxrl.networks.torsos import ACTIVATIONS, encode_observation, make_torso
+from jaxrl.types import Box, Discrete, Network, Observation, Space
+
+# Haarnoja et al. bound it so in their code; beyond, the gradient of the squashing is of no use.
+LOG_STD_RANGE = (-5.0, 2.0)
+
+
+class DeterministicHead(nn.Module):
+    """Maps features to an action, by a tanh onto the bounds (Lillicrap et al. 2016, section 7).
+
+    Attributes:
+        action_space: a Box of vectors with finite bounds.
+    """
+
+    action_space: Box
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "*batch H"]) -> Float[Array, "*batch D"]:
+        low, high = jnp.asarray(self.action_space.low), jnp.asarray(self.action_space.high)
+        unit = jnp.tanh(Dense(self.action_space.shape[0], HEAD_INIT, name="action")(features))
+        return low + (high - low) * 0.5 * (unit + 1)
+
+
+class SquashedGaussianHead(nn.Module):
+    """Maps features to a tanh-Gaussian whose deviation depends on the state.
+
+    Attributes:
+        action_space: a Box of vectors with finite bounds.
+    """
+
+    action_space: Box
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "*batch H"]) -> TanhGaussian:
+        space = self.action_space
+        size = space.shape[0]
+        mean = Dense(size, HEAD_INIT, name="mean")(features)
+        unit = jnp.tanh(Dense(size, HEAD_INIT, name="log_std")(features))
+        least, most = LOG_STD_RANGE
+        log_std = least + 0.5 * (most - least) * (unit + 1)
+        low, high = jnp.asarray(space.low), jnp.asarray(space.high)
+        return TanhGaussian(mean=mean, log_std=log_std, low=low, high=high)
+
+
+class CategoricalHead(nn.Module):
+    """Maps features to a distribution over discrete actions.
+
+    Attributes:
+        action_space: of the actions.
+    """
+
+    action_space: Discrete
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "*batch H"]) -> Categorical:
+        return Categorical(Dense(self.action_space.num_categories, HEAD_INIT)(features))
+
+
+class PolicyModule(nn.Module):
+    """Maps observations to what a head makes of their features; leading axes are batch.
+
+    Attributes:
+        torso: makes a fresh feature extractor.
+        head: maps features to an action or to a distribution.
+        observation_space: of the observations.
+    """
+
+    torso: Callable[[str], nn.Module]
+    head: nn.Module
+    observation_space: Space
+
+    @nn.compact
+    def __call__(self, observation: Observation) -> Any:
+        x = encode_observation(observation, self.observation_space)
+        return self.head(self.torso("torso")(x).astype(jnp.float32))
+
+
+def policy_of_head(
+    observation_space: Space,
+    head: nn.Module,
+    *,
+    torso: str = "auto",
+    hidden_sizes: Sequence[int] = (256, 256),
+    activation: str = "relu",
+    compute_dtype: str = "float32",
+    layer_norm: bool = False,
+) -> Network:
+    """Builds the default policy that ends in a head of this module.
+
+    Args:
+        observation_space: any of ours.
+        head: maps features to an action or to a distribution.
+        torso: "mlp", "cnn" (for [height, width, channels]), or "auto": "cnn" for such shapes.
+        hidden_sizes: widths of the dense layers.
+        activation: a name in `ACTIVATIONS`.
+        compute_dtype: of the torso; parameters and the last layer are float32.
+        layer_norm: normalise each layer before its activation.
+
+    Raises:
+        ValueError: `torso` does not suit the observations.
+    """
+    torso_of = make_torso(
+        torso,
+        observation_space,
+        hidden_sizes=tuple(hidden_sizes),
+        activation=ACTIVATIONS[activation],
+        dtype=jnp.dtype(compute_dtype),
+        layer_norm=layer_norm,
+    )
+    module = PolicyModule(torso=torso_of, head=head, observation_space=observation_space)
+    return from_one_draw(from_flax(module))._replace(batched=True)

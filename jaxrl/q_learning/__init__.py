@@ -1,0 +1,1 @@
+"""What the agents that learn the values of actions share."""

@@ -1,0 +1,123 @@
+"""From an environment, settings and a learning rule to an algorithm with a replay."""
+
+from typing import Any
+
+from jax.core import Tracer
+
+from jaxrl.budget import check_budget
+from jaxrl.environments import flatten_actions, require_environment
+from jaxrl.loops.off_policy import off_policy
+from jaxrl.normalization import check_normalization, normalize_replayed_observations
+from jaxrl.q_learning.settings import ReplaySettings
+from jaxrl.replay import prioritized_replay, uniform_replay
+from jaxrl.settings import require_scalars, validate
+from jaxrl.types import Algorithm, Discrete, Environment, Replay, ReplayAgent
+
+
+def check_replay_task(env: Environment, config: ReplaySettings) -> Environment:
+    """Checks the settings against the environment before anything is traced.
+
+    Returns:
+        The environment, with vectors for actions where it has a Box of them.
+
+    Raises:
+        ValueError: a setting is wrong or does not suit the environment.
+    """
+    require_environment(env)
+    validate(config)
+    require_scalars(config)
+    size = config.num_envs * config.num_steps
+    check_budget(config, config.random_steps + size, "random_steps + num_envs * num_steps")
+    if config.random_steps >= config.total_steps:
+        raise ValueError(
+            f"random_steps={config.random_steps} must be less than "
+            f"total_steps={config.total_steps}: nothing would be learnt"
+        )
+    if config.normalize_observations:
+        check_normalization(env)
+    _check_n_step(config)
+    return flatten_actions(env)
+
+
+def check_discrete(env: Environment, name: str) -> Discrete:
+    """The action space of an environment with one discrete action.
+
+    Raises:
+        ValueError: it is another; `name` is the algorithm's.
+    """
+    if not isinstance(env.action_space, Discrete):
+        raise ValueError(
+            f"{name} needs Discrete actions, but the actions of {env.name} are {env.action_space}"
+        )
+    return env.action_space
+
+
+def join_replay(env: Environment, agent: ReplayAgent, config: ReplaySettings) -> Algorithm:
+    """Joins a learning rule to a replay and to the off-policy loop.
+
+    Args:
+        env: as `check_replay_task` gives it.
+        agent: the learning rule.
+        config: the settings.
+    """
+    if config.normalize_observations:
+        agent = normalize_replayed_observations(agent, env.observation_space)
+    return off_policy(
+        env,
+        agent,
+        make_replay(env, config),
+        num_envs=config.num_envs,
+        num_steps=config.num_steps,
+        num_updates=config.num_updates,
+        random_steps=config.random_steps,
+        total_steps=config.total_steps,
+    )
+
+
+def make_replay(env: Environment, config: ReplaySettings) -> Replay:
+    """The replay of the settings."""
+    limit = env.max_episode_steps
+    sizes: dict[str, Any] = {
+        "capacity": config.buffer_size,
+        "batch_size": config.batch_size,
+        "num_envs": config.num_envs,
+        "num_steps": config.num_steps,
+        "n_step": config.n_step,
+        "discount": config.discount,
+        # One that is traced is not known when the memory is laid out.
+        "max_episode_steps": None if limit is None or isinstance(limit, Tracer) else int(limit),
+    }
+    if not config.prioritized:
+        return uniform_replay(env.observation_space, env.action_space, **sizes)
+    return prioritized_replay(
+        env.observation_space,
+        env.action_space,
+        priority_exponent=config.priority_exponent,
+        importance_exponent=config.importance_exponent,
+        annealed_over=-(-config.total_steps // config.num_envs),
+        **sizes,
+    )
+
+
+def num_updates(config: ReplaySettings) -> int:
+    """How many updates a whole run makes."""
+    size = config.num_envs * config.num_steps
+    random_iterations = -(-config.random_steps // size)
+    return config.num_updates * -(-(config.total_steps - random_iterations * size) // size)
+
+
+def _check_n_step(config: ReplaySettings) -> None:
+    """The replay must hold n steps, and the first update must find that many."""
+    size = config.num_envs * config.num_steps
+    kept = config.num_steps * -(-config.buffer_size // size)
+    first = config.num_steps * (-(-config.random_steps // size) + 1)
+    if kept < config.n_step:
+        raise ValueError(
+            f"buffer_size={config.buffer_size} keeps {kept} steps of each environment: "
+            f"too few for n_step={config.n_step}"
+        )
+    if first < config.n_step:
+        raise ValueError(
+            f"random_steps={config.random_steps} give {first} steps of each environment before the "
+            f"first update: too few for n_step={config.n_step}"
+        )

@@ -1,0 +1,102 @@
+"""Values of discrete actions: a network whose forbidden actions are worth least."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxrl.networks import over_batch
+from jaxrl.types import (
+    Carry,
+    Discrete,
+    Key,
+    MaskedObservation,
+    MaskedSpace,
+    Network,
+    Observation,
+    ObservationSpace,
+    Params,
+    Policy,
+)
+
+# Worth less than anything, and finite, so that no product of it with 0 is nan.
+_FORBIDDEN = -1e9
+
+
+def seen_space(space: ObservationSpace) -> Any:
+    """The space of what a network gets: without the masks of the actions."""
+    return space.space if isinstance(space, MaskedSpace) else space
+
+
+def seen_and_mask(observation: Observation) -> tuple[Observation, Bool[Array, "*batch K"] | None]:
+    """What a network gets, and which actions are allowed; None: all."""
+    if isinstance(observation, MaskedObservation):
+        return observation.observation, observation.action_mask
+    return observation, None
+
+
+def values_network(
+    network: Network, observation_space: ObservationSpace, action_space: Discrete
+) -> Network:
+    """A network of action values for observations with or without masks, one or a batch of them.
+
+    Args:
+        network: maps what is seen, one example, to the values [K].
+        observation_space: of the observations.
+        action_space: of the K actions.
+
+    Raises:
+        ValueError: the network does not give K values.
+    """
+
+    def init(key: Key, observation: Observation) -> Params:
+        return network.init(key, seen_and_mask(observation)[0])
+
+    def apply(params: Params, observation: Observation) -> Float[Array, "*batch K"]:
+        seen, mask = seen_and_mask(observation)
+        values = network.apply(params, seen)
+        return values if mask is None else jnp.where(mask, values, _FORBIDDEN)
+
+    masked = Network(init=init, apply=apply, batched=network.batched)
+    example = jax.eval_shape(observation_space.sample, jax.random.key(0))
+    output = jax.eval_shape(lambda key, x: apply(init(key, x), x), jax.random.key(0), example)
+    wanted = (action_space.num_categories,)
+    shapes = [x.shape for x in jax.tree.leaves(output)]
+    if shapes != [wanted]:
+        raise ValueError(
+            f"a network of action values maps one observation to values of shape {wanted}, "
+            f"but this one returns {', '.join(map(str, shapes))}"
+        )
+    return masked
+
+
+def greedy_policy(network: Network, params: Params) -> Policy:
+    """The policy that takes the action of the highest value.
+
+    Args:
+        network: as `values_network` makes it.
+        params: its parameters.
+    """
+
+    def start(key: Key) -> Carry:
+        del key
+        return ()
+
+    def act(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Array]:
+        del key
+        return carry, jnp.argmax(network.apply(params, observation), axis=-1).astype(jnp.int32)
+
+    return Policy(start=start, act=act)
+
+
+def apply_to_batch(network: Network, params: Params, *inputs: Any) -> Any:
+    """Applies a network of single examples to a batch of them."""
+    return over_batch(network, network.apply)(params, *inputs)
+
+
+def init_network(network: Network, key: Key, *spaces: Any) -> Params:
+    """Fresh parameters of a network of single examples from some spaces."""
+    examples = [jax.eval_shape(space.sample, jax.random.key(0)) for space in spaces]
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), examples)
+    return network.init(key, *zeros)
