@@ -30,6 +30,10 @@ SIZES = ((64, 128), (1024, 32), (8, 128))
 VARIANTS: dict[str, dict[str, Any]] = {
     "one memory": {},
     "one memory, sequences of 16 steps": {"sequence_length": 16},
+    "one memory, no dense layer, sequences of 16 steps": {
+        "hidden_sizes": (),
+        "sequence_length": 16,
+    },
     "a memory each": {"shared_core": False},
 }
 ITERATIONS = 10

@@ -200,14 +200,33 @@ def _evaluate(params: Params, rollout: Rollout, actor: Actor) -> tuple[Any, Arra
         log_probability = distribution.log_probability(_beside(action, action))
         return memory, log_probability[:, :num_envs], values[:, :num_envs], values[:, num_envs:]
     memories, (distribution, value) = unroll(params, memory, observation, ended)
-    # Every step's successor at once, each from the memory that its step left.
-    flat, final = jax.tree.map(
-        lambda x: x.reshape(-1, *x.shape[2:]), (memories, transitions.final_observation)
-    )
-    final = jax.tree.map(lambda x: x[None], final)
-    _, (_, next_value) = unroll(params, flat, final, ended.reshape(1, -1))
-    next_value = next_value.reshape(value.shape)
+    next_value = _successors_values(params, rollout, actor, memories, value)
     return memories, distribution.log_probability(action), value, next_value
+
+
+def _successors_values(
+    params: Params, rollout: Rollout, actor: Actor, memories: Any, value: Array
+) -> Array:
+    """Values of the steps' true successors, each from the memory that its step left; [T, B]."""
+    transitions = rollout.transitions
+    cut_off = transitions.truncated & ~transitions.terminated
+
+    def of_final(chosen: slice) -> Array:
+        memory, final, ended = jax.tree.map(
+            lambda x: x[chosen].reshape(-1, *x.shape[2:]),
+            (memories, transitions.final_observation, cut_off),
+        )
+        final = jax.tree.map(lambda x: x[None], final)
+        _, (_, next_value) = actor.network.unroll(params, memory, final, ended[None])
+        return next_value.reshape(-1, value.shape[1])
+
+    # The value of a step that goes on is that of the next one, and where the episode terminated
+    # none is read. Only if a time limit cut one off in the midst of the rollout is more to be seen.
+    return jax.lax.cond(
+        jnp.any(cut_off[:-1]),
+        lambda: of_final(slice(None)),
+        lambda: jnp.concatenate((value[1:], of_final(slice(-1, None)))),
+    )
 
 
 def _beside(x: Array, y: Array) -> Array:
