@@ -83,10 +83,18 @@ TASKS = (
     Task("a2c", "CartPole-v1", 500_000, 495),
     Task("a2c", "Acrobot-v1", 500_000, -84),
     Task("a2c", "Pendulum-v1", 1_000_000, -165),
+    Task("a2c", "MountainCarContinuous-v0", 100_000, 91),
+    # Within 5 % of A2C's.
     Task("a3c", "CartPole-v1", 500_000, 475),
+    Task("a3c", "Acrobot-v1", 500_000, -88),
+    Task("a3c", "Pendulum-v1", 1_000_000, -173),
     Task("impala", "CartPole-v1", 500_000, 490),
+    Task("impala", "Acrobot-v1", 500_000, -84),
+    Task("impala", "Pendulum-v1", 1_000_000, -165),
     Task("trpo", "CartPole-v1", 100_000, 495),
+    Task("trpo", "Acrobot-v1", 100_000, -83),
     Task("trpo", "Pendulum-v1", 100_000, -175),
+    Task("trpo", "MountainCarContinuous-v0", 50_000, 92.5),
     Task("ppo", "MemoryChain-bsuite-30", 500_000, 0.99, build=long_memory_chain),
     Task(
         "ppo",
