@@ -91,6 +91,7 @@ TASKS = (
     Task("impala", "CartPole-v1", 500_000, 490),
     Task("impala", "Acrobot-v1", 500_000, -84),
     Task("impala", "Pendulum-v1", 1_000_000, -165),
+    Task("impala", "MountainCarContinuous-v0", 100_000, 91),
     Task("trpo", "CartPole-v1", 100_000, 495),
     Task("trpo", "Acrobot-v1", 100_000, -83),
     Task("trpo", "Pendulum-v1", 100_000, -175),
