@@ -2,6 +2,9 @@
 
     python benchmarks/recurrence.py
 
+Both have as many layers of the same width: one dense layer and a GRU of 64 beside two dense layers
+of 64; actor and critic have a torso each, as is PPO's default.
+
 A pair is one whole run of each, right after one another, in alternating order; a ratio is taken
 within a pair, and the result is the median of the pairs' ratios. Above 1, the memory costs time.
 """
@@ -22,7 +25,17 @@ import jaxrl
 RESULTS = pathlib.Path(__file__).resolve().parent / "results" / "recurrence.json"
 ENVIRONMENT = "CartPole-v1"
 WIDTH = 64
-SIZES = ((64, 128), (8, 128))
+SIZES = ((64, 128), (1024, 32), (8, 128))
+# What is measured at each size: the memory's settings.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "one memory": {},
+    "one memory, sequences of 16 steps": {"sequence_length": 16},
+    "one memory, no dense layer, sequences of 16 steps": {
+        "hidden_sizes": (),
+        "sequence_length": 16,
+    },
+    "a memory each": {"shared_core": False},
+}
 ITERATIONS = 10
 
 
@@ -32,7 +45,6 @@ def compiled(num_envs: int, num_steps: int, **settings: Any) -> Callable[[int], 
         num_envs=num_envs,
         num_steps=num_steps,
         total_steps=num_envs * num_steps * ITERATIONS,
-        hidden_sizes=(WIDTH, WIDTH),
         **settings,
     )
     algorithm = jaxrl.ppo(jaxrl.make_env(ENVIRONMENT), config)
@@ -48,13 +60,12 @@ def compiled(num_envs: int, num_steps: int, **settings: Any) -> Callable[[int], 
     return run
 
 
-def measure(num_envs: int, num_steps: int, *, shared_torso: bool, pairs: int) -> dict[str, Any]:
+def measure(num_envs: int, num_steps: int, *, variant: str, pairs: int) -> dict[str, Any]:
     """The ratios of one size."""
+    memory = {"core": "gru", "core_size": WIDTH, "hidden_sizes": (WIDTH,)} | VARIANTS[variant]
     contenders = {
-        "gru": compiled(
-            num_envs, num_steps, core="gru", core_size=WIDTH, shared_torso=shared_torso
-        ),
-        "none": compiled(num_envs, num_steps, shared_torso=shared_torso),
+        "gru": compiled(num_envs, num_steps, **memory),
+        "none": compiled(num_envs, num_steps, hidden_sizes=(WIDTH, WIDTH)),
     }
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for pair in range(pairs):
@@ -65,7 +76,7 @@ def measure(num_envs: int, num_steps: int, *, shared_torso: bool, pairs: int) ->
     return {
         "num_envs": num_envs,
         "num_steps": num_steps,
-        "shared_torso": shared_torso,
+        "variant": variant,
         "ratio": float(np.median(ratios)),
         "ratios": ratios.tolist(),
         "steps_per_second": {
@@ -81,11 +92,11 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for num_envs, num_steps in SIZES:
-        for shared_torso in (False, True):
-            row = measure(num_envs, num_steps, shared_torso=shared_torso, pairs=arguments.pairs)
+        for variant in VARIANTS:
+            row = measure(num_envs, num_steps, variant=variant, pairs=arguments.pairs)
             rows.append(row)
             print(
-                f"{num_envs} x {num_steps}, {'one core' if shared_torso else 'two cores'}: "
+                f"{num_envs} x {num_steps}, {variant}: "
                 f"{row['ratio']:.2f} times the time without memory "
                 f"({min(row['ratios']):.2f} to {max(row['ratios']):.2f})",
                 flush=True,

@@ -120,6 +120,25 @@ def population_table(file: pathlib.Path) -> str:
     return "\n".join(lines)
 
 
+def recurrence_table(file: pathlib.Path) -> str:
+    """What a recurrent network costs, beside a feed-forward one."""
+    content = json.loads(file.read_text())
+    lines = [
+        where_and_when(content["machine"], content["device"]),
+        "",
+        "| environments x steps | with | its steps/s | without, steps/s "
+        "| times as long (lowest to highest pair) |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['num_envs']:,} x {row['num_steps']} | {row['variant']} "
+        f"| {row['steps_per_second']['gru']:,.0f} | {row['steps_per_second']['none']:,.0f} "
+        f"| **{row['ratio']:.2f}** ({min(row['ratios']):.2f} to {max(row['ratios']):.2f}) |"
+        for row in content["results"]
+    ]
+    return "\n".join(lines)
+
+
 def memory_table(file: pathlib.Path) -> str:
     """Peak memory against the number of steps."""
     content = json.loads(file.read_text())
@@ -155,6 +174,7 @@ def main() -> None:
     tables = {
         "learning": learning_table,
         "population": population_table,
+        "recurrence": recurrence_table,
         "memory": memory_table,
     }
     for name, table in tables.items():

@@ -27,6 +27,9 @@ def test_every_preset_fits_its_algorithm_and_environment(algorithm, environment)
 def test_the_environments_of_the_reference_have_presets():
     names = ["Acrobot-v1", "Breakout-MinAtar", "CartPole-v1", "MountainCarContinuous-v0"]
     assert {("ppo", name) for name in [*names, "Pendulum-v1"]} <= set(presets())
+    for algorithm in ("a2c", "a3c", "impala", "trpo"):
+        tuned = {name for method, name in presets() if method == algorithm}
+        assert {"Acrobot-v1", "CartPole-v1", "Pendulum-v1"} <= tuned
     assert presets() == sorted(presets())
 
 

@@ -67,13 +67,13 @@ def draw(results: dict[str, Any]) -> Any:
         for name, by_workers in results["rows"].items():
             row = by_workers[str(workers)]
             means, errors = errors_of(row["curve"])
-            steps = np.arange(1, len(means) + 1) / len(means) * results["total_steps"]
+            steps = np.arange(1, len(means) + 1) / len(means) * results["total_steps"] / 1_000
             label = f"{name}, learning rate {row['learning_rate']:g}"
             line = axis.plot(steps, means, label=label)[0]
             low, high = means - errors[0], means + errors[1]
             axis.fill_between(steps, low, high, color=line.get_color(), alpha=0.2)
         axis.set_title(f"W = {workers}")
-        axis.set_xlabel("environment steps")
+        axis.set_xlabel("environment steps, thousands")
         axis.legend(fontsize=8)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("return, greedy policy")

@@ -66,7 +66,7 @@ class PPOConfig(
     num_epochs: int = static(4, minimum=1)
     """Passes over each rollout."""
     num_minibatches: int = static(4, minimum=1)
-    """Gradient steps per pass; must divide num_envs * num_steps, or num_envs with a memory."""
+    """Gradient steps per pass; must divide num_envs * num_steps, or the sequences of a memory."""
     clip_epsilon: float = number(0.2, minimum=0, open_minimum=True)
     """Width of the surrogate's clip range at the start."""
     clip_schedule: str | Callable[[Array], Array] = static(
@@ -133,7 +133,13 @@ def _update(
         config.learning_rate, config.learning_rate_schedule, state.updates, total
     )
     clip_epsilon = scheduled(config.clip_epsilon, config.clip_schedule, state.updates, total)
-    batch = prepare(state.params, rollout, actor=actor, estimator=gae_estimator(config))
+    batch = prepare(
+        state.params,
+        rollout,
+        actor=actor,
+        estimator=gae_estimator(config),
+        sequence_length=config.sequence_length or None,
+    )
     gradient_of = jax.value_and_grad(_loss, has_aux=True)
 
     def learn(carry: Any, minibatch: Experience) -> Any:

@@ -1,6 +1,6 @@
 """The gated recurrent unit (Cho et al. 2014, arXiv:1406.1078), fast over sequences on the CPU."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -95,9 +95,8 @@ def unroll_gru(
 ) -> Float[Array, "T B H"]:
     """The memories after T steps of B sequences; reverse mode only.
 
-    The scan holds nothing but what depends on the step before. That is also why the gradient is
-    written out: JAX's own would add up the kernel's in every step, which takes longer than all the
-    rest; here it is one product of all steps.
+    The gradient is written out, since JAX's own would add up the kernel's in every step, which
+    takes longer than all the rest; here it is one product of all steps.
 
     Args:
         inputs: W x + bias of each step; K = 3 H.
@@ -105,47 +104,62 @@ def unroll_gru(
         memory: before the first step.
         kept: 0 where a sequence starts over before the step, 1 elsewhere.
     """
+    return _unroll_forward(inputs, kernel, memory, kept)[0]
 
-    def step(memory: Array, inputs: tuple[tuple[Array, ...], Array]) -> tuple[Array, Array]:
-        thirds, kept = inputs
-        memory = memory * kept
-        _, z, n = _gates(thirds, _thirds(memory @ kernel))
-        memory = n + z * (memory - n)
-        return memory, memory
 
-    return jax.lax.scan(step, memory, (_thirds(inputs), kept))[1]
+class _Steps(NamedTuple):
+    """What the gradient needs of every step, kept because it is cheaper than to compute it again.
+
+    Attributes:
+        kept: [T, B, 1], as given; all others are [T, B, H].
+        before: the memory that the step started from, after any start over.
+        r: the gate of that name, as are z and n.
+        z: see `GRU`.
+        n: see `GRU`.
+        w: the last third of the products.
+    """
+
+    kept: Array
+    before: Array
+    r: Array
+    z: Array
+    n: Array
+    w: Array
 
 
 def _unroll_forward(
     inputs: Array, kernel: Array, memory: Array, kept: Array
-) -> tuple[Array, tuple[Array, ...]]:
-    memories = unroll_gru(inputs, kernel, memory, kept)
-    return memories, (inputs, kernel, memory, kept, memories)
+) -> tuple[Array, tuple[Array, _Steps]]:
+    def step(memory: Array, inputs: tuple[tuple[Array, ...], Array]) -> Any:
+        thirds, kept = inputs
+        before = memory * kept
+        products = _thirds(before @ kernel)
+        r, z, n = _gates(thirds, products)
+        after = n + z * (before - n)
+        return after, (after, (before, r, z, n, products[2]))
+
+    _, (memories, steps) = jax.lax.scan(step, memory, (_thirds(inputs), kept))
+    return memories, (kernel, _Steps(kept, *steps))
 
 
-def _unroll_backward(residuals: tuple[Array, ...], gradient: Array) -> tuple[Array | None, ...]:
-    inputs, kernel, first, kept, memories = residuals
-    before = jnp.concatenate((first[None], memories[:-1])) * kept
-    # The gates again, of all steps at once: cheaper than to store them one by one.
-    products = _thirds(before @ kernel)
-    r, z, n = _gates(_thirds(inputs), products)
-    # What a change of h' is to the three products, and to the last third of the inputs.
-    slope_n = (1 - z) * (1 - jnp.square(n))
-    slope_r = slope_n * products[2] * r * (1 - r)
-    slopes = (slope_r, (before - n) * z * (1 - z), slope_n * r)
+def _unroll_backward(residuals: tuple[Array, _Steps], gradient: Array) -> tuple[Array | None, ...]:
+    kernel, steps = residuals
+    transposed = jax.lax.optimization_barrier(kernel.T)
 
-    def step_back(after: Array, inputs: tuple[Array, ...]) -> tuple[Array, Array]:
-        gradient, z, kept, *slopes = inputs
+    def step_back(after: Array, inputs: tuple[Array, _Steps]) -> tuple[Array, Any]:
+        gradient, (kept, before, r, z, n, w) = inputs
         total = gradient + after
-        to_products = jnp.concatenate([total * slope for slope in slopes], axis=-1)
-        return (total * z + to_products @ kernel.T) * kept, total
+        to_n = total * (1 - z) * (1 - jnp.square(n))
+        to_r = to_n * w * r * (1 - r)
+        to_z = total * (before - n) * z * (1 - z)
+        to_products = jnp.concatenate((to_r, to_z, to_n * r), axis=-1)
+        return (total * z + to_products @ transposed) * kept, (to_products, to_n)
 
-    gradients = (gradient, z, kept, *slopes)
-    to_first, total = jax.lax.scan(step_back, jnp.zeros_like(first), gradients, reverse=True)
-    to_r, to_z, to_w = jax.lax.optimization_barrier(tuple(total * slope for slope in slopes))
-    to_products = jnp.concatenate((to_r, to_z, to_w), axis=-1)
-    to_inputs = jnp.concatenate((to_r, to_z, total * slope_n), axis=-1)
-    return to_inputs, kernel_gradient(before, to_products), to_first, None
+    to_first, (to_products, to_n) = jax.lax.scan(
+        step_back, jnp.zeros_like(steps.before[0]), (gradient, steps), reverse=True
+    )
+    to_inputs = jnp.concatenate((to_products[..., : -to_n.shape[-1]], to_n), axis=-1)
+    return to_inputs, kernel_gradient(steps.before, to_products), to_first, None
 
 
 unroll_gru.defvjp(_unroll_forward, _unroll_backward)

@@ -19,15 +19,19 @@ from jaxrl.types import Key, Observation, Params, RecurrentNetwork, Space
 class RecurrentActorCritic(nn.Module):
     """Maps a memory and observations to memories and (distribution, value).
 
-    Separate torsos have a core each, a shared torso has one: what the actor must remember is not
-    always what the critic must. The memory is a tuple with the memory of each core.
+    One core remembers for both, as in most recurrent PPO: it takes most of the time, and what the
+    actor must remember, the critic must know as well. It follows the actor's torso; a critic with a
+    torso of its own reads its features beside the memory. With separate cores the actor's and the
+    critic's memories have nothing to do with each other. The memory is a tuple with that of each
+    core.
 
     Attributes:
         torso: makes a fresh feature extractor.
         head: maps the actor's features to a distribution.
         observation_space: of the observations.
         core_size: H, of each core.
-        shared_torso: one feature extractor and core for actor and critic instead of one each.
+        shared_torso: one feature extractor for actor and critic instead of one each.
+        shared_core: one core for actor and critic instead of one each.
     """
 
     torso: Callable[[str], nn.Module]
@@ -35,6 +39,7 @@ class RecurrentActorCritic(nn.Module):
     observation_space: Space
     core_size: int
     shared_torso: bool = False
+    shared_core: bool = True
 
     @nn.compact
     def __call__(
@@ -42,14 +47,20 @@ class RecurrentActorCritic(nn.Module):
     ) -> tuple[Any, tuple[Any, Float[Array, "*sequence"]]]:
         """Takes one step, or, where `ended` is given, T steps of B sequences (see `GRU`)."""
         x = encode_observation(observation, self.observation_space)
-        names = ("shared",) if self.shared_torso else ("actor", "critic")
-        memories = tuple(
-            GRU(self.core_size, name=f"{name}_core")(
-                core_memory, self.torso(f"{name}_torso")(x), ended
+        actor_features = self.torso("shared_torso" if self.shared_torso else "actor_torso")(x)
+        critic_features = actor_features if self.shared_torso else self.torso("critic_torso")(x)
+        if self.shared_core:
+            memories = (GRU(self.core_size, name="shared_core")(memory[0], actor_features, ended),)
+        else:
+            memories = (
+                GRU(self.core_size, name="actor_core")(memory[0], actor_features, ended),
+                GRU(self.core_size, name="critic_core")(memory[1], critic_features, ended),
             )
-            for name, core_memory in zip(names, memory, strict=True)
-        )
-        value = Dense(1, VALUE_INIT, name="value")(memories[-1])
+        remembered = memories[-1]
+        if self.shared_core and not self.shared_torso:
+            critic_features = critic_features.astype(jnp.float32)
+            remembered = jnp.concatenate((remembered, critic_features), axis=-1)
+        value = Dense(1, VALUE_INIT, name="value")(remembered)
         return memories, (self.head(memories[0]), value[..., 0])
 
 
@@ -59,6 +70,7 @@ def recurrent_actor_critic(
     *,
     core_size: int = 64,
     shared_torso: bool = False,
+    shared_core: bool = True,
     **attributes: Any,
 ) -> RecurrentNetwork:
     """Builds the default actor-critic with memory of an environment's spaces.
@@ -67,7 +79,8 @@ def recurrent_actor_critic(
         observation_space: any of ours.
         action_space: Discrete, MultiDiscrete or Box.
         core_size: H, of the memory of each core.
-        shared_torso: one feature extractor and core for actor and critic instead of one each.
+        shared_torso: one feature extractor for actor and critic instead of one each.
+        shared_core: one core for actor and critic instead of one each.
         **attributes: of the torsos and the head, as for `actor_critic`; `compute_dtype` is that of
             the torsos only.
 
@@ -81,11 +94,12 @@ def recurrent_actor_critic(
         observation_space=observation_space,
         core_size=core_size,
         shared_torso=shared_torso,
+        shared_core=shared_core,
     )
     network = from_one_draw(from_flax(module))
 
     def start() -> tuple[Float[Array, " H"], ...]:
-        return tuple(jnp.zeros(core_size) for _ in range(1 if shared_torso else 2))
+        return tuple(jnp.zeros(core_size) for _ in range(1 if shared_core else 2))
 
     def init(key: Key, observation: Observation) -> Params:
         return network.init(key, start(), observation)

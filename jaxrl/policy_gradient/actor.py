@@ -143,8 +143,8 @@ def _make_model(
                 f"core={config.core!r} is a setting of the default network: one of your own has a "
                 "memory if it is a RecurrentNetwork"
             )
-        size = config.core_size
-        network = recurrent_actor_critic(seen, action_space, core_size=size, **attributes)
+        attributes |= {"core_size": config.core_size, "shared_core": config.shared_core}
+        network = recurrent_actor_critic(seen, action_space, **attributes)
     elif network is None:
         network = actor_critic(seen, action_space, **attributes)
     model = without_memory(network) if isinstance(network, Network) else network

@@ -13,7 +13,11 @@ from jaxrl.normalization import (
     normalize_rewards,
 )
 from jaxrl.policy_gradient.actor import Actor
-from jaxrl.policy_gradient.settings import NormalizationSettings, OnPolicySettings
+from jaxrl.policy_gradient.settings import (
+    MemorySettings,
+    NormalizationSettings,
+    OnPolicySettings,
+)
 from jaxrl.settings import require_scalars, validate
 from jaxrl.types import Agent, Algorithm, Box, Environment
 
@@ -82,17 +86,38 @@ def num_updates(config: OnPolicySettings) -> int:
     return -(-config.total_steps // (config.num_envs * config.num_steps))
 
 
+def sequences_per_environment(config: OnPolicySettings, actor: Actor) -> int:
+    """Into how many sequences an environment's rollout is cut: of single steps without a memory.
+
+    Raises:
+        ValueError: `sequence_length` does not divide the rollout, or there is nothing to remember.
+    """
+    has_memory = bool(jax.tree.leaves(jax.eval_shape(actor.network.start)))
+    length = config.sequence_length if isinstance(config, MemorySettings) else 0
+    if length and not has_memory:
+        raise ValueError(
+            f"sequence_length={length} is for a network with memory: core='gru', or one of your own"
+        )
+    if length and config.num_steps % length:
+        raise ValueError(f"sequence_length={length} does not divide num_steps={config.num_steps}")
+    if not has_memory:
+        return config.num_steps
+    return config.num_steps // length if length else 1
+
+
 def check_minibatches(config: Any, actor: Actor) -> None:
-    """Minibatches are of steps, or of whole environments where the network has a memory.
+    """Minibatches are of steps, or of whole sequences where the network has a memory.
 
     Raises:
         ValueError: they cannot be shared out evenly.
     """
-    if jax.tree.leaves(jax.eval_shape(actor.network.start)):
-        number_of = config.num_envs
-        product = f"num_envs = {number_of} (a network with memory learns from whole environments)"
-    else:
-        number_of = config.num_envs * config.num_steps
+    per_environment = sequences_per_environment(config, actor)
+    number_of = config.num_envs * per_environment
+    if per_environment == config.num_steps:
         product = f"num_envs * num_steps = {number_of}"
+    elif per_environment > 1:
+        product = f"num_envs * num_steps / sequence_length = {number_of}"
+    else:
+        product = f"num_envs = {number_of} (a network with memory learns from whole rollouts)"
     if number_of % config.num_minibatches:
         raise ValueError(f"num_minibatches={config.num_minibatches} does not divide {product}")

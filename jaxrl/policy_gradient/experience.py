@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from jaxrl.networks import start_again
 from jaxrl.ops.returns import gae
 from jaxrl.ops.shuffling import random_permutation
 from jaxrl.policy_gradient.actor import Actor
@@ -23,7 +24,7 @@ class Experience(NamedTuple):
     """N sequences of L steps; every leaf but `memory` is [L, N, ...].
 
     Without a memory every step is a sequence of its own (L = 1), so that minibatches can mix steps
-    of all times; with one, a sequence is an environment's whole rollout.
+    of all times; with one, a sequence is an environment's whole rollout or a part of it.
 
     Attributes:
         observation: what the action was chosen from.
@@ -72,7 +73,14 @@ def gae_estimator(config: OnPolicySettings) -> Estimator:
     return estimate
 
 
-def prepare(params: Params, rollout: Rollout, *, actor: Actor, estimator: Estimator) -> Experience:
+def prepare(
+    params: Params,
+    rollout: Rollout,
+    *,
+    actor: Actor,
+    estimator: Estimator,
+    sequence_length: int | None = None,
+) -> Experience:
     """Looks at a rollout with the present parameters.
 
     Args:
@@ -80,10 +88,11 @@ def prepare(params: Params, rollout: Rollout, *, actor: Actor, estimator: Estima
         rollout: leaves [T, B, ...].
         actor: who acted, perhaps with other parameters.
         estimator: of advantages and value targets.
+        sequence_length: L, of an actor with memory; divides T. None: T.
     """
     transitions = rollout.transitions
     ended = transitions.terminated | transitions.truncated
-    log_probability, value, next_value = _evaluate(params, rollout, actor)
+    memories, log_probability, value, next_value = _evaluate(params, rollout, actor)
     advantage, target = jax.vmap(estimator, in_axes=1, out_axes=1)(
         log_probability - transitions.extras.log_probability,
         transitions.reward,
@@ -103,7 +112,7 @@ def prepare(params: Params, rollout: Rollout, *, actor: Actor, estimator: Estima
         memory=rollout.carry.memory,
     )
     if jax.tree.leaves(experience.memory):
-        return experience
+        return _in_sequences(experience, memories, actor, sequence_length)
     return jax.tree.map(lambda x: x.reshape(1, -1, *x.shape[2:]), experience)
 
 
@@ -148,8 +157,37 @@ def select(experience: Experience, index: Int[Array, " M"]) -> Experience:
     return chosen._replace(memory=jax.tree.map(lambda x: x[index], experience.memory))
 
 
-def _evaluate(params: Params, rollout: Rollout, actor: Actor) -> tuple[Array, Array, Array]:
-    """Log-probabilities and values of the steps, values of their true successors; each [T, B]."""
+def _in_sequences(
+    experience: Experience, memories: Any, actor: Actor, length: int | None
+) -> Experience:
+    """Cuts B sequences of T steps into sequences of `length`, those of the earliest steps first.
+
+    Args:
+        experience: with leaves [T, B, ...].
+        memories: leaves [T, B, ...], after each step.
+        actor: whose network it is.
+        length: L; None: T.
+    """
+    num_steps, num_envs = experience.ended.shape
+    if length is None or length == num_steps:
+        return experience
+    # A step is the last of its sequence where the next one is the first of another.
+    last = slice(length - 1, num_steps - 1, length)
+    ended, left = jax.tree.map(
+        lambda x: x[last].reshape(-1, *x.shape[2:]), (experience.ended, memories)
+    )
+    later = start_again(ended, actor.network.start, left)
+
+    def cut(x: Array) -> Array:
+        pieces = x.reshape(-1, length, num_envs, *x.shape[2:])
+        return jnp.moveaxis(pieces, 0, 1).reshape(length, -1, *x.shape[2:])
+
+    memory = jax.tree.map(lambda x, y: jnp.concatenate((x, y)), experience.memory, later)
+    return jax.tree.map(cut, experience._replace(memory=()))._replace(memory=memory)
+
+
+def _evaluate(params: Params, rollout: Rollout, actor: Actor) -> tuple[Any, Array, Array, Array]:
+    """Memories after the steps, log-probabilities, values, values of true successors; [T, B]."""
     transitions, memory = rollout.transitions, rollout.carry.memory
     observation, action = transitions.observation, transitions.action
     ended = transitions.terminated | transitions.truncated
@@ -160,15 +198,35 @@ def _evaluate(params: Params, rollout: Rollout, actor: Actor) -> tuple[Array, Ar
         both = jax.tree.map(_beside, observation, transitions.final_observation)
         _, (distribution, values) = unroll(params, memory, both, _beside(ended, ended))
         log_probability = distribution.log_probability(_beside(action, action))
-        return log_probability[:, :num_envs], values[:, :num_envs], values[:, num_envs:]
+        return memory, log_probability[:, :num_envs], values[:, :num_envs], values[:, num_envs:]
     memories, (distribution, value) = unroll(params, memory, observation, ended)
-    # Every step's successor at once, each from the memory that its step left.
-    flat, final = jax.tree.map(
-        lambda x: x.reshape(-1, *x.shape[2:]), (memories, transitions.final_observation)
+    next_value = _successors_values(params, rollout, actor, memories, value)
+    return memories, distribution.log_probability(action), value, next_value
+
+
+def _successors_values(
+    params: Params, rollout: Rollout, actor: Actor, memories: Any, value: Array
+) -> Array:
+    """Values of the steps' true successors, each from the memory that its step left; [T, B]."""
+    transitions = rollout.transitions
+    cut_off = transitions.truncated & ~transitions.terminated
+
+    def of_final(chosen: slice) -> Array:
+        memory, final, ended = jax.tree.map(
+            lambda x: x[chosen].reshape(-1, *x.shape[2:]),
+            (memories, transitions.final_observation, cut_off),
+        )
+        final = jax.tree.map(lambda x: x[None], final)
+        _, (_, next_value) = actor.network.unroll(params, memory, final, ended[None])
+        return next_value.reshape(-1, value.shape[1])
+
+    # The value of a step that goes on is that of the next one, and where the episode terminated
+    # none is read. Only if a time limit cut one off in the midst of the rollout is more to be seen.
+    return jax.lax.cond(
+        jnp.any(cut_off[:-1]),
+        lambda: of_final(slice(None)),
+        lambda: jnp.concatenate((value[1:], of_final(slice(-1, None)))),
     )
-    final = jax.tree.map(lambda x: x[None], final)
-    _, (_, next_value) = unroll(params, flat, final, ended.reshape(1, -1))
-    return distribution.log_probability(action), value, next_value.reshape(value.shape)
 
 
 def _beside(x: Array, y: Array) -> Array:

@@ -16,6 +16,7 @@ from jaxrl.optimization import (
     scheduled,
 )
 from jaxrl.policy_gradient.actor import Actor
+from jaxrl.policy_gradient.building import sequences_per_environment
 from jaxrl.policy_gradient.experience import Estimator, prepare
 from jaxrl.policy_gradient.learner import LearnerState, init_learner
 from jaxrl.policy_gradient.losses import actor_critic_loss, standardize
@@ -46,6 +47,7 @@ def actor_critic_agent(
     Returns:
         The rule; its state is a `LearnerState`.
     """
+    sequences_per_environment(config, actor)
     optimizer = make_optimizer(config)
 
     def init(key: Key) -> LearnerState:
@@ -53,7 +55,13 @@ def actor_critic_agent(
 
     def gradient(key: Key, params: Params, batch: Rollout) -> tuple[Params, Metrics]:
         del key
-        experience = prepare(params, batch, actor=actor, estimator=estimator)
+        experience = prepare(
+            params,
+            batch,
+            actor=actor,
+            estimator=estimator,
+            sequence_length=config.sequence_length or None,
+        )
         if config.normalize_advantages:
             experience = experience._replace(advantage=standardize(experience.advantage))
         loss = jax.value_and_grad(actor_critic_loss, has_aux=True)

@@ -75,9 +75,16 @@ class MemorySettings:
 
     core: str = static("none", choices=("none", "gru"))
     """gru: a memory between feature extractor and output layers, for what cannot be seen at once;
-    minibatches are then of whole environments."""
+    minibatches are then of sequences."""
     core_size: int = static(64, minimum=1, maximum=2**20)
     """Width of the memory."""
+    shared_core: bool = static(True)
+    """One memory for actor and critic instead of one each, which takes nearly twice the time; the
+    critic's own features, if it has some, go to the value beside the memory."""
+    sequence_length: int = static(0, minimum=0)
+    """Steps through which gradients pass back: each rollout is learnt from in sequences of as many,
+    side by side, which begin with what the actor remembered there. Must divide num_steps; 0: whole
+    rollouts."""
 
 
 @settings
@@ -89,4 +96,4 @@ class ActorCriticSettings:
     entropy_coefficient: float = number(0.01, minimum=0)
     """Weight of the entropy bonus."""
     shared_torso: bool = static(False)
-    """One feature extractor (and memory) for actor and critic instead of one each."""
+    """One feature extractor for actor and critic instead of one each."""

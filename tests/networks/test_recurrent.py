@@ -58,11 +58,16 @@ def test_units_forget_at_different_speeds():
     np.testing.assert_allclose(1 / (1 - after), [2, 51, 100], rtol=1e-4)
 
 
-@pytest.mark.parametrize("shared_torso", [False, True])
-def test_sequences_are_steps_one_after_another(shared_torso):
+@pytest.mark.parametrize(("shared_torso", "shared_core"), [(False, True), (True, False)])
+def test_sequences_are_steps_one_after_another(shared_torso, shared_core):
     """Outputs, memories and all gradients, with starts in the midst of the sequences."""
     network = recurrent_actor_critic(
-        SEEN, Discrete(4), core_size=SIZE, hidden_sizes=(6,), shared_torso=shared_torso
+        SEEN,
+        Discrete(4),
+        core_size=SIZE,
+        hidden_sizes=(6,),
+        shared_torso=shared_torso,
+        shared_core=shared_core,
     )
     steps = step_by_step(network.init, network.start, network.apply)
     memory, observation, ended = random_sequences(network)
@@ -129,21 +134,30 @@ def test_an_end_hides_everything_before_it():
     np.testing.assert_allclose(memories[0][4:], again[:-4], rtol=1e-5, atol=1e-6)
 
 
-def test_separate_torsos_have_separate_memories():
-    separate = recurrent_actor_critic(SEEN, Discrete(2), core_size=SIZE)
-    shared = recurrent_actor_critic(SEEN, Discrete(2), core_size=SIZE, shared_torso=True)
-    assert [x.shape for x in separate.start()] == [(SIZE,), (SIZE,)]
-    assert [x.shape for x in shared.start()] == [(SIZE,)]
-    params = jax.jit(separate.init)(KEY, jnp.zeros(3))
-    value = lambda p: separate.apply(p, separate.start(), jnp.ones(3))[1][1]  # noqa: E731
-    gradient = jax.jit(jax.grad(value))(params)
-    assert not any(jnp.any(x) for x in jax.tree.leaves(gradient["params"]["actor_core"]))
-    assert jnp.any(gradient["params"]["critic_core"]["input"]["kernel"])
+@pytest.mark.parametrize(
+    ("shared_torso", "shared_core", "read_by_the_value"),
+    [
+        (False, False, {"critic_torso", "critic_core"}),
+        (False, True, {"actor_torso", "critic_torso", "shared_core"}),
+        (True, False, {"shared_torso", "critic_core"}),
+        (True, True, {"shared_torso", "shared_core"}),
+    ],
+)
+def test_what_actor_and_critic_share(shared_torso, shared_core, read_by_the_value):
+    network = recurrent_actor_critic(
+        SEEN, Discrete(2), core_size=SIZE, shared_torso=shared_torso, shared_core=shared_core
+    )
+    assert [x.shape for x in network.start()] == [(SIZE,)] * (1 if shared_core else 2)
+    params = jax.jit(network.init)(KEY, jnp.zeros(3))
+    value = lambda p: network.apply(p, network.start(), jnp.ones(3))[1][1]  # noqa: E731
+    gradient = jax.jit(jax.grad(value))(params)["params"]
+    read = {name for name, part in gradient.items() if any(map(jnp.any, jax.tree.leaves(part)))}
+    assert read == read_by_the_value | {"value"}
 
 
 def test_kernels_are_orthogonal_at_first():
     network = recurrent_actor_critic(SEEN, Discrete(2), core_size=8)
-    core = jax.jit(network.init)(KEY, jnp.zeros(3))["params"]["actor_core"]
+    core = jax.jit(network.init)(KEY, jnp.zeros(3))["params"]["shared_core"]
     np.testing.assert_allclose(core["kernel"] @ core["kernel"].T, np.eye(8), atol=1e-5)
     kernel = core["input"]["kernel"]
     np.testing.assert_allclose(kernel.T @ kernel, np.eye(24), atol=1e-5)

@@ -32,19 +32,27 @@ class Learner(NamedTuple):
     memory: tuple
 
 
-def looking_agent(actor, estimator):
+def looking_agent(actor, config):
     """Changes nothing, and keeps how the rollout's actions look to the learner."""
 
     def init(key):
         # The first policy hardly looks at anything: another one, so that mistakes show.
         params = jax.tree.map(lambda x: x + jax.random.normal(key, x.shape) / 3, actor.init(key))
-        nothing = jnp.zeros((SMALL["num_steps"], SMALL["num_envs"]))
-        memory = jax.vmap(actor.start)(jax.random.split(key, SMALL["num_envs"])).memory
+        length = config.sequence_length or config.num_steps
+        number = config.num_envs * config.num_steps // length
+        nothing = jnp.zeros((length, number))
+        memory = jax.vmap(actor.start)(jax.random.split(key, number)).memory
         return Learner(params, nothing, nothing, nothing > 0, memory)
 
     def update(key, state, batch):
-        experience = prepare(state.params, batch, actor=actor, estimator=estimator)
-        order = jnp.arange(SMALL["num_envs"])[::-1]
+        experience = prepare(
+            state.params,
+            batch,
+            actor=actor,
+            estimator=gae_estimator(config),
+            sequence_length=config.sequence_length or None,
+        )
+        order = jnp.arange(experience.ended.shape[1])[::-1]
         chosen = select(experience, order)
         _, log_probability, value = evaluate_steps(state.params, chosen, actor)
         state = Learner(
@@ -69,16 +77,18 @@ def looking_agent(actor, estimator):
     ("name", "changes", "normalized"),
     [
         ("CartPole-v1", {}, False),
-        ("CartPole-v1", {"shared_torso": True}, True),
+        ("CartPole-v1", {"shared_core": False}, True),
+        ("CartPole-v1", {"sequence_length": 4}, False),
+        ("CartPole-v1", {"sequence_length": 1, "shared_torso": True, "hidden_sizes": ()}, True),
         ("Pendulum-v1", {"state_dependent_exploration": True}, True),
     ],
 )
 def test_learner_reproduces_the_actors_log_probabilities(name, changes, normalized):
     """Over several rollouts, in whose midst episodes end, from the memory that each began with."""
     env = jaxrl.make_env(name, max_steps_in_episode=11)
-    config = jaxrl.PPOConfig(**SMALL, core="gru", **changes)
+    config = jaxrl.PPOConfig(**(SMALL | changes), core="gru")
     actor = make_actor(env.observation_space, env.action_space, config)
-    agent = looking_agent(actor, gae_estimator(config))
+    agent = looking_agent(actor, config)
     if normalized:
         agent = normalize_observations(agent, env.observation_space)
     algorithm = on_policy(env, agent, num_envs=4, num_steps=16, total_steps=256)
@@ -164,6 +174,94 @@ def test_the_value_after_a_time_limit_is_of_the_memory_after_the_step():
     assert float(kept[0].advantage[2, 0]) == pytest.approx(0.0)
 
 
+@pytest.mark.parametrize("limit", [50, 5, 6])
+def test_values_of_successors_without_a_limit_in_the_midst(limit):
+    """Nowhere, at the last of five steps, and at the first step of the second rollout."""
+    env = constant_reward(limit)
+    config = jaxrl.PPOConfig(num_envs=2, num_steps=5, num_minibatches=1, gae_lambda=0.0)
+    actor = make_actor(env.observation_space, env.action_space, config, network=counting_network())
+    kept = []
+
+    def update(key, state, batch):
+        kept.append(prepare(state, batch, actor=actor, estimator=gae_estimator(config)))
+        return state, {}
+
+    agent = Agent(actor.init, actor.start, actor.act, update, actor.policy)
+    algorithm = on_policy(env, agent, num_envs=2, num_steps=5, total_steps=20)
+    state = algorithm.init(jax.random.key(0))
+    for i in range(2):
+        state, _ = algorithm.step(jax.random.key(i), state)
+        counts = np.arange(5 * i, 5 * i + 5) % limit + 1
+        np.testing.assert_array_equal(kept[i].value[:, 0], counts)
+        # With lambda 0 the target is one step's: the reward and the value of its true successor.
+        expected = 1 + config.discount * (counts + 1)
+        np.testing.assert_allclose(kept[i].target[:, 0], expected, rtol=1e-6)
+
+
+def test_sequences_begin_with_what_the_actor_remembered():
+    """Episodes of 3 steps and sequences of 2: those of the earliest steps come first."""
+    env = constant_reward(3)
+    config = jaxrl.PPOConfig(num_envs=2, num_steps=6, sequence_length=2, num_minibatches=3)
+    actor = make_actor(env.observation_space, env.action_space, config, network=counting_network())
+    kept = []
+
+    def update(key, state, batch):
+        for length in (None, 2):
+            estimator = gae_estimator(config)
+            kept.append(
+                prepare(state, batch, actor=actor, estimator=estimator, sequence_length=length)
+            )
+        return state, {}
+
+    agent = Agent(actor.init, actor.start, actor.act, update, actor.policy)
+    algorithm = on_policy(env, agent, num_envs=2, num_steps=6, total_steps=12)
+    algorithm.step(jax.random.key(0), algorithm.init(jax.random.key(0)))
+    whole, cut = kept
+    np.testing.assert_array_equal(cut.memory, [0, 0, 2, 2, 1, 1])
+    np.testing.assert_array_equal(cut.value[0], [1, 1, 3, 3, 2, 2])
+    np.testing.assert_array_equal(cut.value[1], [2, 2, 1, 1, 3, 3])
+    for name in ("advantage", "target", "log_probability", "observation"):
+        pieces = np.split(getattr(cut, name), 3, axis=1)
+        np.testing.assert_array_equal(np.concatenate(pieces), getattr(whole, name))
+
+
+@pytest.mark.parametrize("name", ["ppo", "a2c"])
+def test_a_gradient_does_not_pass_the_beginning_of_its_sequence(name):
+    """In sequences of one step what was remembered is data: another update comes out."""
+    env = jaxrl.make_env("CartPole-v1", max_steps_in_episode=11)
+    entry = jaxrl.registry.get(name)
+    once = SMALL | {"total_steps": 64, "core": "gru", "optimizer": "adam", "learning_rate": 1e-2}
+    once |= {"num_epochs": 1, "num_minibatches": 1} if name == "ppo" else {}
+
+    def kernel(length):
+        algorithm = entry.build(env, entry.settings(**once, sequence_length=length))
+        state = jax.jit(lambda key: jaxrl.train(key, algorithm).state)(jax.random.key(0))
+        return state.agent.params["params"]["shared_core"]["kernel"]
+
+    assert np.abs(kernel(0) - kernel(1)).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("ppo", {"core": "gru", "sequence_length": 5}, "sequence_length=5 does not divide num_st"),
+        ("a2c", {"core": "gru", "sequence_length": 7}, "sequence_length=7 does not divide num_st"),
+        ("ppo", {"sequence_length": 8}, "sequence_length=8 is for a network with memory: core="),
+        ("a2c", {"sequence_length": 5}, "sequence_length=5 is for a network with memory: core="),
+        ("a3c", {"core": "gru", "sequence_length": -1}, "sequence_length=-1 must be at least 0"),
+        (
+            "ppo",
+            {"core": "gru", "sequence_length": 64, "num_minibatches": 16},
+            "num_minibatches=16 does not divide num_envs . num_steps / sequence_length = 8",
+        ),
+    ],
+)
+def test_wrong_sequences_are_named(name, changes, message):
+    entry = jaxrl.registry.get(name)
+    with pytest.raises(ValueError, match=message):
+        entry.build(jaxrl.make_env("CartPole-v1"), entry.settings(**changes))
+
+
 def test_minibatches_are_of_whole_environments():
     env = constant_reward(3)
     config = jaxrl.PPOConfig(num_envs=4, num_steps=6, num_minibatches=2)
@@ -192,7 +290,7 @@ def test_without_a_core_there_is_nothing_to_carry(name):
         for key in [jax.random.key(0)]
     )
     assert jax.tree.leaves(plain.worlds.carry) == []
-    assert [x.shape for x in jax.tree.leaves(recurrent.worlds.carry)] == [(4, 64)] * 2
+    assert [x.shape for x in jax.tree.leaves(recurrent.worlds.carry)] == [(4, 64)]
 
 
 def test_a_wrong_number_of_minibatches_is_named():
