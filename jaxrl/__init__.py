@@ -2,10 +2,13 @@
 
 from jaxrl.agents.a2c import A2CConfig, a2c
 from jaxrl.agents.a3c import A3CConfig, a3c
+from jaxrl.agents.ddpg import DDPGConfig, ddpg
 from jaxrl.agents.dqn import DQNConfig, dqn
 from jaxrl.agents.impala import IMPALAConfig, impala
 from jaxrl.agents.ppo import PPOConfig, ppo
 from jaxrl.agents.reinforce import ReinforceConfig, reinforce
+from jaxrl.agents.sac import SACConfig, sac
+from jaxrl.agents.td3 import TD3Config, td3
 from jaxrl.agents.trpo import TRPOConfig, trpo
 from jaxrl.environments import available_environments, make_env
 from jaxrl.registry import register as register_algorithm
@@ -26,6 +29,7 @@ __all__ = [
     "A3CConfig",
     "ARSConfig",
     "CEMConfig",
+    "DDPGConfig",
     "DQNConfig",
     "Evaluation",
     "EvosaxConfig",
@@ -35,8 +39,10 @@ __all__ = [
     "PPOConfig",
     "Progress",
     "ReinforceConfig",
+    "SACConfig",
     "SimulatedAnnealingConfig",
     "SteepestAscentConfig",
+    "TD3Config",
     "TRPOConfig",
     "TrainResult",
     "a2c",
@@ -45,6 +51,7 @@ __all__ = [
     "ars",
     "available_environments",
     "cem",
+    "ddpg",
     "dqn",
     "evaluate",
     "evosax_search",
@@ -56,8 +63,10 @@ __all__ = [
     "ppo",
     "register_algorithm",
     "reinforce",
+    "sac",
     "simulated_annealing",
     "steepest_ascent",
+    "td3",
     "train",
     "trpo",
 ]

@@ -84,6 +84,10 @@ class Categorical:
         chosen = jnp.arange(self.logits.shape[-1]) == action[..., None]
         return jnp.sum(jnp.where(chosen, log_probability, 0.0), axis=-1)
 
+    def probabilities(self) -> Float[Array, "*batch K"]:
+        """Of every category, [*batch, K]."""
+        return jax.nn.softmax(self.logits)
+
     def entropy(self) -> Float[Array, "*batch"]:
         """-sum_k p_k log p_k, where 0 log 0 is 0; in nats."""
         log_probability = jax.nn.log_softmax(self.logits)
@@ -219,7 +223,7 @@ class TanhGaussian:
 
     def sample(self, key: Key) -> Float[Array, "*batch D"]:
         """Draws one action per row, differentiable in the parameters; consumes the key."""
-        return self._squash(self._base().sample(key))
+        return self.squash(self._base().sample(key))
 
     def sample_and_log_probability(
         self, key: Key
@@ -229,11 +233,11 @@ class TanhGaussian:
         Exact also where the action rounds to a bound, for it never inverts the tanh.
         """
         unsquashed = self._base().sample(key)
-        return self._squash(unsquashed), self._log_density(unsquashed)
+        return self.squash(unsquashed), self._log_density(unsquashed)
 
     def mode(self) -> Float[Array, "*batch D"]:
         """The squashed mean: the median of each dimension, which the density's peak need not be."""
-        return self._squash(self.mean)
+        return self.squash(self.mean)
 
     def log_probability(self, action: Float[Array, "*batch D"]) -> Float[Array, "*batch"]:
         """The log-density at `action`, by inverting the squashing.
@@ -251,18 +255,19 @@ class TanhGaussian:
         """That of the Gaussians inside: a shared squashing keeps it. Both need the same bounds."""
         return self._base().kl_divergence(other._base())
 
+    def squash(self, x: Float[Array, "*batch D"]) -> Float[Array, "*batch D"]:
+        """The action that a value of the Gaussian inside becomes."""
+        low, high = self._full_bounds()
+        scaled = low + (high - low) * 0.5 * (jnp.tanh(x) + 1)
+        # Rounding in the line above may step over a bound by the last digit.
+        return jnp.clip(scaled, low, high)
+
     def _base(self) -> DiagonalGaussian:
         return DiagonalGaussian(self.mean, self.log_std)
 
     def _full_bounds(self) -> tuple[Float[Array, "*batch D"], Float[Array, "*batch D"]]:
         shape = self.mean.shape
         return jnp.broadcast_to(self.low, shape), jnp.broadcast_to(self.high, shape)
-
-    def _squash(self, x: Float[Array, "*batch D"]) -> Float[Array, "*batch D"]:
-        low, high = self._full_bounds()
-        scaled = low + (high - low) * 0.5 * (jnp.tanh(x) + 1)
-        # Rounding in the line above may step over a bound by the last digit.
-        return jnp.clip(scaled, low, high)
 
     def _log_density(self, x: Float[Array, "*batch D"]) -> Float[Array, "*batch"]:
         # log(1 - tanh(x)^2) = 2 (log 2 - x - softplus(-2x)), which stays finite for large |x|.

@@ -33,15 +33,20 @@ class OptimizerSettings:
     """The whole gradient is scaled down to this Euclidean norm; None: never."""
 
 
-def make_optimizer(config: OptimizerSettings) -> optax.GradientTransformation:
-    """The optimiser of the settings, without its step size."""
+def make_optimizer(config: OptimizerSettings, *, clip: bool = True) -> optax.GradientTransformation:
+    """The optimiser of the settings, without its step size.
+
+    Args:
+        config: the settings.
+        clip: whether `max_gradient_norm` is for this one.
+    """
     if config.optimizer == "adam":
         optimizer = optax.scale_by_adam(eps=config.optimizer_epsilon)
     else:
         optimizer = optax.scale_by_rms(
             decay=_RMSPROP_DECAY, eps=config.optimizer_epsilon, eps_in_sqrt=False
         )
-    if config.max_gradient_norm is not None:
+    if clip and config.max_gradient_norm is not None:
         optimizer = optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optimizer)
     # On one flat vector: many small arrays cost more in operations than in arithmetic.
     return optax.flatten(optimizer)

@@ -8,10 +8,13 @@ from typing import Any
 
 from jaxrl.agents.a2c import A2CConfig, a2c
 from jaxrl.agents.a3c import A3CConfig, a3c
+from jaxrl.agents.ddpg import DDPGConfig, ddpg
 from jaxrl.agents.dqn import DQNConfig, dqn
 from jaxrl.agents.impala import IMPALAConfig, impala
 from jaxrl.agents.ppo import PPOConfig, ppo
 from jaxrl.agents.reinforce import ReinforceConfig, reinforce
+from jaxrl.agents.sac import SACConfig, sac
+from jaxrl.agents.td3 import TD3Config, td3
 from jaxrl.agents.trpo import TRPOConfig, trpo
 from jaxrl.search.ars import ARSConfig, ars
 from jaxrl.search.cem import CEMConfig, cem
@@ -117,10 +120,13 @@ def _check_settings(name: str, settings: type) -> None:
 _OWN = (
     ("a2c", A2CConfig, a2c, "Advantage actor-critic (Mnih et al., 2016)."),
     ("a3c", A3CConfig, a3c, "Asynchronous advantage actor-critic (Mnih et al., 2016)."),
+    ("ddpg", DDPGConfig, ddpg, "Deep deterministic policy gradient (Lillicrap et al., 2016)."),
     ("dqn", DQNConfig, dqn, "Deep Q-network (Mnih et al., 2015), double, dueling, prioritised."),
     ("impala", IMPALAConfig, impala, "Stale actors with V-trace (Espeholt et al., 2018)."),
     ("ppo", PPOConfig, ppo, "Proximal policy optimisation (Schulman et al., 2017)."),
     ("reinforce", ReinforceConfig, reinforce, "Score-function gradient (Williams, 1992)."),
+    ("sac", SACConfig, sac, "Soft actor-critic (Haarnoja et al., 2018), also of discrete actions."),
+    ("td3", TD3Config, td3, "Twin delayed deterministic policy gradient (Fujimoto et al., 2018)."),
     ("trpo", TRPOConfig, trpo, "Trust region policy optimisation (Schulman et al., 2015)."),
     ("ars", ARSConfig, ars, "Augmented random search, V1 and V2 (Mania et al., 2018)."),
     ("cem", CEMConfig, cem, "The cross-entropy method on policy parameters (Rubinstein, 1999)."),

@@ -12,7 +12,6 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxrl.exploration import epsilon_greedy, linear_epsilon
-from jaxrl.networks import action_values
 from jaxrl.ops.action_values import double_q_value, q_target, value_of
 from jaxrl.ops.target_updates import periodic_update
 from jaxrl.optimization import (
@@ -23,6 +22,7 @@ from jaxrl.optimization import (
     scheduled,
 )
 from jaxrl.q_learning.building import check_discrete, check_replay_task, join_replay, num_updates
+from jaxrl.q_learning.networks import make_values
 from jaxrl.q_learning.regression import regress
 from jaxrl.q_learning.settings import (
     QNetworkSettings,
@@ -35,8 +35,6 @@ from jaxrl.q_learning.values import (
     greedy_policy,
     init_network,
     seen_and_mask,
-    seen_space,
-    values_network,
 )
 from jaxrl.settings import number, settings, static
 from jaxrl.types import (
@@ -124,23 +122,11 @@ def dqn_agent(
     env: Environment, config: DQNConfig, *, network: Network | None = None
 ) -> ReplayAgent:
     """Builds DQN's learning rule, to be joined to a replay; arguments as for `dqn`."""
-    observation_space, action_space = env.observation_space, check_discrete(env, "DQN")
-    if network is None:
-        network = action_values(
-            seen_space(observation_space),
-            action_space,
-            torso=config.torso,
-            hidden_sizes=config.hidden_sizes,
-            activation=config.activation,
-            compute_dtype=config.compute_dtype,
-            layer_norm=config.layer_norm,
-            dueling=config.dueling,
-        )
-    network = values_network(network, observation_space, action_space)
+    network = make_values(env, config, network, dueling=config.dueling)
     optimizer = make_optimizer(config)
 
     def init(key: Key) -> DQNState:
-        params = init_network(network, key, observation_space)
+        params = init_network(network, key, env.observation_space)
         return DQNState(
             params=params,
             target_params=params,

@@ -133,13 +133,7 @@ def _update(
         config.learning_rate, config.learning_rate_schedule, state.updates, total
     )
     clip_epsilon = scheduled(config.clip_epsilon, config.clip_schedule, state.updates, total)
-    batch = prepare(
-        state.params,
-        rollout,
-        actor=actor,
-        estimator=gae_estimator(config),
-        sequence_length=config.sequence_length or None,
-    )
+    batch = prepare(state.params, rollout, actor, gae_estimator(config), config.sequence_length)
     gradient_of = jax.value_and_grad(_loss, has_aux=True)
 
     def learn(carry: Any, minibatch: Experience) -> Any:

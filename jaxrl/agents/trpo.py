@@ -92,7 +92,7 @@ def trpo(
     optimizer = make_optimizer(config)
 
     def update(key: Key, state: LearnerState, batch: Rollout) -> tuple[LearnerState, Metrics]:
-        experience = prepare(state.params, batch, actor=actor, estimator=gae_estimator(config))
+        experience = prepare(state.params, batch, actor, gae_estimator(config))
         if config.normalize_advantages:
             experience = experience._replace(advantage=standardize(experience.advantage))
         params, metrics = improve_policy(state.params, experience, actor=actor, config=config)

@@ -5,6 +5,7 @@ from jaxrl.exploration.epsilon_greedy import epsilon_greedy, linear_epsilon
 from jaxrl.exploration.seam import Exploration, independent_sampling
 from jaxrl.exploration.state_dependent import (
     NoiseMatrix,
+    SquashedStateDependentGaussian,
     StateDependentGaussian,
     state_dependent_noise,
 )
@@ -12,6 +13,7 @@ from jaxrl.exploration.state_dependent import (
 __all__ = [
     "Exploration",
     "NoiseMatrix",
+    "SquashedStateDependentGaussian",
     "StateDependentGaussian",
     "epsilon_greedy",
     "gaussian_noise",

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxrl.distributions import DiagonalGaussian, distribution_dataclass
+from jaxrl.distributions import DiagonalGaussian, TanhGaussian, distribution_dataclass
 from jaxrl.exploration.seam import Exploration
 from jaxrl.types import Key
 
@@ -61,6 +61,40 @@ class StateDependentGaussian:
     def kl_divergence(self, other: "StateDependentGaussian") -> Float[Array, "*batch"]:
         """KL(self || other) of the marginals, [...]."""
         return self.marginal().kl_divergence(other.marginal())
+
+
+@distribution_dataclass
+class SquashedStateDependentGaussian:
+    """A `StateDependentGaussian` squashed into finite bounds by a tanh, as a `TanhGaussian` is.
+
+    Attributes:
+        base: before the squashing.
+        low: broadcasts to the actions.
+        high: likewise.
+    """
+
+    base: StateDependentGaussian
+    low: Float[Array, "*#batch #D"] | float
+    high: Float[Array, "*#batch #D"] | float
+
+    def marginal(self) -> TanhGaussian:
+        """The law of one action, [..., D]."""
+        base = self.base.marginal()
+        return TanhGaussian(mean=base.mean, log_std=base.log_std, low=self.low, high=self.high)
+
+    def sample_with(self, noise: Float[Array, "H D"]) -> Float[Array, "*batch D"]:
+        """The action that a standard normal noise matrix gives."""
+        return self.marginal().squash(self.base.sample_with(noise))
+
+    def sample_and_log_probability(
+        self, key: Key
+    ) -> tuple[Float[Array, "*batch D"], Float[Array, "*batch"]]:
+        """Draws from the marginal an action, [..., D], and its log-density, [...]."""
+        return self.marginal().sample_and_log_probability(key)
+
+    def mode(self) -> Float[Array, "*batch D"]:
+        """The squashed mean, [..., D]."""
+        return self.marginal().mode()
 
 
 class NoiseMatrix(NamedTuple):

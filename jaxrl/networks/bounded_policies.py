@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxrl.distributions import Categorical, TanhGaussian
+from jaxrl.exploration import SquashedStateDependentGaussian, StateDependentGaussian
 from jaxrl.networks.actor_critic import HEAD_INIT
 from jaxrl.networks.initialization import from_one_draw
 from jaxrl.networks.layers import Dense
@@ -17,6 +18,9 @@ from jaxrl.types import Box, Discrete, Network, Observation, Space
 
 # Haarnoja et al. bound it so in their code; beyond, the gradient of the squashing is of no use.
 LOG_STD_RANGE = (-5.0, 2.0)
+
+# Stable-Baselines3's, of gSDE: tanh(2) is 0.96.
+_LARGEST_MEAN = 2.0
 
 
 class DeterministicHead(nn.Module):
@@ -40,19 +44,33 @@ class SquashedGaussianHead(nn.Module):
 
     Attributes:
         action_space: a Box of vectors with finite bounds.
+        state_dependent_exploration: gSDE: the noise is linear in the features, whose weights'
+            deviations do not depend on the state.
+        initial_log_std: where the logarithms of these deviations start; of gSDE only.
     """
 
     action_space: Box
+    state_dependent_exploration: bool = False
+    initial_log_std: Any = -3.0
 
     @nn.compact
-    def __call__(self, features: Float[Array, "*batch H"]) -> TanhGaussian:
+    def __call__(
+        self, features: Float[Array, "*batch H"]
+    ) -> TanhGaussian | SquashedStateDependentGaussian:
         space = self.action_space
+        low, high = jnp.asarray(space.low), jnp.asarray(space.high)
         size = space.shape[0]
         mean = Dense(size, HEAD_INIT, name="mean")(features)
+        if self.state_dependent_exploration:
+            shape = (features.shape[-1], size)
+            log_std = self.param("log_std", nn.initializers.constant(self.initial_log_std), shape)
+            # The noise alone explores: a mean that the tanh has flattened would hide it.
+            mean = jnp.clip(mean, -_LARGEST_MEAN, _LARGEST_MEAN)
+            base = StateDependentGaussian(mean=mean, features=features, log_std=log_std)
+            return SquashedStateDependentGaussian(base=base, low=low, high=high)
         unit = jnp.tanh(Dense(size, HEAD_INIT, name="log_std")(features))
         least, most = LOG_STD_RANGE
         log_std = least + 0.5 * (most - least) * (unit + 1)
-        low, high = jnp.asarray(space.low), jnp.asarray(space.high)
         return TanhGaussian(mean=mean, log_std=log_std, low=low, high=high)
 
 

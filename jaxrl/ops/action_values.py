@@ -88,23 +88,6 @@ def soft_value(
     return value - temperature * log_probability
 
 
-def expected_soft_value(
-    values: Float[Array, "*batch K"],
-    log_probabilities: Float[Array, "*batch K"],
-    *,
-    temperature: Float[Array, ""] | float,
-) -> Float[Array, "*batch"]:
-    """sum_a pi(a | s) (Q(s, a) - alpha log pi(a | s)), over discrete actions.
-
-    Source: Christodoulou (2019, arXiv:1910.07207), equation 10.
-    """
-    chex.assert_equal_shape([values, log_probabilities])
-    probability = jnp.exp(log_probabilities)
-    # A forbidden action has probability 0 and a log-probability of no use.
-    information = jnp.where(probability > 0, log_probabilities, 0.0)
-    return jnp.sum(probability * (values - temperature * information), axis=-1)
-
-
 def temperature_loss(
     log_temperature: Float[Array, ""],
     log_probability: Float[Array, "*batch"],

@@ -76,10 +76,9 @@ def gae_estimator(config: OnPolicySettings) -> Estimator:
 def prepare(
     params: Params,
     rollout: Rollout,
-    *,
     actor: Actor,
     estimator: Estimator,
-    sequence_length: int | None = None,
+    sequence_length: int = 0,
 ) -> Experience:
     """Looks at a rollout with the present parameters.
 
@@ -88,7 +87,7 @@ def prepare(
         rollout: leaves [T, B, ...].
         actor: who acted, perhaps with other parameters.
         estimator: of advantages and value targets.
-        sequence_length: L, of an actor with memory; divides T. None: T.
+        sequence_length: L, of an actor with memory; divides T. 0: T.
     """
     transitions = rollout.transitions
     ended = transitions.terminated | transitions.truncated
@@ -157,19 +156,17 @@ def select(experience: Experience, index: Int[Array, " M"]) -> Experience:
     return chosen._replace(memory=jax.tree.map(lambda x: x[index], experience.memory))
 
 
-def _in_sequences(
-    experience: Experience, memories: Any, actor: Actor, length: int | None
-) -> Experience:
+def _in_sequences(experience: Experience, memories: Any, actor: Actor, length: int) -> Experience:
     """Cuts B sequences of T steps into sequences of `length`, those of the earliest steps first.
 
     Args:
         experience: with leaves [T, B, ...].
         memories: leaves [T, B, ...], after each step.
         actor: whose network it is.
-        length: L; None: T.
+        length: L; 0: T.
     """
     num_steps, num_envs = experience.ended.shape
-    if length is None or length == num_steps:
+    if length in (0, num_steps):
         return experience
     # A step is the last of its sequence where the next one is the first of another.
     last = slice(length - 1, num_steps - 1, length)

@@ -55,13 +55,7 @@ def actor_critic_agent(
 
     def gradient(key: Key, params: Params, batch: Rollout) -> tuple[Params, Metrics]:
         del key
-        experience = prepare(
-            params,
-            batch,
-            actor=actor,
-            estimator=estimator,
-            sequence_length=config.sequence_length or None,
-        )
+        experience = prepare(params, batch, actor, estimator, config.sequence_length)
         if config.normalize_advantages:
             experience = experience._replace(advantage=standardize(experience.advantage))
         loss = jax.value_and_grad(actor_critic_loss, has_aux=True)

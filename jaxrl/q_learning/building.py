@@ -5,13 +5,13 @@ from typing import Any
 from jax.core import Tracer
 
 from jaxrl.budget import check_budget
-from jaxrl.environments import flatten_actions, require_environment
+from jaxrl.environments import flatten_actions, has_finite_bounds, require_environment
 from jaxrl.loops.off_policy import off_policy
 from jaxrl.normalization import check_normalization, normalize_replayed_observations
 from jaxrl.q_learning.settings import ReplaySettings
 from jaxrl.replay import prioritized_replay, uniform_replay
 from jaxrl.settings import require_scalars, validate
-from jaxrl.types import Algorithm, Discrete, Environment, Replay, ReplayAgent
+from jaxrl.types import Algorithm, Box, Discrete, Environment, Replay, ReplayAgent
 
 
 def check_replay_task(env: Environment, config: ReplaySettings) -> Environment:
@@ -50,6 +50,27 @@ def check_discrete(env: Environment, name: str) -> Discrete:
             f"{name} needs Discrete actions, but the actions of {env.name} are {env.action_space}"
         )
     return env.action_space
+
+
+def check_bounded(env: Environment, name: str) -> Box:
+    """The action space of an environment with actions between finite bounds.
+
+    Args:
+        env: as `check_replay_task` gives it.
+        name: the algorithm's.
+
+    Raises:
+        ValueError: the actions are others.
+    """
+    space = env.action_space
+    if not isinstance(space, Box):
+        raise ValueError(f"{name} needs Box actions, but the actions of {env.name} are {space}")
+    if not has_finite_bounds(space):
+        raise ValueError(
+            f"{name} needs actions between finite bounds, but those of {env.name} are bounded by "
+            f"{space.low} and {space.high}"
+        )
+    return space
 
 
 def join_replay(env: Environment, agent: ReplayAgent, config: ReplaySettings) -> Algorithm:

@@ -42,11 +42,17 @@ class ReplaySettings(ObservationNormalizationSettings):
 
 
 @settings
-class TargetSettings:
+class SoftTargetSettings:
     """How the target networks follow."""
 
     tau: float = number(0.005, minimum=0, maximum=1, open_minimum=True)
     """Share of the learning network in each change of its target; 1 copies it."""
+
+
+@settings
+class TargetSettings(SoftTargetSettings):
+    """How the target networks follow, and how often."""
+
     target_period: int = static(1, minimum=1, maximum=MAX_STEPS)
     """Updates between two changes of the targets."""
 
@@ -77,3 +83,33 @@ class QNetworkSettings(TorsoSettings):
     """Elementwise function between layers."""
     layer_norm: bool = static(False)
     """Normalise each layer before its activation (Ba et al. 2016)."""
+
+
+@settings
+class ActorCriticSettings(QNetworkSettings, SoftTargetSettings, QOptimizerSettings, ReplaySettings):
+    """What DDPG, TD3 and SAC have in common."""
+
+    learning_rate: float = number(1e-3, minimum=0, open_minimum=True)
+    """The critics' step size at the start."""
+    actor_learning_rate: float | None = number(None, minimum=0, open_minimum=True, optional=True)
+    """The actor's step size at the start; None: the critics'."""
+    max_gradient_norm: float | None = number(None, minimum=0, open_minimum=True, optional=True)
+    """The critics' gradient is scaled down to this Euclidean norm; None: never."""
+    policy_delay: int = static(1, minimum=1, maximum=MAX_STEPS)
+    """Updates of the critics for each of the actor and of the targets."""
+    action_layer: int = static(0, minimum=0)
+    """The critics' dense layer that the action enters; 0: the first, beside the observation."""
+
+
+@settings
+class ActionNoiseSettings:
+    """How a deterministic policy explores."""
+
+    noise: str = static("gaussian", choices=("gaussian", "ornstein-uhlenbeck", "parameter"))
+    """Added to the actions, afresh or with inertia, or to the policy's parameters."""
+    noise_scale: float = number(0.1, minimum=0)
+    """Of an action's deviation, in half the width of the bounds; of ornstein-uhlenbeck, sigma."""
+    noise_reversion: float = number(0.15, minimum=0)
+    """Theta of ornstein-uhlenbeck: how fast its noise goes back to 0."""
+    noise_time_step: float = number(0.01, minimum=0, open_minimum=True)
+    """Duration of one environment step, for ornstein-uhlenbeck."""

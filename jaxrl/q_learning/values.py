@@ -1,11 +1,13 @@
 """Values of discrete actions: a network whose forbidden actions are worth least."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxrl.distributions import Categorical, mask_logits
 from jaxrl.networks import over_batch
 from jaxrl.types import (
     Carry,
@@ -71,6 +73,22 @@ def values_network(
     return masked
 
 
+def masked_policy(network: Network, observation_space: ObservationSpace) -> Network:
+    """A network of categoricals that keeps to the masks of observations that have them."""
+    if not isinstance(observation_space, MaskedSpace):
+        return network
+
+    def init(key: Key, observation: Observation) -> Params:
+        return network.init(key, seen_and_mask(observation)[0])
+
+    def apply(params: Params, observation: Observation) -> Categorical:
+        seen, mask = seen_and_mask(observation)
+        distribution = network.apply(params, seen)
+        return distribution if mask is None else Categorical(mask_logits(distribution.logits, mask))
+
+    return Network(init=init, apply=apply, batched=network.batched)
+
+
 def greedy_policy(network: Network, params: Params) -> Policy:
     """The policy that takes the action of the highest value.
 
@@ -78,6 +96,11 @@ def greedy_policy(network: Network, params: Params) -> Policy:
         network: as `values_network` makes it.
         params: its parameters.
     """
+    return policy_of(network, params, lambda values: jnp.argmax(values, axis=-1).astype(jnp.int32))
+
+
+def policy_of(network: Network, params: Params, choose: Callable[[Any], Array]) -> Policy:
+    """The policy that makes an action of what a network says, and remembers nothing."""
 
     def start(key: Key) -> Carry:
         del key
@@ -85,7 +108,7 @@ def greedy_policy(network: Network, params: Params) -> Policy:
 
     def act(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Array]:
         del key
-        return carry, jnp.argmax(network.apply(params, observation), axis=-1).astype(jnp.int32)
+        return carry, choose(network.apply(params, observation))
 
     return Policy(start=start, act=act)
 

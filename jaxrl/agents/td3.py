@@ -1,0 +1,59 @@
+"""Twin delayed deterministic policy gradients (Fujimoto et al. 2018, arXiv:1802.09477).
+
+DDPG with three changes: the least of two critics says what a successor is worth, the actor and the
+targets wait for the critics, and noise on the target policy's action smooths the critics.
+"""
+
+from jaxrl.budget import MAX_STEPS
+from jaxrl.q_learning.building import check_replay_task, join_replay
+from jaxrl.q_learning.deterministic import DeterministicSettings, deterministic_agent
+from jaxrl.settings import number, settings, static
+from jaxrl.types import Algorithm, Environment, Network
+
+
+@settings
+class TD3Config(DeterministicSettings):
+    """Settings of TD3; those of its learning default to the authors' code."""
+
+    learning_rate: float = number(3e-4, minimum=0, open_minimum=True)
+    """The critics' step size at the start."""
+    policy_delay: int = static(2, minimum=1, maximum=MAX_STEPS)
+    """Updates of the critics for each of the actor and of the targets."""
+    num_critics: int = static(2, minimum=1, maximum=100)
+    """Critics of which the least counts; 1: no twin."""
+    target_noise: float = number(0.2, minimum=0)
+    """Deviation of the noise on the target policy's action, in half the width of the bounds."""
+    target_noise_clip: float = number(0.5, minimum=0)
+    """The most that this noise displaces the action, of the same unit."""
+
+
+def td3(
+    env: Environment,
+    config: TD3Config,
+    *,
+    policy: Network | None = None,
+    critic: Network | None = None,
+) -> Algorithm:
+    """Builds TD3 for an environment.
+
+    Args:
+        env: with Box actions between finite bounds.
+        config: the settings; the floats among them may be traced.
+        policy: maps one observation to an action; None: the default one.
+        critic: maps one observation and an action to a value; None: the default one.
+
+    Raises:
+        ValueError: a setting is wrong or does not suit the environment.
+    """
+    env = check_replay_task(env, config)
+    agent = deterministic_agent(
+        env,
+        config,
+        name="TD3",
+        num_critics=config.num_critics,
+        target_noise=config.target_noise,
+        target_noise_clip=config.target_noise_clip,
+        policy=policy,
+        critic=critic,
+    )
+    return join_replay(env, agent, config)

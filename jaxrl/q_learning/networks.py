@@ -1,0 +1,138 @@
+"""The networks of agents that learn action values: the default ones, or the user's, checked."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxrl.networks import action_values, critic, policy_of_head
+from jaxrl.q_learning.settings import ActorCriticSettings, QNetworkSettings
+from jaxrl.q_learning.values import apply_to_batch, init_network, seen_space, values_network
+from jaxrl.types import Box, Discrete, Environment, Network, Params
+
+
+def make_policy(
+    env: Environment,
+    config: ActorCriticSettings,
+    head: nn.Module,
+    network: Network | None,
+) -> Network:
+    """The user's policy, or the default one that ends in a head."""
+    if network is not None:
+        return network
+    return policy_of_head(
+        seen_space(env.observation_space),
+        head,
+        torso=config.torso,
+        hidden_sizes=config.hidden_sizes,
+        activation=config.activation,
+        compute_dtype=config.compute_dtype,
+        layer_norm=config.layer_norm,
+    )
+
+
+def make_critic(
+    env: Environment, action_space: Box, config: ActorCriticSettings, network: Network | None
+) -> Network:
+    """The user's critic of continuous actions, or the default one.
+
+    Raises:
+        ValueError: it does not give one value, or there is no layer for the action to enter.
+    """
+    if network is None:
+        if config.action_layer > len(config.hidden_sizes):
+            raise ValueError(
+                f"action_layer={config.action_layer} is none of the {len(config.hidden_sizes)} "
+                f"layers of hidden_sizes={config.hidden_sizes}: the last one is its output, "
+                f"{len(config.hidden_sizes)}"
+            )
+        network = critic(
+            seen_space(env.observation_space),
+            action_space,
+            torso=config.torso,
+            hidden_sizes=config.hidden_sizes,
+            activation=config.activation,
+            compute_dtype=config.compute_dtype,
+            layer_norm=config.layer_norm,
+            action_layer=config.action_layer,
+        )
+    shapes = output_shapes(network, lambda value: value, env.observation_space, action_space)
+    if shapes != [()]:
+        raise ValueError(
+            "a critic maps one observation and one action to a value of shape (), but this one "
+            f"returns {', '.join(map(str, shapes))}"
+        )
+    return network
+
+
+def make_values(
+    env: Environment,
+    config: QNetworkSettings,
+    network: Network | None,
+    *,
+    dueling: bool = False,
+) -> Network:
+    """The user's network of the values of discrete actions, or the default one; minds the masks.
+
+    Raises:
+        ValueError: it does not give one value for each action.
+    """
+    assert isinstance(env.action_space, Discrete)
+    if network is None:
+        network = action_values(
+            seen_space(env.observation_space),
+            env.action_space,
+            torso=config.torso,
+            hidden_sizes=config.hidden_sizes,
+            activation=config.activation,
+            compute_dtype=config.compute_dtype,
+            layer_norm=config.layer_norm,
+            dueling=dueling,
+        )
+    return values_network(network, env.observation_space, env.action_space)
+
+
+def least_value(
+    network: Network, critics: tuple[Params, ...], *inputs: Any
+) -> Float[Array, "M ..."]:
+    """min_i Q_i: what several critics agree that an action is worth at least.
+
+    The maximum over actions of a noisy value is too high; the least of two makes up for it
+    (Fujimoto et al. 2018, equation 10).
+    """
+    values = [apply_to_batch(network, params, *inputs) for params in critics]
+    return jnp.min(jnp.stack(values), axis=0)
+
+
+def output_shapes(
+    network: Network, of: Callable[[Any], Any], *spaces: Any
+) -> list[tuple[int, ...]]:
+    """The shapes of what is made of a network's output for single examples of some spaces."""
+
+    def output(key: Any) -> Any:
+        params = init_network(network, key, *spaces)
+        return of(network.apply(params, *(space.sample(key) for space in spaces)))
+
+    return [jnp.shape(x) for x in jax.tree.leaves(jax.eval_shape(output, jax.random.key(0)))]
+
+
+def check_actions(network: Network, mode: Callable[[Any], Any], env: Environment) -> None:
+    """Checks that a policy's actions have the environment's shape.
+
+    Args:
+        network: the policy.
+        mode: from its output to an action.
+        env: the environment.
+
+    Raises:
+        ValueError: they have not.
+    """
+    shapes = output_shapes(network, mode, env.observation_space)
+    if shapes != [env.action_space.shape]:
+        raise ValueError(
+            f"the policy network's actions have shape {', '.join(map(str, shapes))}, "
+            f"but those of the environment have shape {env.action_space.shape}"
+        )

@@ -1,0 +1,135 @@
+"""Policies that are paid for their entropy: what SAC does, whatever the actions."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxrl.exploration import Exploration
+from jaxrl.ops.action_values import soft_value, temperature_loss
+from jaxrl.q_learning.actor_critic import Rule
+from jaxrl.q_learning.values import apply_to_batch, init_network, policy_of
+from jaxrl.types import (
+    Action,
+    Carry,
+    Key,
+    Metrics,
+    Network,
+    Observation,
+    ObservationSpace,
+    Params,
+)
+
+Worth: TypeAlias = tuple[Float[Array, " M"], Float[Array, " M"]]
+
+
+class SoftActor(NamedTuple):
+    """A policy, and what its entropy is worth.
+
+    One optimiser serves both: Adam and RMSprop treat every number alone.
+
+    Attributes:
+        policy: of the network.
+        log_temperature: float32 (), log alpha.
+    """
+
+    policy: Params
+    log_temperature: Float[Array, ""]
+
+
+class SoftActions(NamedTuple):
+    """What depends on the kind of actions.
+
+    Attributes:
+        policy: maps one observation to a distribution.
+        exploration: draws actions from it.
+        init_critic: see `Rule`.
+        predict: see `Rule`.
+        evaluate: (key, distribution [M], the critics' Params, observation [M]) ->
+            (E[min Q], E[log pi]), both [M]: of one drawn action, or of all.
+        target_entropy: in nats, of actions as the environment takes them.
+    """
+
+    policy: Network
+    exploration: Exploration
+    init_critic: Callable[[Key], Params]
+    predict: Callable[[Params, Observation, Action], Float[Array, " M"]]
+    evaluate: Callable[[Key, Any, tuple[Params, ...], Observation], Worth]
+    target_entropy: Float[Array, ""] | float
+
+
+def soft_rule(
+    actions: SoftActions,
+    observation_space: ObservationSpace,
+    *,
+    initial_temperature: Any,
+    learn_temperature: bool,
+    num_critics: int,
+) -> Rule:
+    """Builds the rule, in which a state is worth its actions and the policy's entropy there.
+
+        V(s) = E[min_i Q_i(s, a)] - alpha E[log pi(a | s)],  a ~ pi(. | s)
+
+    The actor goes up V, with the critics that learn; a successor is worth V by the targets.
+
+    Args:
+        actions: what depends on their kind.
+        observation_space: of the observations.
+        initial_temperature: alpha at the start; may be traced.
+        learn_temperature: whether alpha seeks the target entropy.
+        num_critics: of which the least counts.
+    """
+
+    def init_actor(key: Key) -> SoftActor:
+        return SoftActor(
+            policy=init_network(actions.policy, key, observation_space),
+            log_temperature=jnp.log(jnp.asarray(initial_temperature, jnp.float32)),
+        )
+
+    def worth(
+        key: Key, actor: SoftActor, critics: tuple[Params, ...], observation: Observation
+    ) -> Worth:
+        distribution = apply_to_batch(actions.policy, actor.policy, observation)
+        return actions.evaluate(key, distribution, critics, observation)
+
+    def next_value(
+        key: Key, actor: SoftActor, critics: tuple[Params, ...], observation: Observation
+    ) -> Float[Array, " M"]:
+        value, log_probability = worth(key, actor, critics, observation)
+        return soft_value(value, log_probability, temperature=jnp.exp(actor.log_temperature))
+
+    def actor_loss(
+        key: Key, actor: SoftActor, critics: tuple[Params, ...], observation: Observation
+    ) -> tuple[Array, Metrics]:
+        value, log_probability = worth(key, actor, critics, observation)
+        temperature = jax.lax.stop_gradient(jnp.exp(actor.log_temperature))
+        loss = -jnp.mean(soft_value(value, log_probability, temperature=temperature))
+        if learn_temperature:
+            loss += temperature_loss(
+                actor.log_temperature,
+                jax.lax.stop_gradient(log_probability),
+                target_entropy=actions.target_entropy,
+            )
+        return loss, {"entropy": -jnp.mean(log_probability), "temperature": temperature}
+
+    def act(
+        key: Key, actor: SoftActor, carry: Carry, observation: Observation
+    ) -> tuple[Carry, Array]:
+        distribution = actions.policy.apply(actor.policy, observation)
+        return actions.exploration.sample(key, carry, distribution)
+
+    return Rule(
+        init_actor=init_actor,
+        init_critic=actions.init_critic,
+        predict=actions.predict,
+        next_value=next_value,
+        actor_loss=actor_loss,
+        actor_metrics=("entropy", "temperature"),
+        start=actions.exploration.start,
+        act=act,
+        policy=lambda actor: policy_of(actions.policy, actor.policy, lambda x: x.mode()),
+        num_critics=num_critics,
+        target_actor=False,
+    )
