@@ -5,6 +5,8 @@ first one, steps are collected with random actions: in a loop of their own, sinc
 the iteration would cost as much as both of its branches under `vmap`.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +27,6 @@ from jaxrl.types import (
     Metrics,
     MultiDiscrete,
     Observation,
-    Policy,
     Replay,
     ReplayAgent,
     Space,
@@ -75,25 +76,9 @@ def off_policy(
             taken.
     """
     recorded = record_episode_statistics(clip_actions(environment))
-    steps_per_iteration = num_envs * num_steps
-    num_random = -(-random_steps // steps_per_iteration)
-
-    def experience(key: Key, state: OffPolicyState, act: Act) -> tuple[OffPolicyState, Metrics]:
-        key_rollout, key_observe = jax.random.split(key)
-        worlds, rollout, finished = collect(
-            key_rollout, recorded, act, agent.start, state.worlds, num_steps=num_steps
-        )
-        transitions: Transition = rollout.transitions
-        state = OffPolicyState(
-            agent=agent.observe(key_observe, state.agent, transitions),
-            worlds=worlds,
-            replay=replay.add(state.replay, transitions),
-            steps=state.steps + steps_per_iteration,
-        )
-        return state, episode_metrics(finished)
-
-    def act_randomly(key: Key, carry: Carry, observation: Observation) -> Any:
-        return carry, random_action(key, environment.action_space, observation), ()
+    size = num_envs * num_steps
+    num_random = -(-random_steps // size)
+    gather = partial(_gather, recorded, agent, replay, num_steps=num_steps)
 
     def init(key: Key) -> OffPolicyState:
         key_agent, key_worlds, key_random = jax.random.split(key, 3)
@@ -103,54 +88,97 @@ def off_policy(
             replay=replay.init(),
             steps=jnp.int32(0),
         )
-        if num_random == 0:
-            return state
-
-        def step(state: OffPolicyState, key: Key) -> tuple[OffPolicyState, None]:
-            return experience(key, state, act_randomly)[0], None
-
-        return jax.lax.scan(step, state, jax.random.split(key_random, num_random))[0]
+        act_randomly = partial(_act_randomly, environment.action_space)
+        return _warm_up(key_random, state, partial(gather, act=act_randomly), num_random)
 
     def step(key: Key, state: OffPolicyState) -> tuple[OffPolicyState, Metrics]:
         key_experience, key_updates = jax.random.split(key)
-
-        def act(key: Key, carry: Carry, observation: Observation) -> Any:
-            return *agent.act(key, state.agent, carry, observation), ()
-
-        state, metrics = experience(key_experience, state, act)
-        state, learning_metrics = learn(key_updates, state)
+        act = partial(_act, agent, state.agent)
+        state, metrics = gather(key_experience, state, act=act)
+        state, learning_metrics = _learn(key_updates, state, agent, replay, num_updates)
         return state, {"steps": state.steps} | metrics | learning_metrics
-
-    def learn(key: Key, state: OffPolicyState) -> tuple[OffPolicyState, Metrics]:
-        def update(carry: tuple[Any, Any], key: Key) -> tuple[tuple[Any, Any], Metrics]:
-            agent_state, kept = carry
-            key_sample, key_update = jax.random.split(key)
-            batch = replay.sample(key_sample, kept)
-            agent_state, error, metrics = agent.update(key_update, agent_state, batch)
-            return (agent_state, replay.prioritize(kept, batch.index, error)), metrics
-
-        carry = (state.agent, state.replay)
-        if num_updates == 1:
-            (agent_state, kept), metrics = update(carry, key)
-        else:
-            keys = jax.random.split(key, num_updates)
-            (agent_state, kept), metrics = jax.lax.scan(update, carry, keys)
-            metrics = jax.tree.map(jnp.mean, metrics)
-        return state._replace(agent=agent_state, replay=kept), metrics
-
-    def policy(state: OffPolicyState) -> Policy:
-        return agent.policy(state.agent)
 
     return Algorithm(
         init=init,
         step=step,
-        policy=policy,
+        policy=lambda state: agent.policy(state.agent),
         environment=environment,
         total_steps=total_steps,
-        steps_per_iteration=steps_per_iteration,
-        max_iterations=-(-(total_steps - num_random * steps_per_iteration) // steps_per_iteration),
-        first_steps=num_random * steps_per_iteration,
+        steps_per_iteration=size,
+        max_iterations=-(-(total_steps - num_random * size) // size),
+        first_steps=num_random * size,
     )
+
+
+def _gather(
+    environment: Environment,
+    agent: ReplayAgent,
+    replay: Replay,
+    key: Key,
+    state: OffPolicyState,
+    *,
+    act: Act,
+    num_steps: int,
+) -> tuple[OffPolicyState, Metrics]:
+    """Collects num_steps of each environment and keeps them."""
+    key_rollout, key_observe = jax.random.split(key)
+    worlds, rollout, finished = collect(
+        key_rollout, environment, act, agent.start, state.worlds, num_steps=num_steps
+    )
+    transitions: Transition = rollout.transitions
+    state = OffPolicyState(
+        agent=agent.observe(key_observe, state.agent, transitions),
+        worlds=worlds,
+        replay=replay.add(state.replay, transitions),
+        steps=state.steps + transitions.reward.size,
+    )
+    return state, episode_metrics(finished)
+
+
+def _warm_up(
+    key: Key, state: OffPolicyState, gather: Callable[..., Any], num_iterations: int
+) -> OffPolicyState:
+    def step(state: OffPolicyState, key: Key) -> tuple[OffPolicyState, None]:
+        return gather(key, state)[0], None
+
+    if num_iterations == 0:
+        return state
+    return jax.lax.scan(step, state, jax.random.split(key, num_iterations))[0]
+
+
+def _act(
+    agent: ReplayAgent, state: AgentState, key: Key, carry: Carry, observation: Observation
+) -> tuple[Carry, Action, tuple[()]]:
+    return *agent.act(key, state, carry, observation), ()
+
+
+def _act_randomly(
+    space: Space, key: Key, carry: Carry, observation: Observation
+) -> tuple[Carry, Action, tuple[()]]:
+    return carry, random_action(key, space, observation), ()
+
+
+def _learn(
+    key: Key, state: OffPolicyState, agent: ReplayAgent, replay: Replay, num_updates: int
+) -> tuple[OffPolicyState, Metrics]:
+    """Makes the updates, each from a sample of its own."""
+
+    def update(carry: tuple[Any, Any], key: Key) -> tuple[tuple[Any, Any], Metrics]:
+        agent_state, kept = carry
+        key_sample, key_update = jax.random.split(key)
+        batch = replay.sample(key_sample, kept)
+        agent_state, error, metrics = agent.update(key_update, agent_state, batch)
+        return (agent_state, replay.prioritize(kept, batch.index, error)), metrics
+
+    carry = (state.agent, state.replay)
+    if num_updates == 1:
+        (agent_state, kept), metrics = update(carry, key)
+    else:
+        (agent_state, kept), metrics = jax.lax.scan(
+            update, carry, jax.random.split(key, num_updates)
+        )
+        metrics = jax.tree.map(jnp.mean, metrics)
+    return state._replace(agent=agent_state, replay=kept), metrics
 
 
 def random_action(key: Key, space: Space, observation: Observation) -> Action:

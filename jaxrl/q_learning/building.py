@@ -1,7 +1,5 @@
 """From an environment, settings and a learning rule to an algorithm with a replay."""
 
-from typing import Any
-
 from jax.core import Tracer
 
 from jaxrl.budget import check_budget
@@ -9,7 +7,7 @@ from jaxrl.environments import flatten_actions, has_finite_bounds, require_envir
 from jaxrl.loops.off_policy import off_policy
 from jaxrl.normalization import check_normalization, normalize_replayed_observations
 from jaxrl.q_learning.settings import ReplaySettings
-from jaxrl.replay import prioritized_replay, uniform_replay
+from jaxrl.replay import prioritized_replay, ring_storage, uniform_replay
 from jaxrl.settings import require_scalars, validate
 from jaxrl.types import Algorithm, Box, Discrete, Environment, Replay, ReplayAgent
 
@@ -98,25 +96,25 @@ def join_replay(env: Environment, agent: ReplayAgent, config: ReplaySettings) ->
 def make_replay(env: Environment, config: ReplaySettings) -> Replay:
     """The replay of the settings."""
     limit = env.max_episode_steps
-    sizes: dict[str, Any] = {
-        "capacity": config.buffer_size,
-        "batch_size": config.batch_size,
-        "num_envs": config.num_envs,
-        "num_steps": config.num_steps,
-        "n_step": config.n_step,
-        "discount": config.discount,
-        # One that is traced is not known when the memory is laid out.
-        "max_episode_steps": None if limit is None or isinstance(limit, Tracer) else int(limit),
-    }
-    if not config.prioritized:
-        return uniform_replay(env.observation_space, env.action_space, **sizes)
-    return prioritized_replay(
+    storage = ring_storage(
         env.observation_space,
         env.action_space,
+        capacity=config.buffer_size,
+        num_envs=config.num_envs,
+        num_steps=config.num_steps,
+        n_step=config.n_step,
+        # One that is traced is not known when the memory is laid out.
+        max_episode_steps=None if limit is None or isinstance(limit, Tracer) else int(limit),
+    )
+    if not config.prioritized:
+        return uniform_replay(storage, batch_size=config.batch_size, discount=config.discount)
+    return prioritized_replay(
+        storage,
+        batch_size=config.batch_size,
+        discount=config.discount,
         priority_exponent=config.priority_exponent,
         importance_exponent=config.importance_exponent,
         annealed_over=-(-config.total_steps // config.num_envs),
-        **sizes,
     )
 
 
@@ -132,10 +130,11 @@ def _check_n_step(config: ReplaySettings) -> None:
     size = config.num_envs * config.num_steps
     kept = config.num_steps * -(-config.buffer_size // size)
     first = config.num_steps * (-(-config.random_steps // size) + 1)
-    if kept < config.n_step:
+    needed = config.num_steps + config.n_step - 1
+    if kept < needed:
         raise ValueError(
             f"buffer_size={config.buffer_size} keeps {kept} steps of each environment: "
-            f"too few for n_step={config.n_step}"
+            f"too few for n_step={config.n_step}, which needs {needed}"
         )
     if first < config.n_step:
         raise ValueError(

@@ -1,12 +1,13 @@
 """Prioritised replay (Schaul et al. 2016, arXiv:1511.05952), the proportional variant."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from jaxrl.replay.ring import Ring, ring_storage
+from jaxrl.replay.ring import Ring, RingStorage
 from jaxrl.replay.sum_tree import (
     SumTree,
     find,
@@ -15,7 +16,7 @@ from jaxrl.replay.sum_tree import (
     total_weight,
     weights_at,
 )
-from jaxrl.types import Key, ObservationSpace, Replay, Replayed, Space, Transition
+from jaxrl.types import Key, Replay, Replayed, Transition
 
 # Added to every error, so that no step is never seen again.
 _SMALLEST_ERROR = 1e-6
@@ -37,16 +38,10 @@ class PrioritizedState(NamedTuple):
 
 
 def prioritized_replay(
-    observation_space: ObservationSpace,
-    action_space: Space,
+    storage: RingStorage,
     *,
-    capacity: int,
     batch_size: int,
-    num_envs: int,
-    num_steps: int = 1,
-    n_step: int = 1,
     discount: Any = 0.99,
-    max_episode_steps: int | None = None,
     priority_exponent: Any = 0.6,
     importance_exponent: Any = 0.4,
     annealed_over: int | None = None,
@@ -59,15 +54,9 @@ def prioritized_replay(
     The batch is stratified: the total is cut into M equal shares, and one step drawn from each.
 
     Args:
-        observation_space: of the observations.
-        action_space: of the actions, as the policy draws them.
-        capacity: transitions of all environments together; rounded up to whole additions.
+        storage: of the steps.
         batch_size: M, of each sample.
-        num_envs: B, environments.
-        num_steps: T, steps of each that are added at a time.
-        n_step: rewards that are summed before the successor's value counts.
-        discount: gamma, of these rewards; may be traced.
-        max_episode_steps: see `ring_storage`.
+        discount: gamma, of the rewards until the successor; may be traced.
         priority_exponent: alpha, 0 for uniform; may be traced.
         importance_exponent: beta at the start, 1 for unbiased; may be traced.
         annealed_over: steps of one environment over which beta rises to 1; None: it stays.
@@ -76,78 +65,100 @@ def prioritized_replay(
         The replay; its state is a `PrioritizedState`.
 
     Raises:
-        ValueError: a count is not positive, or the capacity is too small.
+        ValueError: the batch size is not positive.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be at least 1")
-    storage = ring_storage(
-        observation_space,
-        action_space,
-        capacity=capacity,
-        num_envs=num_envs,
-        num_steps=num_steps,
-        n_step=n_step,
-        max_episode_steps=max_episode_steps,
-    )
-
-    def leaves_of(time: Array) -> Int[Array, " leaves"]:
-        slots = time % storage.num_slots
-        return (slots[:, None] * num_envs + jnp.arange(num_envs)).reshape(-1)
 
     def init() -> PrioritizedState:
-        tree = init_sum_tree(storage.num_slots * num_envs)
+        tree = init_sum_tree(storage.num_slots * storage.num_envs)
         return PrioritizedState(ring=storage.init(), tree=tree, highest=jnp.float32(1))
 
-    def add(state: PrioritizedState, transitions: Transition) -> PrioritizedState:
-        before = storage.window(state.ring).oldest
-        ring = storage.add(state.ring, transitions)
-        oldest = storage.window(ring).oldest
-        tree = _forget(state.tree, before, oldest, leaves_of, num_steps)
-        # Complete by now: the n steps from these times on.
-        time = state.ring.time + jnp.arange(num_steps) - (n_step - 1)
-        weight = jnp.where(time >= oldest, state.highest**priority_exponent, 0.0)
-        tree = set_weights(tree, leaves_of(time), jnp.repeat(weight, num_envs))
-        return state._replace(ring=ring, tree=tree)
-
-    def can_sample(state: PrioritizedState) -> Bool[Array, ""]:
-        return total_weight(state.tree) > 0
-
     def sample(key: Key, state: PrioritizedState) -> Replayed:
-        total = total_weight(state.tree)
-        share = (jnp.arange(batch_size) + jax.random.uniform(key, (batch_size,))) / batch_size
-        leaf = find(state.tree, share * total)
-        window = storage.window(state.ring)
-        slot = leaf // num_envs
-        time = window.oldest + (slot - window.oldest) % storage.num_slots
-        steps = storage.read(state.ring, time, leaf % num_envs, discount)
-        count = jnp.maximum(window.length, 1) * num_envs
-        probability = weights_at(state.tree, leaf) / total
         beta = importance_exponent
         if annealed_over is not None:
             done = jnp.minimum(state.ring.time / annealed_over, 1.0)
             beta = importance_exponent + (1.0 - importance_exponent) * done
-        weight = (count * probability) ** (-beta)
-        return Replayed(*steps, weight=weight / jnp.max(weight), index=leaf)
+        share = (jnp.arange(batch_size) + jax.random.uniform(key, (batch_size,))) / batch_size
+        return _sample(state, share, storage=storage, discount=discount, beta=beta)
 
-    def prioritize(state: PrioritizedState, index: Array, error: Array) -> PrioritizedState:
-        priority = jnp.abs(error) + _SMALLEST_ERROR
-        # What has been forgotten since it was sampled stays forgotten.
-        remembered = weights_at(state.tree, index) > 0
-        weight = jnp.where(remembered, priority**priority_exponent, 0.0)
-        highest = jnp.maximum(state.highest, jnp.max(priority))
-        return state._replace(tree=set_weights(state.tree, index, weight), highest=highest)
-
-    return Replay(init=init, add=add, sample=sample, can_sample=can_sample, prioritize=prioritize)
+    return Replay(
+        init=init,
+        add=partial(_add, storage=storage, exponent=priority_exponent),
+        sample=sample,
+        can_sample=lambda state: total_weight(state.tree) > 0,
+        prioritize=partial(_prioritize, exponent=priority_exponent),
+    )
 
 
-def _forget(tree: SumTree, start: Array, end: Array, leaves_of: Any, block: int) -> SumTree:
-    """Clears the weights of times start .. end - 1: most often of as many as have been added."""
+def _add(
+    state: PrioritizedState, transitions: Transition, *, storage: RingStorage, exponent: Any
+) -> PrioritizedState:
+    """Adds steps with the highest priority, those whose n steps are known by now."""
+    first, before = state.ring.time, storage.window(state.ring).oldest
+    ring = storage.add(state.ring, transitions)
+    window = storage.window(ring)
+    # Until n - 1 steps before these none was complete; the last n - 1 are not yet.
+    time = first - (storage.n_step - 1) + jnp.arange(storage.num_steps + storage.n_step - 1)
+    learnable = (time >= window.oldest) & (time < window.oldest + window.length)
+    weight = jnp.where(learnable, state.highest**exponent, 0.0)
+    tree = set_weights(state.tree, _leaves(time, storage), jnp.repeat(weight, storage.num_envs))
+    # What has been overwritten is dealt with; more is forgotten where a final observation is.
+    overwritten = jnp.maximum(before, ring.time - storage.num_slots)
+    tree = _forget(tree, overwritten, window.oldest, storage)
+    return state._replace(ring=ring, tree=tree)
+
+
+def _forget(tree: SumTree, start: Array, end: Array, storage: RingStorage) -> SumTree:
+    """Clears the weights of times start .. end - 1, of which there are hardly ever any."""
 
     def clear(carry: tuple[Array, SumTree]) -> tuple[Array, SumTree]:
         time, tree = carry
         # A last block that is not full clears its last time several times.
-        times = jnp.minimum(time + jnp.arange(block), end - 1)
-        index = leaves_of(times)
-        return time + block, set_weights(tree, index, jnp.zeros(index.shape))
+        times = jnp.minimum(time + jnp.arange(storage.num_steps), end - 1)
+        index = _leaves(times, storage)
+        return time + storage.num_steps, set_weights(tree, index, jnp.zeros(index.shape))
 
     return jax.lax.while_loop(lambda carry: carry[0] < end, clear, (start, tree))[1]
+
+
+def _leaves(time: Int[Array, " times"], storage: RingStorage) -> Int[Array, " leaves"]:
+    """Of all environments at some times."""
+    slots = time % storage.num_slots
+    return (slots[:, None] * storage.num_envs + jnp.arange(storage.num_envs)).reshape(-1)
+
+
+def _sample(
+    state: PrioritizedState,
+    share: Float[Array, " M"],
+    *,
+    storage: RingStorage,
+    discount: Any,
+    beta: Any,
+) -> Replayed:
+    """The steps in which some shares of the total weight fall, with the loss's weights."""
+    total = total_weight(state.tree)
+    leaf = find(state.tree, share * total)
+    window = storage.window(state.ring)
+    slot, environment = leaf // storage.num_envs, leaf % storage.num_envs
+    time = window.oldest + (slot - window.oldest) % storage.num_slots
+    steps = storage.read(state.ring, time, environment, discount)
+    count = jnp.maximum(window.length, 1) * storage.num_envs
+    probability = weights_at(state.tree, leaf) / total
+    weight = (count * probability) ** (-beta)
+    return Replayed(*steps, weight=weight / jnp.max(weight), index=leaf)
+
+
+def _prioritize(
+    state: PrioritizedState,
+    index: Int[Array, " M"],
+    error: Float[Array, " M"],
+    *,
+    exponent: Any,
+) -> PrioritizedState:
+    priority = jnp.abs(error) + _SMALLEST_ERROR
+    # What has been forgotten since it was sampled stays forgotten.
+    remembered = weights_at(state.tree, index) > 0
+    weight = jnp.where(remembered, priority**exponent, 0.0)
+    highest = jnp.maximum(state.highest, jnp.max(priority))
+    return state._replace(tree=set_weights(state.tree, index, weight), highest=highest)

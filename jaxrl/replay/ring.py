@@ -10,17 +10,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from jaxrl.replay.encoding import Encoding, encoding_of
+from jaxrl.replay.finals import Finals, keep_finals, no_finals, num_finals
 from jaxrl.types import ObservationSpace, Space, Transition
 
 # What came after a step: the next step, or nothing; else the row of its final observation.
 _GOES_ON = -1
 _TERMINATED = -2
-
-# Steps for each final observation that is kept where nothing is known of the episodes' lengths.
-_STEPS_PER_CUT = 16
 
 
 class Ring(NamedTuple):
@@ -30,11 +28,8 @@ class Ring(NamedTuple):
         observation: encoded, leaves [S, B, ...]; the step of time t is in slot t mod S.
         action: encoded, [S, B, ...].
         reward: float32 [S, B].
-        successor: int32 [S, B], a row of `final_observation`, or that there is none.
-        final_observation: encoded, leaves [F + 1, B, ...]: the last F of each environment, and in
-            the last row the newest step's successor.
-        final_time: int32 [F, B], of the step that the row belongs to; -1 for none.
-        num_finals: int32 [B], final observations ever kept.
+        successor: int32 [S, B], a row of `finals`, or that there is none.
+        finals: the successors of steps after which a limit cut the episode off.
         time: int32 (), steps ever added.
         oldest: int32 (), no step before this one has all it needs.
     """
@@ -43,9 +38,7 @@ class Ring(NamedTuple):
     action: Array
     reward: Float[Array, "S B"]
     successor: Int[Array, "S B"]
-    final_observation: Any
-    final_time: Int[Array, "F B"]
-    num_finals: Int[Array, " B"]
+    finals: Finals
     time: Int[Array, ""]
     oldest: Int[Array, ""]
 
@@ -89,6 +82,9 @@ class RingStorage(NamedTuple):
         window: (Ring) -> Window, of the steps whose n steps are known.
         read: (Ring, time [M], environment [M], discount) -> Steps [M], of times in the window.
         num_slots: S, a multiple of T.
+        num_envs: B.
+        num_steps: T.
+        n_step: steps from an observation to the one that is its successor.
     """
 
     init: Callable[[], Ring]
@@ -96,6 +92,9 @@ class RingStorage(NamedTuple):
     window: Callable[[Ring], Window]
     read: Callable[[Ring, Array, Array, Any], Steps]
     num_slots: int
+    num_envs: int
+    num_steps: int
+    n_step: int
 
 
 def ring_storage(
@@ -121,31 +120,21 @@ def ring_storage(
             episodes are cut off more often than that, the ring remembers fewer steps than S.
 
     Raises:
-        ValueError: a count is not positive, or the capacity does not hold n + 1 steps.
+        ValueError: a count is not positive, or the capacity does not hold T + n - 1 steps of
+            each environment.
     """
-    counts = {"capacity": capacity, "num_envs": num_envs, "num_steps": num_steps, "n_step": n_step}
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name}={count} must be at least 1")
-    num_slots = num_steps * math.ceil(capacity / (num_envs * num_steps))
-    if num_slots < n_step:
-        raise ValueError(
-            f"capacity={capacity} holds {num_slots} steps of each of {num_envs} environments: "
-            f"too few for n_step={n_step}"
-        )
-    num_finals = _num_finals(num_slots, num_steps, max_episode_steps)
+    num_slots = _num_slots(capacity, num_envs=num_envs, num_steps=num_steps, n_step=n_step)
     observations, actions = encoding_of(observation_space), encoding_of(action_space)
 
     def init() -> Ring:
         shape = (num_slots, num_envs)
+        count = num_finals(num_slots, num_steps, max_episode_steps)
         return Ring(
             observation=observations.zeros(shape),
             action=actions.zeros(shape),
             reward=jnp.zeros(shape),
             successor=jnp.full(shape, _TERMINATED),
-            final_observation=observations.zeros((num_finals + 1, num_envs)),
-            final_time=jnp.full((num_finals, num_envs), -1),
-            num_finals=jnp.zeros(num_envs, jnp.int32),
+            finals=no_finals(count, num_envs, observations),
             time=jnp.int32(0),
             oldest=jnp.int32(0),
         )
@@ -165,28 +154,40 @@ def ring_storage(
     def read(ring: Ring, time: Array, environment: Array, discount: Any) -> Steps:
         return _read(ring, time, environment, discount, n_step, observations, actions)
 
-    return RingStorage(init=init, add=add, window=window, read=read, num_slots=num_slots)
+    return RingStorage(init, add, window, read, num_slots, num_envs, num_steps, n_step)
 
 
-def _num_finals(num_slots: int, num_steps: int, max_episode_steps: int | None) -> int:
-    """F: one for every episode that the ring can hold, and some for those that are cut short."""
-    episodes = 0 if max_episode_steps is None else math.ceil(num_slots / max_episode_steps) + 1
-    return min(num_slots, max(episodes, num_slots // _STEPS_PER_CUT, num_steps))
+def _num_slots(capacity: int, *, num_envs: int, num_steps: int, n_step: int) -> int:
+    """S, checked."""
+    counts = {"capacity": capacity, "num_envs": num_envs, "num_steps": num_steps, "n_step": n_step}
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name}={count} must be at least 1")
+    num_slots = num_steps * math.ceil(capacity / (num_envs * num_steps))
+    # Fewer, and some steps would be overwritten before they are complete.
+    needed = num_steps + n_step - 1
+    if num_slots < needed:
+        raise ValueError(
+            f"capacity={capacity} holds {num_slots} steps of each of {num_envs} environments: "
+            f"too few for n_step={n_step}, which needs {needed}"
+        )
+    return num_slots
 
 
 def _add(ring: Ring, transitions: Transition, observations: Encoding, actions: Encoding) -> Ring:
-    num_steps = transitions.reward.shape[0]
-    num_finals = ring.final_time.shape[0]
     # Whole additions fill the ring, so that none of them wraps.
     slot = ring.time % ring.reward.shape[0]
 
     def put(x: Array, steps: Array) -> Array:
         return jax.lax.dynamic_update_slice_in_dim(x, steps.astype(x.dtype), slot, 0)
 
+    num_steps = transitions.reward.shape[0]
     cut = transitions.truncated & ~transitions.terminated
-    row = (ring.num_finals + jnp.cumsum(cut, axis=0) - 1) % num_finals
-    final_observation, final_time, lost = _keep_finals(
-        ring, observations.encode(transitions.final_observation), row, cut
+    finals, row, lost = keep_finals(
+        ring.finals,
+        observations.encode(transitions.final_observation),
+        cut,
+        ring.time + jnp.arange(num_steps),
     )
     successor = jnp.where(transitions.terminated, _TERMINATED, jnp.where(cut, row, _GOES_ON))
     return Ring(
@@ -196,36 +197,10 @@ def _add(ring: Ring, transitions: Transition, observations: Encoding, actions: E
         action=put(ring.action, actions.encode(transitions.action)),
         reward=put(ring.reward, transitions.reward),
         successor=put(ring.successor, successor),
-        final_observation=final_observation,
-        final_time=final_time,
-        num_finals=ring.num_finals + jnp.sum(cut, axis=0, dtype=jnp.int32),
+        finals=finals,
         time=ring.time + num_steps,
         oldest=jnp.maximum(ring.oldest, lost + 1),
     )
-
-
-def _keep_finals(
-    ring: Ring, final: Any, row: Int[Array, "T B"], cut: Bool[Array, "T B"]
-) -> tuple[Any, Array, Array]:
-    """Puts final observations into their rows.
-
-    Returns:
-        The rows, the times of the steps that they belong to, and the latest time whose final
-        observation had to make room, -1 for none.
-    """
-    num_steps, num_envs = cut.shape
-    num_finals = ring.final_time.shape[0]
-    environment = jnp.arange(num_envs)
-    # Out of bounds, and so dropped, where there is nothing to keep.
-    target = jnp.where(cut, row, num_finals + 1)
-    time = jnp.broadcast_to(ring.time + jnp.arange(num_steps)[:, None], cut.shape)
-
-    def keep(x: Array, y: Array) -> Array:
-        return x.at[target, environment].set(y, mode="drop").at[-1].set(y[-1])
-
-    rows = jax.tree.map(keep, ring.final_observation, final)
-    lost = jnp.max(jnp.where(cut, ring.final_time[row, environment], -1))
-    return rows, ring.final_time.at[target, environment].set(time, mode="drop"), lost
 
 
 def _read(
@@ -256,7 +231,7 @@ def _read(
         return jnp.where(chosen, final, kept[after % num_slots, environment])
 
     first = time % num_slots
-    next_observation = jax.tree.map(successor_of, ring.observation, ring.final_observation)
+    next_observation = jax.tree.map(successor_of, ring.observation, ring.finals.observation)
     return Steps(
         observation=observations.decode(
             jax.tree.map(lambda x: x[first, environment], ring.observation)

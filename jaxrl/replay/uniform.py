@@ -6,72 +6,47 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from jaxrl.replay.ring import Ring, ring_storage
-from jaxrl.types import Key, ObservationSpace, Replay, Replayed, Space, Transition
+from jaxrl.replay.ring import Ring, RingStorage
+from jaxrl.types import Key, Replay, Replayed
 
 
-def uniform_replay(
-    observation_space: ObservationSpace,
-    action_space: Space,
-    *,
-    capacity: int,
-    batch_size: int,
-    num_envs: int,
-    num_steps: int = 1,
-    n_step: int = 1,
-    discount: Any = 0.99,
-    max_episode_steps: int | None = None,
-) -> Replay:
+def uniform_replay(storage: RingStorage, *, batch_size: int, discount: Any = 0.99) -> Replay:
     """Builds a replay that samples with replacement in time and memory of the batch.
 
     Args:
-        observation_space: of the observations.
-        action_space: of the actions, as the policy draws them.
-        capacity: transitions of all environments together; rounded up to whole additions.
+        storage: of the steps.
         batch_size: M, of each sample.
-        num_envs: B, environments.
-        num_steps: T, steps of each that are added at a time.
-        n_step: rewards that are summed before the successor's value counts.
-        discount: gamma, of these rewards; may be traced.
-        max_episode_steps: see `ring_storage`.
+        discount: gamma, of the rewards until the successor; may be traced.
 
     Returns:
         The replay; its state is a `Ring`.
 
     Raises:
-        ValueError: a count is not positive, or the capacity is too small.
+        ValueError: the batch size is not positive.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be at least 1")
-    storage = ring_storage(
-        observation_space,
-        action_space,
-        capacity=capacity,
-        num_envs=num_envs,
-        num_steps=num_steps,
-        n_step=n_step,
-        max_episode_steps=max_episode_steps,
-    )
 
     def can_sample(ring: Ring) -> Bool[Array, ""]:
         return storage.window(ring).length > 0
 
     def sample(key: Key, ring: Ring) -> Replayed:
         window = storage.window(ring)
-        count = jnp.maximum(window.length, 1).astype(jnp.uint32) * num_envs
+        count = jnp.maximum(window.length, 1).astype(jnp.uint32) * storage.num_envs
         # One draw, where randint takes two: off uniform by less than count / 2^32.
         index = (jax.random.bits(key, (batch_size,)) % count).astype(jnp.int32)
-        time = window.oldest + index // num_envs
-        steps = storage.read(ring, time, index % num_envs, discount)
+        time = window.oldest + index // storage.num_envs
+        steps = storage.read(ring, time, index % storage.num_envs, discount)
         return Replayed(*steps, weight=jnp.ones(batch_size), index=index)
 
     def prioritize(ring: Ring, index: Array, error: Array) -> Ring:
         del index, error
         return ring
 
-    def add(ring: Ring, transitions: Transition) -> Ring:
-        return storage.add(ring, transitions)
-
     return Replay(
-        init=storage.init, add=add, sample=sample, can_sample=can_sample, prioritize=prioritize
+        init=storage.init,
+        add=storage.add,
+        sample=sample,
+        can_sample=can_sample,
+        prioritize=prioritize,
     )
