@@ -46,8 +46,7 @@ format: $(LINT_STAMP)  ## format, and fix what can be fixed
 
 bench: $(STAMP)  ## throughput against the peers, into benchmarks/results and benchmarks/README.md
 	$(BIN)/python benchmarks/make_environments.py
-	$(BIN)/python benchmarks/throughput.py
-	$(BIN)/python benchmarks/throughput.py --algorithm a2c
+	$(BIN)/python benchmarks/throughput.py --suite ppo a2c sac sac-256 td3 dqn-5k dqn dqn-500k
 	$(BIN)/python benchmarks/write_table.py
 
 clean:  ## remove the environments and what tests and builds left

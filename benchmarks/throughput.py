@@ -2,7 +2,8 @@
 
     python benchmarks/throughput.py
     python benchmarks/throughput.py --configurations 64x128x1 64x128x16 --peers rejax --pairs 9
-    python benchmarks/throughput.py --algorithm a2c
+    python benchmarks/throughput.py --suite a2c
+    python benchmarks/throughput.py --suite sac dqn
 
 A configuration is environments x steps x seeds. Each contender has its own process; for each pair,
 ours and a peer train once right after one another, the order alternating, so that whatever slows
@@ -15,80 +16,23 @@ import json
 import pathlib
 import re
 import statistics
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from machine import describe_machine
+from suites import SUITES, Suite
 from worker_process import CONTENDERS, Worker, is_available
 
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-class Suite(NamedTuple):
-    """How one algorithm is measured.
-
-    Attributes:
-        settings: of every configuration.
-        configurations: measured by default.
-        peers: who have the algorithm.
-        program_steps: environment steps of a timed run of a compiled program, one seed, by the
-            nearest number of environments: about a second each on two cores.
-        loop_steps: the same of a Python loop, which takes as long per step however long it runs.
-    """
-
-    settings: dict[str, Any]
-    configurations: tuple[str, ...]
-    peers: tuple[str, ...]
-    program_steps: dict[int, int]
-    loop_steps: dict[int, int]
-
-
-SUITES = {
-    "ppo": Suite(
-        settings={
-            "algorithm": "ppo",
-            "environment": "CartPole-v1",
-            "hidden_sizes": [64, 64],
-            "num_epochs": 4,
-            "num_minibatches": 4,
-            "learning_rate": 2.5e-4,
-            "discount": 0.99,
-            "gae_lambda": 0.95,
-            "clip_epsilon": 0.2,
-            "value_coefficient": 0.5,
-            "entropy_coefficient": 0.01,
-            "max_gradient_norm": 0.5,
-        },
-        configurations=("4x128x1", "64x128x1", "1024x32x1", "4x128x16", "64x128x8"),
-        peers=("plain", "rejax", "stable_baselines3", "sbx"),
-        program_steps={4: 256 * 4 * 128, 64: 96 * 64 * 128, 1024: 24 * 1024 * 32},
-        loop_steps={4: 16 * 4 * 128, 64: 3 * 64 * 128, 1024: 1024 * 32},
-    ),
-    "a2c": Suite(
-        settings={
-            "algorithm": "a2c",
-            "environment": "CartPole-v1",
-            "hidden_sizes": [64, 64],
-            "learning_rate": 7e-4,
-            "discount": 0.99,
-            "gae_lambda": 1.0,
-            "value_coefficient": 0.5,
-            "entropy_coefficient": 0.0,
-            "max_gradient_norm": 0.5,
-            "rmsprop_epsilon": 1e-5,
-        },
-        configurations=("16x5x1",),
-        peers=("stable_baselines3",),
-        program_steps={16: 5_000 * 16 * 5},
-        loop_steps={16: 150 * 16 * 5},
-    ),
-}
 COMPILATIONS = 3
 # Many seeds share a run's length between them, but each takes enough iterations to count.
 LEAST_ITERATIONS = 16
 
 
 class Configuration(NamedTuple):
-    """One size of PPO."""
+    """One size of a run."""
 
     num_envs: int
     num_steps: int
@@ -189,23 +133,34 @@ def print_row(configuration: Configuration, row: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--algorithm", default="ppo", choices=list(SUITES))
+    parser.add_argument("--suite", nargs="+", default=["ppo"], choices=list(SUITES))
     parser.add_argument("--configurations", nargs="+", metavar="ExTxS")
     parser.add_argument("--peers", nargs="+", choices=[x for x in CONTENDERS if x != "ours"])
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--out", type=pathlib.Path, help="default: results/throughput-*.json")
+    parser.add_argument("--out", type=pathlib.Path, default=HERE / "results", help="a folder")
     arguments = parser.parse_args()
-    suite = SUITES[arguments.algorithm]
-    try:
-        texts = arguments.configurations or suite.configurations
-        configurations = [Configuration.parse(text) for text in texts]
-    except ValueError as error:
-        parser.error(str(error))
     if arguments.pairs < 1:
         parser.error(f"--pairs {arguments.pairs} must be at least 1")
-    peers = arguments.peers or suite.peers
-    for peer in sorted(set(peers) - set(suite.peers)):
-        parser.error(f"{peer} has no {arguments.algorithm}")
+    for name in arguments.suite:
+        suite = SUITES[name]
+        try:
+            texts = arguments.configurations or suite.configurations
+            configurations = [Configuration.parse(text) for text in texts]
+        except ValueError as error:
+            parser.error(str(error))
+        peers = arguments.peers or suite.peers
+        for peer in sorted(set(peers) - set(suite.peers)):
+            parser.error(f"{peer} is not in the suite {name}")
+        results = measure_all(suite, configurations, peers, arguments.pairs)
+        if not results:
+            parser.error("there is nobody to compare with: make the peers' environments first")
+        write(name, suite, results, arguments.out)
+
+
+def measure_all(
+    suite: Suite, configurations: list[Configuration], peers: Sequence[str], pairs: int
+) -> list[dict[str, Any]]:
+    """Rows of all configurations, beside the peers that are there and can do them."""
     available = [peer for peer in peers if is_available(peer)]
     for peer in sorted(set(peers) - set(available)):
         print(f"{peer} is left out: python benchmarks/make_environments.py {peer} makes it")
@@ -213,14 +168,17 @@ def main() -> None:
     for configuration in configurations:
         alone = configuration.num_seeds == 1
         chosen = [peer for peer in available if alone or CONTENDERS[peer].one_program]
-        rows = measure(suite, configuration, chosen, arguments.pairs)
+        rows = measure(suite, configuration, chosen, pairs)
         results += [configuration._asdict() | row for row in rows]
-    if not results:
-        parser.error("there is nobody to compare with: make the peers' environments first")
+    return results
+
+
+def write(name: str, suite: Suite, results: list[dict[str, Any]], folder: pathlib.Path) -> None:
+    """One file for each suite and device."""
     device = results[0]["ours"]["device"]
     slug = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
-    out = arguments.out or HERE / "results" / f"throughput-{arguments.algorithm}-{slug}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    out = folder / f"throughput-{name}-{slug}.json"
     content = {"machine": describe_machine(), "settings": suite.settings, "results": results}
     out.write_text(json.dumps(content, indent=1) + "\n")
     print(f"written to {out}")

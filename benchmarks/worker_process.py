@@ -13,7 +13,7 @@ WORKERS = pathlib.Path(__file__).resolve().parent / "workers"
 
 
 class Contender(NamedTuple):
-    """Something that trains PPO.
+    """Something that trains, or does a part of it.
 
     Attributes:
         script: the worker's file, with its arguments.
@@ -30,6 +30,7 @@ class Contender(NamedTuple):
 CONTENDERS = {
     "ours": Contender(("ours.py",), None, one_program=True),
     "plain": Contender(("ours.py", "--plain-shuffle"), None, one_program=True),
+    "products": Contender(("products.py",), None, one_program=True),
     "rejax": Contender(("peer_rejax.py",), "rejax", one_program=True),
     "stable_baselines3": Contender(
         ("peer_stable_baselines3.py",), "stable_baselines3", one_program=False

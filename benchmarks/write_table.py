@@ -13,6 +13,7 @@ from typing import Any
 HERE = pathlib.Path(__file__).resolve().parent
 TITLES = {
     "plain": "ours with `jax.random.permutation`",
+    "products": "the update's matrix products alone",
     "rejax": "rejax",
     "stable_baselines3": "Stable-Baselines3",
     "sbx": "SBX",
@@ -24,7 +25,7 @@ def throughput_tables(files: list[pathlib.Path]) -> str:
     tables = []
     for file in sorted(files):
         content = json.loads(file.read_text())
-        name = content["settings"]["algorithm"].upper()
+        name = described(content["settings"])
         lines = [
             f"**{name}.** "
             + where_and_when(content["machine"], content["results"][0]["ours"]["device"]),
@@ -36,6 +37,18 @@ def throughput_tables(files: list[pathlib.Path]) -> str:
         lines += [throughput_line(row) for row in content["results"]]
         tables.append("\n".join([*lines, "", versions(content["results"])]))
     return "\n\n".join(tables)
+
+
+def described(settings: dict[str, Any]) -> str:
+    """The algorithm, with what tells its suites apart."""
+    name = f"{settings['algorithm'].upper()} in {settings['environment']}"
+    sizes = f"hidden layers of {' and '.join(map(str, settings['hidden_sizes']))}"
+    if "buffer_size" not in settings:
+        return f"{name}, {sizes}"
+    return (
+        f"{name}, {sizes}, batches of {settings['batch_size']}, "
+        f"a replay of {settings['buffer_size']:,} transitions"
+    )
 
 
 def throughput_line(row: dict[str, Any]) -> str:

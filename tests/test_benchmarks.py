@@ -27,15 +27,15 @@ def load(monkeypatch: pytest.MonkeyPatch):
     return load_file
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
-def test_every_run_is_whole_iterations_of_each_seed(load, algorithm: str) -> None:
+@pytest.mark.parametrize("name", ["ppo", "a2c", "sac", "sac-256", "td3", "dqn"])
+def test_every_run_is_whole_iterations_of_each_seed(load, name: str) -> None:
     throughput = load("throughput")
-    suite = throughput.SUITES[algorithm]
+    suite = throughput.SUITES[name]
     for text in suite.configurations:
         configuration = throughput.Configuration.parse(text)
-        for name in ("ours", *suite.peers):
-            settings = configuration.settings(suite, name)
-            assert settings["algorithm"] == algorithm
+        for contender in ("ours", *suite.peers):
+            settings = configuration.settings(suite, contender)
+            assert settings["algorithm"] == name.partition("-")[0]
             batch = settings["num_envs"] * settings["num_steps"]
             assert settings["total_steps"] % batch == 0
             assert settings["total_steps"] >= batch

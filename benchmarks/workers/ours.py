@@ -14,50 +14,73 @@ import jaxrl
 def prepare(settings: dict[str, Any]) -> Program:
     """The algorithm that the settings name."""
     environment = jaxrl.make_env(settings["environment"])
+    settings = settings | {"hidden_sizes": tuple(settings["hidden_sizes"])}
     build = BUILDERS[settings["algorithm"]]
-    shared = {
-        name: settings[name]
-        for name in (
-            "total_steps",
-            "num_envs",
-            "num_steps",
-            "learning_rate",
-            "discount",
-            "gae_lambda",
-            "value_coefficient",
-            "entropy_coefficient",
-            "max_gradient_norm",
-        )
-    }
-    shared |= {"learning_rate_schedule": "constant", "activation": "tanh"}
-    shared["hidden_sizes"] = tuple(settings["hidden_sizes"])
 
     def train(key: jax.Array) -> Any:
-        return jaxrl.train(key, build(environment, settings, shared))
+        return jaxrl.train(key, build(environment, settings))
 
     steps = settings["total_steps"] * settings["num_seeds"]
     return compiled_program(train, num_seeds=settings["num_seeds"], steps=steps)
 
 
-def ppo(environment: Any, settings: dict[str, Any], shared: dict[str, Any]) -> Any:
+def ppo(environment: Any, settings: dict[str, Any]) -> Any:
     """The same PPO as the peers': clipped values, no annealing."""
+    own = ("num_epochs", "num_minibatches", "clip_epsilon")
     config = jaxrl.PPOConfig(
-        num_epochs=settings["num_epochs"],
-        num_minibatches=settings["num_minibatches"],
-        clip_epsilon=settings["clip_epsilon"],
         value_clip_epsilon=settings["clip_epsilon"],
-        **shared,
+        **chosen(settings, *ON_POLICY, *own),
+        **AS_PEERS,
     )
     return jaxrl.ppo(environment, config)
 
 
-def a2c(environment: Any, settings: dict[str, Any], shared: dict[str, Any]) -> Any:
+def a2c(environment: Any, settings: dict[str, Any]) -> Any:
     """The same A2C as the peers': RMSprop, no annealing."""
-    config = jaxrl.A2CConfig(optimizer_epsilon=settings["rmsprop_epsilon"], **shared)
+    epsilon = settings["rmsprop_epsilon"]
+    config = jaxrl.A2CConfig(optimizer_epsilon=epsilon, **chosen(settings, *ON_POLICY), **AS_PEERS)
     return jaxrl.a2c(environment, config)
 
 
-BUILDERS = {"ppo": ppo, "a2c": a2c}
+def sac(environment: Any, settings: dict[str, Any]) -> Any:
+    """The same SAC as the peers'."""
+    return jaxrl.sac(environment, jaxrl.SACConfig(**chosen(settings, *OFF_POLICY)))
+
+
+def td3(environment: Any, settings: dict[str, Any]) -> Any:
+    """The same TD3 as the peers'."""
+    own = ("target_noise", "target_noise_clip")
+    config = jaxrl.TD3Config(noise_scale=settings["noise"], **chosen(settings, *OFF_POLICY, *own))
+    return jaxrl.td3(environment, config)
+
+
+def dqn(environment: Any, settings: dict[str, Any]) -> Any:
+    """The same DQN as the peers': the target follows at each update."""
+    config = jaxrl.DQNConfig(
+        epsilon_start=settings["epsilon"],
+        epsilon_end=settings["epsilon"],
+        target_period=1,
+        **chosen(settings, *OFF_POLICY),
+    )
+    return jaxrl.dqn(environment, config)
+
+
+def chosen(settings: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Some of the settings."""
+    return {name: settings[name] for name in names}
+
+
+COMMON = ("total_steps", "num_envs", "num_steps", "learning_rate", "discount", "hidden_sizes")
+ON_POLICY = (
+    *COMMON,
+    "gae_lambda",
+    "value_coefficient",
+    "entropy_coefficient",
+    "max_gradient_norm",
+)
+OFF_POLICY = (*COMMON, "batch_size", "buffer_size", "random_steps", "tau")
+AS_PEERS: dict[str, Any] = {"learning_rate_schedule": "constant", "activation": "tanh"}
+BUILDERS = {"ppo": ppo, "a2c": a2c, "sac": sac, "td3": td3, "dqn": dqn}
 
 
 def shuffle_plainly() -> None:

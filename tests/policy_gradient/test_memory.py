@@ -206,7 +206,7 @@ def test_sequences_begin_with_what_the_actor_remembered():
     kept = []
 
     def update(key, state, batch):
-        for length in (None, 2):
+        for length in (0, 2):
             estimator = gae_estimator(config)
             kept.append(
                 prepare(state, batch, actor=actor, estimator=estimator, sequence_length=length)
