@@ -16,7 +16,12 @@ from jaxrl import environments, experiment, registry, train
 from jaxrl.experiment import checkpoints, load
 from jaxrl.types import Algorithm, Box, Discrete, Environment, TimeStep
 
+REPLAY = {"random_steps": 8, "num_steps": 2, "batch_size": 4, "hidden_sizes": (4,)}
 SMALL = {
+    "ddpg": REPLAY,
+    "dqn": REPLAY,
+    "sac": REPLAY,
+    "td3": REPLAY,
     "ppo": {"num_envs": 2, "num_steps": 8, "num_minibatches": 2, "hidden_sizes": (4,)},
     "cem": {"population_size": 4},
     "evosax": {"population_size": 4},
