@@ -82,6 +82,8 @@ class Box:
 
     def sample(self, key: Key) -> Array:
         """Draws one element: uniform where both bounds are usable, standard normal elsewhere."""
+        if self.dtype == jnp.bool_:
+            return jax.random.bernoulli(key, shape=self.shape)
         key_uniform, key_normal = jax.random.split(key)
         low = jnp.broadcast_to(jnp.asarray(self.low, jnp.float32), self.shape)
         high = jnp.broadcast_to(jnp.asarray(self.high, jnp.float32), self.shape)

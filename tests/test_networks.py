@@ -34,6 +34,7 @@ def shapes_of(network, observation):
         (MultiDiscrete((2, 3)), [1, 2], [0, 1, 0, 0, 1]),
         (Box(0, 9, (2, 2), jnp.int32), [[1, 2], [3, 4]], [[1, 2], [3, 4]]),
         (Box(0, 255, (2,), jnp.uint8), [0, 255], [0, 1]),
+        (Box(0, 1, (2,), jnp.bool_), [False, True], [0, 1]),
     ],
 )
 def test_observations_become_floats(space, observation, expected):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from jaxrl.environments.spaces import action_space_of, observation_space_of
+from jaxrl.environments.spaces import action_space_of, narrowest_type, observation_space_of
 from jaxrl.environments.step_types import cast, settle_types
 from jaxrl.types import (
     Action,
@@ -29,11 +29,12 @@ GymnaxStep: TypeAlias = Callable[[Key, EnvState, Any], tuple[EnvState, TimeStep]
 def from_gymnax(environment: Any, params: Any, *, name: str | None = None) -> Environment:
     """Adapts a gymnax 1.x environment.
 
-    Observations keep the type that the environment gives them (the space says which); the reward
-    is float32. Reset and step return exactly the same types, so that a scan can carry the state.
-    `info` holds what the environment puts there. A class with a `step` of its own keeps it;
-    otherwise `step_env`, `is_truncated` and `reset_env` are put together here, because gymnax's
-    `step` draws random bits that a deterministic transition does not need.
+    Observations keep the type that the environment gives them (the space says which), but for
+    MinAtar's truth values, which are bool; the reward is float32. Reset and step return exactly the
+    same types, so that a scan can carry the state. `info` holds what the environment puts there. A
+    class with a `step` of its own keeps it; otherwise `step_env`, `is_truncated` and `reset_env`
+    are put together here, because gymnax's `step` draws random bits that a deterministic transition
+    does not need.
 
     Args:
         environment: an object of a class that derives from gymnax's `Environment`.
@@ -59,6 +60,7 @@ def from_gymnax(environment: Any, params: Any, *, name: str | None = None) -> En
     function = _own_step if has_own_step else _transition
     step = _checking_action(function(environment, arrays, name), action_space, name)
     state_type, observation_type, step_uses_key = settle_types(name, reset, step, action_space)
+    observation_type = narrowest_type(observation_type, name)
     if not has_own_step:
         step = _resetting(step, environment, arrays, step_uses_key)
     reset, step = _casting(reset, step, state_type, observation_type)

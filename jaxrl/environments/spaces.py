@@ -18,6 +18,15 @@ _WRONG_OBSERVATION_BOUNDS = (
     "GaussianBandit-misc",
 )
 
+# Environments of gymnax 1.0.1 whose observations are truth values, given as float32.
+_TRUTH_VALUES = (
+    "Asterix-MinAtar",
+    "Breakout-MinAtar",
+    "Freeway-MinAtar",
+    "Seaquest-MinAtar",
+    "SpaceInvaders-MinAtar",
+)
+
 
 def action_space_of(space: Any, name: str) -> Space:
     """The action space of a gymnax environment: Discrete, Box, or a Tuple of Discrete.
@@ -75,6 +84,20 @@ def observation_space_of(space: Any, observation: Any, name: str) -> Space:
     if name in _WRONG_OBSERVATION_BOUNDS:
         return Box(-jnp.inf, jnp.inf, tuple(space.shape), dtype)
     return Box(space.low, space.high, tuple(space.shape), dtype)
+
+
+def narrowest_type(observation: Any, name: str) -> Any:
+    """The narrowest type that loses nothing of an environment's observations.
+
+    MinAtar's come as truth values, a fourth of the memory of rollouts; a replay keeps bits.
+
+    Args:
+        observation: the abstract value of the observations, as the environment gives them.
+        name: of the environment.
+    """
+    if name not in _TRUTH_VALUES:
+        return observation
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bool_), observation)
 
 
 def _num_categories(space: Any, name: str) -> int:

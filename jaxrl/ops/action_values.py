@@ -4,6 +4,7 @@ No gradient is stopped here: compute targets outside the differentiated function
 """
 
 import chex
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -32,7 +33,7 @@ def value_of(
 ) -> Float[Array, "*batch"]:
     """Q(s, a) of a vector Q(s, .)."""
     # A gather would have a scatter for its gradient, which is slow on the CPU.
-    chosen = action[..., None] == jnp.arange(values.shape[-1])
+    chosen = jax.nn.one_hot(action, values.shape[-1], dtype=bool)
     return jnp.sum(jnp.where(chosen, values, 0.0), axis=-1)
 
 

@@ -38,7 +38,7 @@ def no_finals(count: int, num_envs: int, observations: Encoding) -> Finals:
     """Room for `count` final observations of each environment."""
     return Finals(
         observation=observations.zeros((count + 1, num_envs)),
-        time=jnp.full((count, num_envs), -1),
+        time=jnp.full((count, num_envs), -1, jnp.int32),
         kept=jnp.zeros(num_envs, jnp.int32),
     )
 

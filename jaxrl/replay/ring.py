@@ -133,7 +133,7 @@ def ring_storage(
             observation=observations.zeros(shape),
             action=actions.zeros(shape),
             reward=jnp.zeros(shape),
-            successor=jnp.full(shape, _TERMINATED),
+            successor=jnp.full(shape, _TERMINATED, jnp.int32),
             finals=no_finals(count, num_envs, observations),
             time=jnp.int32(0),
             oldest=jnp.int32(0),

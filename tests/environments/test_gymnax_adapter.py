@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import flax.struct
+import gymnax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,7 @@ from gymnax.environments.environment import Environment as GymnaxEnvironment
 from gymnax.environments.environment import EnvParams, EnvState
 
 from jaxrl.environments import from_gymnax, make_env
-from jaxrl.types import Discrete, MultiDiscrete
+from jaxrl.types import Box, Discrete, MultiDiscrete
 
 
 @flax.struct.dataclass
@@ -194,6 +195,35 @@ def test_spaces_say_what_observations_are():
     environment = make_env(Numbered())
     assert environment.observation_space == Discrete(9, jnp.dtype("uint8"))
     assert take(environment, 1)[1].observation.dtype == jnp.uint8
+
+
+@pytest.mark.parametrize("game", ["Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders"])
+def test_minatar_gives_truth_values(game):
+    environment = make_env(f"{game}-MinAtar")
+    key = jax.random.key(0)
+    state, observation = jax.eval_shape(environment.reset, key)
+    step = jax.eval_shape(environment.step, key, state, jnp.int32(0))[1]
+    seen = environment.observation_space, observation, step.observation, step.final_observation
+    assert [x.dtype for x in seen] == [bool] * 4
+
+
+def test_minatars_truth_values_are_gymnaxs_numbers():
+    theirs, params = gymnax.make("Breakout-MinAtar")
+    environment = make_env("Breakout-MinAtar")
+
+    @jax.jit
+    def look(key):
+        return environment.reset(key)[1], theirs.reset(key, params)[0]
+
+    observation, expected = look(jax.random.key(0))
+    np.testing.assert_array_equal(observation.astype(float), expected)
+    assert 0 < expected.mean() < 1
+
+
+def test_both_truth_values_are_sampled():
+    draws = Box(0, 1, (200,), jnp.bool_).sample(jax.random.key(0))
+    assert draws.dtype == bool
+    assert 0.4 < draws.mean() < 0.6
 
 
 def test_params_without_a_limit():
