@@ -5,6 +5,7 @@ from jaxrl.agents.a3c import A3CConfig, a3c
 from jaxrl.agents.dqn import DQNConfig, dqn
 from jaxrl.agents.impala import IMPALAConfig, impala
 from jaxrl.agents.ppo import PPOConfig, ppo
+from jaxrl.agents.pqn import PQNConfig, pqn
 from jaxrl.agents.reinforce import ReinforceConfig, reinforce
 from jaxrl.agents.trpo import TRPOConfig, trpo
 from jaxrl.environments import available_environments, make_env
@@ -33,6 +34,7 @@ __all__ = [
     "IMPALAConfig",
     "OpenESConfig",
     "PPOConfig",
+    "PQNConfig",
     "Progress",
     "ReinforceConfig",
     "SimulatedAnnealingConfig",
@@ -54,6 +56,7 @@ __all__ = [
     "maximize",
     "openes",
     "ppo",
+    "pqn",
     "register_algorithm",
     "reinforce",
     "simulated_annealing",

@@ -11,6 +11,7 @@ from jaxrl.agents.a3c import A3CConfig, a3c
 from jaxrl.agents.dqn import DQNConfig, dqn
 from jaxrl.agents.impala import IMPALAConfig, impala
 from jaxrl.agents.ppo import PPOConfig, ppo
+from jaxrl.agents.pqn import PQNConfig, pqn
 from jaxrl.agents.reinforce import ReinforceConfig, reinforce
 from jaxrl.agents.trpo import TRPOConfig, trpo
 from jaxrl.search.ars import ARSConfig, ars
@@ -120,6 +121,7 @@ _OWN = (
     ("dqn", DQNConfig, dqn, "Deep Q-network (Mnih et al., 2015), double, dueling, prioritised."),
     ("impala", IMPALAConfig, impala, "Stale actors with V-trace (Espeholt et al., 2018)."),
     ("ppo", PPOConfig, ppo, "Proximal policy optimisation (Schulman et al., 2017)."),
+    ("pqn", PQNConfig, pqn, "Q-learning without replay or targets (Gallici et al., 2024)."),
     ("reinforce", ReinforceConfig, reinforce, "Score-function gradient (Williams, 1992)."),
     ("trpo", TRPOConfig, trpo, "Trust region policy optimisation (Schulman et al., 2015)."),
     ("ars", ARSConfig, ars, "Augmented random search, V1 and V2 (Mania et al., 2018)."),

@@ -18,6 +18,8 @@ from jaxrl.types import Algorithm, Box, Discrete, Environment, TimeStep
 
 SMALL = {
     "ppo": {"num_envs": 2, "num_steps": 8, "num_minibatches": 2, "hidden_sizes": (4,)},
+    "pqn": {"num_envs": 2, "num_steps": 8, "num_minibatches": 2, "hidden_sizes": (4,)},
+    "dqn": {"num_steps": 4, "random_steps": 8, "batch_size": 4, "hidden_sizes": (4,)},
     "cem": {"population_size": 4},
     "evosax": {"population_size": 4},
     "openes": {"population_size": 4},

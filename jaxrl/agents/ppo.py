@@ -13,10 +13,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from jaxrl.loops.rollouts import join_rollouts, num_rollouts
+from jaxrl.normalization import NormalizationSettings
+from jaxrl.ops.minibatches import over_minibatches
 from jaxrl.ops.policy_losses import clipped_surrogate_loss
 from jaxrl.ops.statistics import approximate_kl, clip_fraction, explained_variance
 from jaxrl.ops.value_losses import clipped_value_loss, squared_loss
 from jaxrl.optimization import (
+    LearnerState,
     OptimizerSettings,
     as_metric,
     gradient_norm,
@@ -25,15 +29,14 @@ from jaxrl.optimization import (
     scheduled,
 )
 from jaxrl.policy_gradient.actor import Actor, make_actor
-from jaxrl.policy_gradient.building import assemble, check_minibatches, check_task, num_updates
-from jaxrl.policy_gradient.experience import Experience, gae_estimator, over_minibatches, prepare
-from jaxrl.policy_gradient.learner import LearnerState, learner_agent
+from jaxrl.policy_gradient.building import check_minibatches, check_task
+from jaxrl.policy_gradient.experience import Experience, gae_estimator, prepare, select
+from jaxrl.policy_gradient.learner import learner_agent
 from jaxrl.policy_gradient.losses import actor_critic_loss, standardize
 from jaxrl.policy_gradient.settings import (
     ActorCriticSettings,
     MemorySettings,
     NetworkSettings,
-    NormalizationSettings,
     OnPolicySettings,
 )
 from jaxrl.settings import number, settings, static
@@ -97,7 +100,7 @@ def ppo(
     """
     env = check_task(env, config)
     agent = ppo_agent(env.observation_space, env.action_space, config, network=network)
-    return assemble(env, agent, config)
+    return join_rollouts(env, agent, config)
 
 
 def ppo_agent(
@@ -128,7 +131,7 @@ def _update(
     optimizer: optax.GradientTransformation,
 ) -> tuple[LearnerState, Metrics]:
     """Advantages once, then `num_epochs` passes of `num_minibatches` gradient steps."""
-    total = num_updates(config)
+    total = num_rollouts(config)
     learning_rate = scheduled(
         config.learning_rate, config.learning_rate_schedule, state.updates, total
     )
@@ -142,10 +145,10 @@ def _update(
     )
     gradient_of = jax.value_and_grad(_loss, has_aux=True)
 
-    def learn(carry: Any, minibatch: Experience) -> Any:
+    def learn(carry: Any, index: Array) -> Any:
         params, optimizer_state, stopped = carry
         (_, metrics), gradient = gradient_of(
-            params, minibatch, clip_epsilon, config=config, actor=actor
+            params, select(batch, index), clip_epsilon, config=config, actor=actor
         )
         metrics["gradient_norm"] = gradient_norm(gradient)
         new = gradient_step(optimizer, params, optimizer_state, gradient, learning_rate)
@@ -159,7 +162,7 @@ def _update(
         key,
         learn,
         (state.params, state.optimizer, jnp.array(False)),
-        batch,
+        size=batch.advantage.shape[1],
         num_epochs=config.num_epochs,
         num_minibatches=config.num_minibatches,
     )

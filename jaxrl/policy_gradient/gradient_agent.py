@@ -9,6 +9,7 @@ import jax
 
 from jaxrl.ops.statistics import explained_variance
 from jaxrl.optimization import (
+    LearnerState,
     as_metric,
     gradient_norm,
     gradient_step,
@@ -18,7 +19,7 @@ from jaxrl.optimization import (
 from jaxrl.policy_gradient.actor import Actor
 from jaxrl.policy_gradient.building import sequences_per_environment
 from jaxrl.policy_gradient.experience import Estimator, prepare
-from jaxrl.policy_gradient.learner import LearnerState, init_learner
+from jaxrl.policy_gradient.learner import init_learner
 from jaxrl.policy_gradient.losses import actor_critic_loss, standardize
 from jaxrl.types import (
     Agent,

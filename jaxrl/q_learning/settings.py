@@ -77,3 +77,13 @@ class QNetworkSettings(TorsoSettings):
     """Elementwise function between layers."""
     layer_norm: bool = static(False)
     """Normalise each layer before its activation (Ba et al. 2016)."""
+
+
+@settings
+class ActionValueSettings(QNetworkSettings):
+    """The network of the values of discrete actions."""
+
+    hidden_sizes: tuple[int, ...] = static((120, 84), minimum=1, maximum=2**20)
+    """Widths of the dense layers."""
+    dueling: bool = static(False)
+    """A state's value and the actions' advantages are learnt apart; of the default network."""
