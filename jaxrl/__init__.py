@@ -6,6 +6,7 @@ from jaxrl.agents.ddpg import DDPGConfig, ddpg
 from jaxrl.agents.dqn import DQNConfig, dqn
 from jaxrl.agents.impala import IMPALAConfig, impala
 from jaxrl.agents.ppo import PPOConfig, ppo
+from jaxrl.agents.pqn import PQNConfig, pqn
 from jaxrl.agents.reinforce import ReinforceConfig, reinforce
 from jaxrl.agents.sac import SACConfig, sac
 from jaxrl.agents.td3 import TD3Config, td3
@@ -37,6 +38,7 @@ __all__ = [
     "IMPALAConfig",
     "OpenESConfig",
     "PPOConfig",
+    "PQNConfig",
     "Progress",
     "ReinforceConfig",
     "SACConfig",
@@ -61,6 +63,7 @@ __all__ = [
     "maximize",
     "openes",
     "ppo",
+    "pqn",
     "register_algorithm",
     "reinforce",
     "sac",

@@ -47,6 +47,14 @@ class ObservationNormalizationSettings:
     """Standardise observations by their running mean and deviation, clipped to 10."""
 
 
+@settings
+class NormalizationSettings(ObservationNormalizationSettings):
+    """What an agent that learns from rollouts may see standardised."""
+
+    normalize_rewards: bool = static(False)
+    """Divide rewards by the running deviation of the discounted return, clipped to 10."""
+
+
 class NormalizedObservations(NamedTuple):
     """An agent's state beside the statistics of its observations.
 

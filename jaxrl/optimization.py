@@ -1,17 +1,18 @@
 """Gradient steps: their settings, optimiser, step and schedules."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxrl.settings import number, settings, static
 from jaxrl.types import Params
 
+OPTIMIZERS = ("adam", "radam", "rmsprop")
 _RMSPROP_DECAY = 0.99
 
 
@@ -25,12 +26,26 @@ class OptimizerSettings:
         "linear", choices=("constant", "linear")
     )
     """constant, linear (to zero over the run), or an optax schedule (a factor per iteration)."""
-    optimizer: str = static("adam", choices=("adam", "rmsprop"))
-    """adam, or rmsprop with decay .99 (Mnih et al. 2016)."""
+    optimizer: str = static("adam", choices=OPTIMIZERS)
+    """adam, radam (Liu et al. 2020), or rmsprop with decay .99 (Mnih et al. 2016)."""
     optimizer_epsilon: float = number(1e-5, minimum=0, open_minimum=True)
     """Added to the root of the optimiser's second moment."""
     max_gradient_norm: float | None = number(0.5, minimum=0, open_minimum=True, optional=True)
     """The whole gradient is scaled down to this Euclidean norm; None: never."""
+
+
+class LearnerState(NamedTuple):
+    """What an agent with one network and one optimiser learns.
+
+    Attributes:
+        params: of the network.
+        optimizer: optax's state.
+        updates: int32 (), batches learnt from.
+    """
+
+    params: Params
+    optimizer: optax.OptState
+    updates: Int[Array, ""]
 
 
 def make_optimizer(config: OptimizerSettings, *, clip: bool = True) -> optax.GradientTransformation:
@@ -42,6 +57,8 @@ def make_optimizer(config: OptimizerSettings, *, clip: bool = True) -> optax.Gra
     """
     if config.optimizer == "adam":
         optimizer = optax.scale_by_adam(eps=config.optimizer_epsilon)
+    elif config.optimizer == "radam":
+        optimizer = optax.scale_by_radam(eps=config.optimizer_epsilon)
     else:
         optimizer = optax.scale_by_rms(
             decay=_RMSPROP_DECAY, eps=config.optimizer_epsilon, eps_in_sqrt=False
@@ -68,6 +85,11 @@ def gradient_step(
 def gradient_norm(gradient: Params) -> Float[Array, ""]:
     """The Euclidean norm of the whole gradient."""
     return optax.tree.norm(ravel_pytree(gradient)[0])
+
+
+def learning_rate_at(config: Any, update: Array, num_updates: int) -> Any:
+    """The learning rate of the settings at an update of a run of `num_updates`."""
+    return scheduled(config.learning_rate, config.learning_rate_schedule, update, num_updates)
 
 
 def scheduled(

@@ -12,6 +12,7 @@ from jaxrl.agents.ddpg import DDPGConfig, ddpg
 from jaxrl.agents.dqn import DQNConfig, dqn
 from jaxrl.agents.impala import IMPALAConfig, impala
 from jaxrl.agents.ppo import PPOConfig, ppo
+from jaxrl.agents.pqn import PQNConfig, pqn
 from jaxrl.agents.reinforce import ReinforceConfig, reinforce
 from jaxrl.agents.sac import SACConfig, sac
 from jaxrl.agents.td3 import TD3Config, td3
@@ -124,6 +125,7 @@ _OWN = (
     ("dqn", DQNConfig, dqn, "Deep Q-network (Mnih et al., 2015), double, dueling, prioritised."),
     ("impala", IMPALAConfig, impala, "Stale actors with V-trace (Espeholt et al., 2018)."),
     ("ppo", PPOConfig, ppo, "Proximal policy optimisation (Schulman et al., 2017)."),
+    ("pqn", PQNConfig, pqn, "Q-learning without replay or targets (Gallici et al., 2024)."),
     ("reinforce", ReinforceConfig, reinforce, "Score-function gradient (Williams, 1992)."),
     ("sac", SACConfig, sac, "Soft actor-critic (Haarnoja et al., 2018), also of discrete actions."),
     ("td3", TD3Config, td3, "Twin delayed deterministic policy gradient (Fujimoto et al., 2018)."),

@@ -23,6 +23,7 @@ SMALL = {
     "sac": REPLAY,
     "td3": REPLAY,
     "ppo": {"num_envs": 2, "num_steps": 8, "num_minibatches": 2, "hidden_sizes": (4,)},
+    "pqn": {"num_envs": 2, "num_steps": 8, "num_minibatches": 2, "hidden_sizes": (4,)},
     "cem": {"population_size": 4},
     "evosax": {"population_size": 4},
     "openes": {"population_size": 4},

@@ -8,16 +8,17 @@ from collections.abc import Callable
 
 from jaxtyping import Array
 
-from jaxrl.optimization import OptimizerSettings
+from jaxrl.loops.rollouts import join_rollouts, num_rollouts
+from jaxrl.normalization import NormalizationSettings
+from jaxrl.optimization import OPTIMIZERS, OptimizerSettings
 from jaxrl.policy_gradient.actor import make_actor
-from jaxrl.policy_gradient.building import assemble, check_task, num_updates
+from jaxrl.policy_gradient.building import check_task
 from jaxrl.policy_gradient.experience import gae_estimator
 from jaxrl.policy_gradient.gradient_agent import actor_critic_agent, in_one_update
 from jaxrl.policy_gradient.settings import (
     ActorCriticSettings,
     MemorySettings,
     NetworkSettings,
-    NormalizationSettings,
     OnPolicySettings,
 )
 from jaxrl.settings import number, settings, static
@@ -42,8 +43,8 @@ class AdvantageActorCriticSettings(
         "constant", choices=("constant", "linear")
     )
     """constant, linear (to zero over the run), or an optax schedule (a factor per iteration)."""
-    optimizer: str = static("rmsprop", choices=("adam", "rmsprop"))
-    """adam, or rmsprop with decay .99 (Mnih et al. 2016)."""
+    optimizer: str = static("rmsprop", choices=OPTIMIZERS)
+    """adam, radam (Liu et al. 2020), or rmsprop with decay .99 (Mnih et al. 2016)."""
     entropy_coefficient: float = number(0.0, minimum=0)
     """Weight of the entropy bonus."""
     normalize_advantages: bool = static(False)
@@ -72,5 +73,5 @@ def a2c(
     env = check_task(env, config)
     actor = make_actor(env.observation_space, env.action_space, config, network=network)
     estimator = gae_estimator(config)
-    rule = actor_critic_agent(actor, estimator, config, num_updates=num_updates(config))
-    return assemble(env, in_one_update(rule), config)
+    rule = actor_critic_agent(actor, estimator, config, num_updates=num_rollouts(config))
+    return join_rollouts(env, in_one_update(rule), config)

@@ -11,21 +11,21 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxrl.exploration import epsilon_greedy, linear_epsilon
+from jaxrl.exploration import epsilon_greedy
 from jaxrl.ops.action_values import double_q_value, q_target, value_of
 from jaxrl.ops.target_updates import periodic_update
 from jaxrl.optimization import (
     as_metric,
     gradient_norm,
     gradient_step,
+    learning_rate_at,
     make_optimizer,
-    scheduled,
 )
 from jaxrl.q_learning.building import check_discrete, check_replay_task, join_replay, num_updates
-from jaxrl.q_learning.networks import make_values
+from jaxrl.q_learning.epsilon import EpsilonSettings, epsilon_at
 from jaxrl.q_learning.regression import regress
 from jaxrl.q_learning.settings import (
-    QNetworkSettings,
+    ActionValueSettings,
     QOptimizerSettings,
     ReplaySettings,
     TargetSettings,
@@ -34,6 +34,7 @@ from jaxrl.q_learning.values import (
     apply_to_batch,
     greedy_policy,
     init_network,
+    make_values_network,
     seen_and_mask,
 )
 from jaxrl.settings import number, settings, static
@@ -53,7 +54,9 @@ from jaxrl.types import (
 
 
 @settings
-class DQNConfig(QNetworkSettings, TargetSettings, QOptimizerSettings, ReplaySettings):
+class DQNConfig(
+    EpsilonSettings, ActionValueSettings, TargetSettings, QOptimizerSettings, ReplaySettings
+):
     """Settings of DQN; the defaults are those of CleanRL's `dqn.py` where nothing else is said."""
 
     num_steps: int = static(10, minimum=1)
@@ -68,20 +71,10 @@ class DQNConfig(QNetworkSettings, TargetSettings, QOptimizerSettings, ReplaySett
     """Share of the learning network in each change of its target; 1 copies it."""
     target_period: int = static(50, minimum=1)
     """Updates between two changes of the target."""
-    hidden_sizes: tuple[int, ...] = static((120, 84), minimum=1, maximum=2**20)
-    """Widths of the dense layers."""
     double: bool = static(True)
     """The learning network chooses the action whose value the target network gives."""
-    dueling: bool = static(False)
-    """A state's value and the actions' advantages are learnt apart; of the default network."""
     loss: str = static("squared", choices=("huber", "squared"))
     """Of the error; huber, linear beyond 1, suits values of the size of clipped rewards only."""
-    epsilon_start: float = number(1.0, minimum=0, maximum=1)
-    """Probability of a random action at first."""
-    epsilon_end: float = number(0.05, minimum=0, maximum=1)
-    """Probability of a random action at last."""
-    epsilon_fraction: float = number(0.5, minimum=0, maximum=1, open_minimum=True)
-    """Share of the budget over which that probability falls, in a straight line."""
 
 
 class DQNState(NamedTuple):
@@ -114,7 +107,6 @@ def dqn(env: Environment, config: DQNConfig, *, network: Network | None = None) 
         ValueError: a setting is wrong or does not suit the environment.
     """
     env = check_replay_task(env, config)
-    check_discrete(env, "DQN")
     return join_replay(env, dqn_agent(env, config, network=network), config)
 
 
@@ -122,7 +114,13 @@ def dqn_agent(
     env: Environment, config: DQNConfig, *, network: Network | None = None
 ) -> ReplayAgent:
     """Builds DQN's learning rule, to be joined to a replay; arguments as for `dqn`."""
-    network = make_values(env, config, network, dueling=config.dueling)
+    network = make_values_network(
+        env.observation_space,
+        check_discrete(env, "DQN"),
+        config,
+        network=network,
+        dueling=config.dueling,
+    )
     optimizer = make_optimizer(config)
 
     def init(key: Key) -> DQNState:
@@ -140,7 +138,8 @@ def dqn_agent(
     ) -> tuple[Carry, Array]:
         values = network.apply(state.params, observation)
         mask = seen_and_mask(observation)[1]
-        return carry, epsilon_greedy(key, values, _epsilon(state, config), mask=mask)
+        epsilon = epsilon_at(state.steps, config, total_steps=config.total_steps)
+        return carry, epsilon_greedy(key, values, epsilon, mask=mask)
 
     def observe(key: Key, state: DQNState, transitions: Transition) -> DQNState:
         del key
@@ -182,9 +181,7 @@ def _update(
     gradient, error, metrics = regress(
         predict, state.params, target, weight=batch.weight, loss=config.loss
     )
-    learning_rate = scheduled(
-        config.learning_rate, config.learning_rate_schedule, state.updates, num_updates(config)
-    )
+    learning_rate = learning_rate_at(config, state.updates, num_updates(config))
     params, optimizer_state = gradient_step(
         optimizer, state.params, state.optimizer, gradient, learning_rate
     )
@@ -198,14 +195,5 @@ def _update(
     )
     metrics["gradient_norm"] = gradient_norm(gradient)
     metrics["learning_rate"] = as_metric(learning_rate)
-    metrics["epsilon"] = as_metric(_epsilon(state, config))
+    metrics["epsilon"] = epsilon_at(state.steps, config, total_steps=config.total_steps)
     return DQNState(params, target_params, optimizer_state, updates, state.steps), error, metrics
-
-
-def _epsilon(state: DQNState, config: DQNConfig) -> Float[Array, ""]:
-    return linear_epsilon(
-        state.steps,
-        start=config.epsilon_start,
-        end=config.epsilon_end,
-        duration=config.epsilon_fraction * config.total_steps,
-    )

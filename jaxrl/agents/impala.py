@@ -13,12 +13,13 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxrl.agents.a2c import AdvantageActorCriticSettings
+from jaxrl.loops.rollouts import join_rollouts, num_rollouts
+from jaxrl.normalization import NormalizationSettings
 from jaxrl.ops.returns import vtrace
 from jaxrl.policy_gradient.actor import make_actor
-from jaxrl.policy_gradient.building import assemble, check_task, num_updates
+from jaxrl.policy_gradient.building import check_task
 from jaxrl.policy_gradient.experience import Estimator
 from jaxrl.policy_gradient.gradient_agent import actor_critic_agent, in_one_update
-from jaxrl.policy_gradient.settings import NormalizationSettings
 from jaxrl.settings import number, settings, static
 from jaxrl.types import (
     Agent,
@@ -83,8 +84,8 @@ def impala(
     env = check_task(env, config)
     actor = make_actor(env.observation_space, env.action_space, config, network=network)
     estimator = vtrace_estimator(config)
-    rule = actor_critic_agent(actor, estimator, config, num_updates=num_updates(config))
-    return assemble(env, acting_behind(rule, lag=config.lag), config)
+    rule = actor_critic_agent(actor, estimator, config, num_updates=num_rollouts(config))
+    return join_rollouts(env, acting_behind(rule, lag=config.lag), config)
 
 
 def vtrace_estimator(config: IMPALAConfig) -> Estimator:

@@ -13,27 +13,31 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from jaxrl.loops.rollouts import join_rollouts, num_rollouts
+from jaxrl.normalization import NormalizationSettings
+from jaxrl.ops.minibatches import over_minibatches
 from jaxrl.ops.policy_losses import clipped_surrogate_loss
 from jaxrl.ops.statistics import approximate_kl, clip_fraction, explained_variance
 from jaxrl.ops.value_losses import clipped_value_loss, squared_loss
 from jaxrl.optimization import (
+    LearnerState,
     OptimizerSettings,
     as_metric,
     gradient_norm,
     gradient_step,
+    learning_rate_at,
     make_optimizer,
     scheduled,
 )
 from jaxrl.policy_gradient.actor import Actor, make_actor
-from jaxrl.policy_gradient.building import assemble, check_minibatches, check_task, num_updates
-from jaxrl.policy_gradient.experience import Experience, gae_estimator, over_minibatches, prepare
-from jaxrl.policy_gradient.learner import LearnerState, learner_agent
+from jaxrl.policy_gradient.building import check_minibatches, check_task
+from jaxrl.policy_gradient.experience import Experience, gae_estimator, prepare, select
+from jaxrl.policy_gradient.learner import learner_agent
 from jaxrl.policy_gradient.losses import actor_critic_loss, standardize
 from jaxrl.policy_gradient.settings import (
     ActorCriticSettings,
     MemorySettings,
     NetworkSettings,
-    NormalizationSettings,
     OnPolicySettings,
 )
 from jaxrl.settings import number, settings, static
@@ -97,7 +101,7 @@ def ppo(
     """
     env = check_task(env, config)
     agent = ppo_agent(env.observation_space, env.action_space, config, network=network)
-    return assemble(env, agent, config)
+    return join_rollouts(env, agent, config)
 
 
 def ppo_agent(
@@ -128,18 +132,16 @@ def _update(
     optimizer: optax.GradientTransformation,
 ) -> tuple[LearnerState, Metrics]:
     """Advantages once, then `num_epochs` passes of `num_minibatches` gradient steps."""
-    total = num_updates(config)
-    learning_rate = scheduled(
-        config.learning_rate, config.learning_rate_schedule, state.updates, total
-    )
+    total = num_rollouts(config)
+    learning_rate = learning_rate_at(config, state.updates, total)
     clip_epsilon = scheduled(config.clip_epsilon, config.clip_schedule, state.updates, total)
     batch = prepare(state.params, rollout, actor, gae_estimator(config), config.sequence_length)
     gradient_of = jax.value_and_grad(_loss, has_aux=True)
 
-    def learn(carry: Any, minibatch: Experience) -> Any:
+    def learn(carry: Any, index: Array) -> Any:
         params, optimizer_state, stopped = carry
         (_, metrics), gradient = gradient_of(
-            params, minibatch, clip_epsilon, config=config, actor=actor
+            params, select(batch, index), clip_epsilon, config=config, actor=actor
         )
         metrics["gradient_norm"] = gradient_norm(gradient)
         new = gradient_step(optimizer, params, optimizer_state, gradient, learning_rate)
@@ -153,7 +155,7 @@ def _update(
         key,
         learn,
         (state.params, state.optimizer, jnp.array(False)),
-        batch,
+        size=batch.advantage.shape[1],
         num_epochs=config.num_epochs,
         num_minibatches=config.num_minibatches,
     )
@@ -190,10 +192,5 @@ def _loss(
         return clipped_value_loss(value, batch.value, batch.target, clip_epsilon=epsilon), {}
 
     return actor_critic_loss(
-        params,
-        batch,
-        actor=actor,
-        config=config,
-        policy_loss_of=policy_loss,
-        value_loss_of=value_loss,
+        params, batch, actor=actor, config=config, of_policy=policy_loss, of_values=value_loss
     )

@@ -26,12 +26,16 @@ from jaxrl.q_learning.networks import (
     least_value,
     make_critic,
     make_policy,
-    make_values,
     output_shapes,
 )
 from jaxrl.q_learning.settings import ActorCriticSettings
 from jaxrl.q_learning.soft import SoftActions, Worth, soft_rule
-from jaxrl.q_learning.values import apply_to_batch, init_network, masked_policy
+from jaxrl.q_learning.values import (
+    apply_to_batch,
+    init_network,
+    make_values_network,
+    masked_policy,
+)
 from jaxrl.settings import number, settings, static
 from jaxrl.types import (
     Action,
@@ -137,7 +141,7 @@ def _discrete(
             f"{space}"
         )
     actor = make_policy(env, config, CategoricalHead(space), policy)
-    values = make_values(env, config, critic)
+    values = make_values_network(env.observation_space, space, config, network=critic)
 
     def evaluate(
         key: Key, distribution: Any, critics: tuple[Params, ...], observation: Observation

@@ -13,24 +13,27 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
+from jaxrl.loops.rollouts import join_rollouts, num_rollouts
+from jaxrl.normalization import NormalizationSettings
+from jaxrl.ops.minibatches import over_minibatches
 from jaxrl.ops.policy_losses import surrogate_loss
 from jaxrl.ops.statistics import explained_variance
 from jaxrl.ops.trust_region import hessian_vector_product, line_search, trust_region_step
 from jaxrl.optimization import (
+    LearnerState,
     OptimizerSettings,
     as_metric,
     gradient_step,
+    learning_rate_at,
     make_optimizer,
-    scheduled,
 )
 from jaxrl.policy_gradient.actor import Actor, make_actor
-from jaxrl.policy_gradient.building import assemble, check_minibatches, check_task, num_updates
-from jaxrl.policy_gradient.experience import Experience, gae_estimator, over_minibatches, prepare
-from jaxrl.policy_gradient.learner import LearnerState, learner_agent
+from jaxrl.policy_gradient.building import check_minibatches, check_task
+from jaxrl.policy_gradient.experience import Experience, gae_estimator, prepare, select
+from jaxrl.policy_gradient.learner import learner_agent
 from jaxrl.policy_gradient.losses import evaluate_steps, standardize, target_loss
 from jaxrl.policy_gradient.settings import (
     NetworkSettings,
-    NormalizationSettings,
     OnPolicySettings,
 )
 from jaxrl.settings import number, settings, static
@@ -103,7 +106,7 @@ def trpo(
         metrics["explained_variance"] = explained_variance(experience.value, experience.target)
         return state, metrics | value_metrics
 
-    return assemble(env, learner_agent(actor, optimizer, update), config)
+    return join_rollouts(env, learner_agent(actor, optimizer, update), config)
 
 
 def improve_policy(
@@ -170,16 +173,14 @@ def _fit_value(
     config: TRPOConfig,
 ) -> tuple[LearnerState, Metrics]:
     """`num_value_epochs` passes of gradient steps towards the value targets."""
-    learning_rate = scheduled(
-        config.learning_rate, config.learning_rate_schedule, state.updates, num_updates(config)
-    )
+    learning_rate = learning_rate_at(config, state.updates, num_rollouts(config))
 
     def loss_of(params: Params, minibatch: Experience) -> Array:
         return target_loss(evaluate_steps(params, minibatch, actor)[2], minibatch)[0]
 
-    def learn(carry: Any, minibatch: Experience) -> Any:
+    def learn(carry: Any, index: Array) -> Any:
         params, optimizer_state = carry
-        loss, gradient = jax.value_and_grad(loss_of)(params, minibatch)
+        loss, gradient = jax.value_and_grad(loss_of)(params, select(batch, index))
         step = gradient_step(optimizer, params, optimizer_state, gradient, learning_rate)
         return step, {"value_loss": loss}
 
@@ -187,7 +188,7 @@ def _fit_value(
         key,
         learn,
         (state.params, state.optimizer),
-        batch,
+        size=batch.advantage.shape[1],
         num_epochs=config.num_value_epochs,
         num_minibatches=config.num_minibatches,
     )

@@ -4,22 +4,12 @@ from typing import Any
 
 import jax
 
-from jaxrl.budget import check_budget
-from jaxrl.environments import flatten_actions, require_environment
-from jaxrl.loops.on_policy import on_policy
-from jaxrl.normalization import (
-    check_normalization,
-    normalize_observations,
-    normalize_rewards,
-)
+from jaxrl.environments import require_environment
+from jaxrl.loops.rollouts import check_rollout_task, check_shares
 from jaxrl.policy_gradient.actor import Actor
-from jaxrl.policy_gradient.settings import (
-    MemorySettings,
-    NormalizationSettings,
-    OnPolicySettings,
-)
+from jaxrl.policy_gradient.settings import MemorySettings, NetworkSettings, OnPolicySettings
 from jaxrl.settings import require_scalars, validate
-from jaxrl.types import Agent, Algorithm, Box, Environment
+from jaxrl.types import Box, Environment
 
 
 def check_task(env: Environment, config: Any, *, num_workers: int = 1) -> Environment:
@@ -36,16 +26,13 @@ def check_task(env: Environment, config: Any, *, num_workers: int = 1) -> Enviro
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    check_settings(env, config)
-    size = num_workers * config.num_envs * config.num_steps
-    check_budget(config, size, "num_envs * num_steps" if num_workers == 1 else "the workers' steps")
-    if isinstance(config, NormalizationSettings) and config.normalize_observations:
-        check_normalization(env)
-    return flatten_actions(env)
+    checked = check_rollout_task(env, config, num_workers=num_workers)
+    check_exploration(env, config)
+    return checked
 
 
-def check_settings(env: Environment, config: Any) -> None:
-    """Checks each setting alone, and those of `NetworkSettings` against the environment.
+def check_settings(env: Environment, config: NetworkSettings) -> None:
+    """Checks each setting alone, and those of the noise against the environment.
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
@@ -53,37 +40,20 @@ def check_settings(env: Environment, config: Any) -> None:
     require_environment(env)
     validate(config)
     require_scalars(config)
+    check_exploration(env, config)
+
+
+def check_exploration(env: Environment, config: NetworkSettings) -> None:
+    """Checks that the noise of the settings suits the actions.
+
+    Raises:
+        ValueError: it does not.
+    """
     if config.state_dependent_exploration and not isinstance(env.action_space, Box):
         raise ValueError(
             "state_dependent_exploration=True needs Box actions, but the actions of "
             f"{env.name} are {env.action_space}"
         )
-
-
-def assemble(env: Environment, agent: Agent, config: Any) -> Algorithm:
-    """Joins a learning rule to the on-policy loop, with the normalisation that was asked for.
-
-    Args:
-        env: as `check_task` gives it.
-        agent: the learning rule.
-        config: settings with the fields of `OnPolicySettings` and `NormalizationSettings`.
-    """
-    if config.normalize_observations:
-        agent = normalize_observations(agent, env.observation_space)
-    if config.normalize_rewards:
-        agent = normalize_rewards(agent, num_envs=config.num_envs, discount=config.discount)
-    return on_policy(
-        env,
-        agent,
-        num_envs=config.num_envs,
-        num_steps=config.num_steps,
-        total_steps=config.total_steps,
-    )
-
-
-def num_updates(config: OnPolicySettings) -> int:
-    """How many rollouts a run learns from."""
-    return -(-config.total_steps // (config.num_envs * config.num_steps))
 
 
 def sequences_per_environment(config: OnPolicySettings, actor: Actor) -> int:
@@ -119,5 +89,4 @@ def check_minibatches(config: Any, actor: Actor) -> None:
         product = f"num_envs * num_steps / sequence_length = {number_of}"
     else:
         product = f"num_envs = {number_of} (a network with memory learns from whole rollouts)"
-    if number_of % config.num_minibatches:
-        raise ValueError(f"num_minibatches={config.num_minibatches} does not divide {product}")
+    check_shares(config.num_minibatches, number_of, product)

@@ -9,10 +9,10 @@ from jaxtyping import Array, Int
 
 from jaxrl.networks import start_again
 from jaxrl.ops.returns import gae
-from jaxrl.ops.shuffling import random_permutation
+from jaxrl.ops.successors import successor_values
 from jaxrl.policy_gradient.actor import Actor
 from jaxrl.policy_gradient.settings import OnPolicySettings
-from jaxrl.types import Key, Metrics, Observation, Params, Rollout
+from jaxrl.types import Observation, Params, Rollout
 
 Estimator: TypeAlias = Callable[..., tuple[Array, Array]]
 """(log_ratio, reward, value, next_value, terminated, truncated), each [T] -> (advantage, target).
@@ -115,41 +115,6 @@ def prepare(
     return jax.tree.map(lambda x: x.reshape(1, -1, *x.shape[2:]), experience)
 
 
-def over_minibatches(
-    key: Key,
-    learn: Callable[[Any, Experience], tuple[Any, Metrics]],
-    carry: Any,
-    batch: Experience,
-    *,
-    num_epochs: int,
-    num_minibatches: int,
-) -> tuple[Any, Metrics]:
-    """Learns from minibatches; each pass shares out every sequence once, in a fresh order.
-
-    Args:
-        key: consumed.
-        learn: (carry, minibatch) -> (carry, metrics).
-        carry: what is learnt.
-        batch: N sequences.
-        num_epochs: passes.
-        num_minibatches: of a pass; divides N.
-
-    Returns:
-        What is learnt, and the metrics' means over all minibatches.
-    """
-    num_sequences = batch.advantage.shape[1]
-
-    def learn_some(carry: Any, index: Array) -> Any:
-        return learn(carry, select(batch, index))
-
-    def epoch(carry: Any, key_shuffle: Key) -> Any:
-        order = random_permutation(key_shuffle, num_sequences)
-        return jax.lax.scan(learn_some, carry, order.reshape(num_minibatches, -1))
-
-    carry, metrics = jax.lax.scan(epoch, carry, jax.random.split(key, num_epochs))
-    return carry, jax.tree.map(jnp.mean, metrics)
-
-
 def select(experience: Experience, index: Int[Array, " M"]) -> Experience:
     """The sequences of a minibatch."""
     chosen = jax.tree.map(lambda x: x[:, index], experience._replace(memory=()))
@@ -206,23 +171,19 @@ def _successors_values(
 ) -> Array:
     """Values of the steps' true successors, each from the memory that its step left; [T, B]."""
     transitions = rollout.transitions
-    cut_off = transitions.truncated & ~transitions.terminated
+    ended = transitions.terminated | transitions.truncated
 
-    def of_final(chosen: slice) -> Array:
-        memory, final, ended = jax.tree.map(
-            lambda x: x[chosen].reshape(-1, *x.shape[2:]),
-            (memories, transitions.final_observation, cut_off),
+    def of_final(rows: slice) -> Array:
+        memory, final, over = jax.tree.map(
+            lambda x: x[rows].reshape(-1, *x.shape[2:]),
+            (memories, transitions.final_observation, ended),
         )
         final = jax.tree.map(lambda x: x[None], final)
-        _, (_, next_value) = actor.network.unroll(params, memory, final, ended[None])
+        _, (_, next_value) = actor.network.unroll(params, memory, final, over[None])
         return next_value.reshape(-1, value.shape[1])
 
-    # The value of a step that goes on is that of the next one, and where the episode terminated
-    # none is read. Only if a time limit cut one off in the midst of the rollout is more to be seen.
-    return jax.lax.cond(
-        jnp.any(cut_off[:-1]),
-        lambda: of_final(slice(None)),
-        lambda: jnp.concatenate((value[1:], of_final(slice(-1, None)))),
+    return successor_values(
+        value, transitions.terminated, transitions.truncated, value_of_final=of_final
     )
 
 

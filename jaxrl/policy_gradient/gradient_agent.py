@@ -9,16 +9,17 @@ import jax
 
 from jaxrl.ops.statistics import explained_variance
 from jaxrl.optimization import (
+    LearnerState,
     as_metric,
     gradient_norm,
     gradient_step,
+    learning_rate_at,
     make_optimizer,
-    scheduled,
 )
 from jaxrl.policy_gradient.actor import Actor
 from jaxrl.policy_gradient.building import sequences_per_environment
 from jaxrl.policy_gradient.experience import Estimator, prepare
-from jaxrl.policy_gradient.learner import LearnerState, init_learner
+from jaxrl.policy_gradient.learner import init_learner
 from jaxrl.policy_gradient.losses import actor_critic_loss, standardize
 from jaxrl.types import (
     Agent,
@@ -65,9 +66,7 @@ def actor_critic_agent(
         return gradient, metrics
 
     def apply(state: LearnerState, gradient: Params) -> tuple[LearnerState, Metrics]:
-        learning_rate = scheduled(
-            config.learning_rate, config.learning_rate_schedule, state.updates, num_updates
-        )
+        learning_rate = learning_rate_at(config, state.updates, num_updates)
         params, optimizer_state = gradient_step(
             optimizer, state.params, state.optimizer, gradient, learning_rate
         )

@@ -1,28 +1,14 @@
-"""What a policy-gradient agent learns, and the agent around its update."""
+"""A policy-gradient agent around its update."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int
+from jaxtyping import Array
 
+from jaxrl.optimization import LearnerState
 from jaxrl.policy_gradient.actor import Actor, PolicyExtras
-from jaxrl.types import Agent, Carry, Key, Metrics, Observation, Params, Policy, Rollout
-
-
-class LearnerState(NamedTuple):
-    """What a policy-gradient agent learns.
-
-    Attributes:
-        params: of the network.
-        optimizer: optax's state.
-        updates: int32 (), batches learnt from.
-    """
-
-    params: Params
-    optimizer: optax.OptState
-    updates: Int[Array, ""]
+from jaxrl.types import Agent, Carry, Key, Metrics, Observation, Policy, Rollout
 
 
 def init_learner(key: Key, actor: Actor, optimizer: optax.GradientTransformation) -> LearnerState:

@@ -46,8 +46,8 @@ def actor_critic_loss(
     *,
     actor: Actor,
     config: ActorCriticSettings,
-    policy_loss_of: Loss = score_loss,
-    value_loss_of: Loss = target_loss,
+    of_policy: Loss = score_loss,
+    of_values: Loss = target_loss,
 ) -> tuple[Float[Array, ""], Metrics]:
     """Policy loss + value_coefficient * value loss - entropy_coefficient * entropy.
 
@@ -56,15 +56,15 @@ def actor_critic_loss(
         batch: the steps.
         actor: whose network is evaluated.
         config: the coefficients.
-        policy_loss_of: of the log-probabilities.
-        value_loss_of: of the values.
+        of_policy: the loss of the log-probabilities.
+        of_values: the loss of the values.
 
     Returns:
         The loss, and its parts as metrics.
     """
     distribution, log_probability, value = evaluate_steps(params, batch, actor)
-    policy_loss, policy_metrics = policy_loss_of(log_probability, batch)
-    value_loss, value_metrics = value_loss_of(value, batch)
+    policy_loss, policy_metrics = of_policy(log_probability, batch)
+    value_loss, value_metrics = of_values(value, batch)
     entropy = jnp.mean(distribution.entropy())
     metrics = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
     loss = policy_loss + config.value_coefficient * value_loss

@@ -5,33 +5,17 @@ OnPolicySettings)` has the fields of `OnPolicySettings` first.
 """
 
 from jaxrl.budget import MAX_STEPS
+from jaxrl.loops.rollouts import RolloutSettings
 from jaxrl.networks import TorsoSettings
-from jaxrl.normalization import ObservationNormalizationSettings
 from jaxrl.settings import number, settings, static
 
 
 @settings
-class OnPolicySettings:
+class OnPolicySettings(RolloutSettings):
     """How much is collected, and what it is worth."""
 
-    total_steps: int = static(500_000, minimum=1, maximum=MAX_STEPS)
-    """Budget in environment steps, all environments together."""
-    num_envs: int = static(4, minimum=1)
-    """Environments stepped side by side."""
-    num_steps: int = static(128, minimum=1)
-    """Steps of each environment between two updates."""
-    discount: float = number(0.99, minimum=0, maximum=1)
-    """Gamma, the worth of a reward one step later."""
     gae_lambda: float = number(0.95, minimum=0, maximum=1)
     """Trades bias (0) for variance (1) in the advantage; 1: returns of up to num_steps rewards."""
-
-
-@settings
-class NormalizationSettings(ObservationNormalizationSettings):
-    """What a synchronous agent may see standardised."""
-
-    normalize_rewards: bool = static(False)
-    """Divide rewards by the running deviation of the discounted return, clipped to 10."""
 
 
 @settings

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxrl.networks import action_values, critic, policy_of_head
-from jaxrl.q_learning.settings import ActorCriticSettings, QNetworkSettings
-from jaxrl.q_learning.values import apply_to_batch, init_network, seen_space, values_network
-from jaxrl.types import Box, Discrete, Environment, Network, Params
+from jaxrl.networks import critic, policy_of_head
+from jaxrl.q_learning.settings import ActorCriticSettings
+from jaxrl.q_learning.values import apply_to_batch, init_network, seen_space
+from jaxrl.types import Box, Environment, Network, Params
 
 
 def make_policy(
@@ -66,33 +66,6 @@ def make_critic(
             f"returns {', '.join(map(str, shapes))}"
         )
     return network
-
-
-def make_values(
-    env: Environment,
-    config: QNetworkSettings,
-    network: Network | None,
-    *,
-    dueling: bool = False,
-) -> Network:
-    """The user's network of the values of discrete actions, or the default one; minds the masks.
-
-    Raises:
-        ValueError: it does not give one value for each action.
-    """
-    assert isinstance(env.action_space, Discrete)
-    if network is None:
-        network = action_values(
-            seen_space(env.observation_space),
-            env.action_space,
-            torso=config.torso,
-            hidden_sizes=config.hidden_sizes,
-            activation=config.activation,
-            compute_dtype=config.compute_dtype,
-            layer_norm=config.layer_norm,
-            dueling=dueling,
-        )
-    return values_network(network, env.observation_space, env.action_space)
 
 
 def least_value(

@@ -113,3 +113,13 @@ class ActionNoiseSettings:
     """Theta of ornstein-uhlenbeck: how fast its noise goes back to 0."""
     noise_time_step: float = number(0.01, minimum=0, open_minimum=True)
     """Duration of one environment step, for ornstein-uhlenbeck."""
+
+
+@settings
+class ActionValueSettings(QNetworkSettings):
+    """The network of the values of discrete actions."""
+
+    hidden_sizes: tuple[int, ...] = static((120, 84), minimum=1, maximum=2**20)
+    """Widths of the dense layers."""
+    dueling: bool = static(False)
+    """A state's value and the actions' advantages are learnt apart; of the default network."""

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxrl.distributions import Categorical, mask_logits
-from jaxrl.networks import over_batch
+from jaxrl.networks import action_values, over_batch
+from jaxrl.q_learning.settings import QNetworkSettings
 from jaxrl.types import (
     Carry,
     Discrete,
@@ -36,6 +37,40 @@ def seen_and_mask(observation: Observation) -> tuple[Observation, Bool[Array, "*
     if isinstance(observation, MaskedObservation):
         return observation.observation, observation.action_mask
     return observation, None
+
+
+def make_values_network(
+    observation_space: ObservationSpace,
+    action_space: Discrete,
+    config: QNetworkSettings,
+    *,
+    network: Network | None = None,
+    dueling: bool = False,
+) -> Network:
+    """The network of the values of actions, the user's or the default one, keeping to the masks.
+
+    Args:
+        observation_space: of the observations.
+        action_space: of the actions.
+        config: the settings of the default network.
+        network: maps one observation to the values of the actions; None: the default one.
+        dueling: of the default network, see `action_values`.
+
+    Raises:
+        ValueError: the network or its settings do not suit the spaces.
+    """
+    if network is None:
+        network = action_values(
+            seen_space(observation_space),
+            action_space,
+            torso=config.torso,
+            hidden_sizes=config.hidden_sizes,
+            activation=config.activation,
+            compute_dtype=config.compute_dtype,
+            layer_norm=config.layer_norm,
+            dueling=dueling,
+        )
+    return values_network(network, observation_space, action_space)
 
 
 def values_network(
