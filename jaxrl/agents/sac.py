@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from jaxrl.exploration import Exploration, independent_sampling, state_dependent_noise
 from jaxrl.networks import CategoricalHead, SquashedGaussianHead
 from jaxrl.ops.action_values import value_of
-from jaxrl.q_learning.actor_critic import actor_critic_agent
+from jaxrl.q_learning.actor_critic import Critics, actor_critic_agent
 from jaxrl.q_learning.building import (
     check_bounded,
     check_discrete,
@@ -114,9 +114,7 @@ def _continuous(
     check_actions(actor, lambda distribution: distribution.mode(), env)
     values = make_critic(env, space, config, critic)
 
-    def evaluate(
-        key: Key, distribution: Any, critics: tuple[Params, ...], observation: Observation
-    ) -> Worth:
+    def evaluate(key: Key, distribution: Any, critics: Critics, observation: Observation) -> Worth:
         action, log_probability = distribution.sample_and_log_probability(key)
         return least_value(values, critics, observation, action), log_probability
 
@@ -143,9 +141,7 @@ def _discrete(
     actor = make_policy(env, config, CategoricalHead(space), policy)
     values = make_values_network(env.observation_space, space, config, network=critic)
 
-    def evaluate(
-        key: Key, distribution: Any, critics: tuple[Params, ...], observation: Observation
-    ) -> Worth:
+    def evaluate(key: Key, distribution: Any, critics: Critics, observation: Observation) -> Worth:
         del key
         value = distribution.probabilities() * least_value(values, critics, observation)
         return jnp.sum(value, axis=-1), -distribution.entropy()

@@ -6,7 +6,11 @@ targets wait for the critics, and noise on the target policy's action smooths th
 
 from jaxrl.budget import MAX_STEPS
 from jaxrl.q_learning.building import check_replay_task, join_replay
-from jaxrl.q_learning.deterministic import DeterministicSettings, deterministic_agent
+from jaxrl.q_learning.deterministic import (
+    DeterministicSettings,
+    TargetSmoothing,
+    deterministic_agent,
+)
 from jaxrl.settings import number, settings, static
 from jaxrl.types import Algorithm, Environment, Network
 
@@ -51,8 +55,7 @@ def td3(
         config,
         name="TD3",
         num_critics=config.num_critics,
-        target_noise=config.target_noise,
-        target_noise_clip=config.target_noise_clip,
+        smoothing=TargetSmoothing(config.target_noise, config.target_noise_clip),
         policy=policy,
         critic=critic,
     )

@@ -6,7 +6,7 @@ successor is worth, and in what the actor goes up.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,9 @@ from jaxrl.types import (
     Transition,
 )
 
+# Parameters of several critics.
+Critics: TypeAlias = tuple[Params, ...]
+
 
 class Rule(NamedTuple):
     """What makes one of these algorithms what it is.
@@ -60,8 +63,8 @@ class Rule(NamedTuple):
     init_actor: Callable[[Key], Params]
     init_critic: Callable[[Key], Params]
     predict: Callable[[Params, Observation, Action], Float[Array, " M"]]
-    next_value: Callable[[Key, Params, tuple[Params, ...], Observation], Float[Array, " M"]]
-    actor_loss: Callable[[Key, Params, tuple[Params, ...], Observation], tuple[Array, Metrics]]
+    next_value: Callable[[Key, Params, Critics, Observation], Float[Array, " M"]]
+    actor_loss: Callable[[Key, Params, Critics, Observation], tuple[Array, Metrics]]
     start: Callable[[Key], Carry]
     act: Callable[[Key, Params, Carry, Observation], tuple[Carry, Action]]
     policy: Callable[[Params], Policy]
@@ -79,7 +82,7 @@ class Networks(NamedTuple):
     """
 
     actor: Params
-    critics: tuple[Params, ...]
+    critics: Critics
 
 
 class ActorCriticState(NamedTuple):
@@ -108,17 +111,7 @@ def actor_critic_agent(rule: Rule, config: ActorCriticSettings) -> ReplayAgent:
     actor_optimizer = make_optimizer(config, clip=False)
 
     def init(key: Key) -> ActorCriticState:
-        key_actor, key_critics = jax.random.split(key)
-        actor = rule.init_actor(key_actor)
-        critics = tuple(map(rule.init_critic, jax.random.split(key_critics, rule.num_critics)))
-        return ActorCriticState(
-            networks=Networks(actor, critics),
-            targets=Networks(actor if rule.target_actor else (), critics),
-            actor_optimizer=actor_optimizer.init(actor),
-            critic_optimizer=critic_optimizer.init(critics),
-            updates=jnp.int32(0),
-            actor_metrics={name: jnp.zeros(()) for name in ("actor_loss", *rule.actor_metrics)},
-        )
+        return _init(key, rule, actor_optimizer, critic_optimizer)
 
     def act(
         key: Key, state: ActorCriticState, carry: Carry, observation: Observation
@@ -165,6 +158,25 @@ def actor_critic_agent(rule: Rule, config: ActorCriticSettings) -> ReplayAgent:
     )
 
 
+def _init(
+    key: Key,
+    rule: Rule,
+    actor_optimizer: optax.GradientTransformation,
+    critic_optimizer: optax.GradientTransformation,
+) -> ActorCriticState:
+    key_actor, key_critics = jax.random.split(key)
+    actor = rule.init_actor(key_actor)
+    critics = tuple(map(rule.init_critic, jax.random.split(key_critics, rule.num_critics)))
+    return ActorCriticState(
+        networks=Networks(actor, critics),
+        targets=Networks(actor if rule.target_actor else (), critics),
+        actor_optimizer=actor_optimizer.init(actor),
+        critic_optimizer=critic_optimizer.init(critics),
+        updates=jnp.int32(0),
+        actor_metrics={name: jnp.zeros(()) for name in ("actor_loss", *rule.actor_metrics)},
+    )
+
+
 def _improve_critics(
     key: Key,
     state: ActorCriticState,
@@ -179,7 +191,7 @@ def _improve_critics(
     next_value = rule.next_value(key, actor, state.targets.critics, batch.next_observation)
     target = q_target(batch.reward, batch.discount, next_value)
 
-    def predict(critics: tuple[Params, ...]) -> Float[Array, "N M"]:
+    def predict(critics: Critics) -> Float[Array, "N M"]:
         return jnp.stack(
             [rule.predict(params, batch.observation, batch.action) for params in critics]
         )

@@ -1,6 +1,6 @@
 """Deterministic policies of continuous actions: what DDPG and TD3 share."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,12 @@ from jaxtyping import Array, Float
 from jaxrl.exploration import Exploration, gaussian_noise, ornstein_uhlenbeck_noise
 from jaxrl.networks import DeterministicHead
 from jaxrl.ops.action_values import smoothed_action
-from jaxrl.q_learning.actor_critic import ActorCriticState, Rule, actor_critic_agent
+from jaxrl.q_learning.actor_critic import (
+    ActorCriticState,
+    Critics,
+    Rule,
+    actor_critic_agent,
+)
 from jaxrl.q_learning.building import check_bounded
 from jaxrl.q_learning.networks import check_actions, least_value, make_critic, make_policy
 from jaxrl.q_learning.parameter_noise import perturb_policy
@@ -24,6 +29,7 @@ from jaxrl.types import (
     Metrics,
     Network,
     Observation,
+    ObservationSpace,
     Params,
     ReplayAgent,
 )
@@ -34,88 +40,111 @@ class DeterministicSettings(ActionNoiseSettings, ActorCriticSettings):
     """What DDPG and TD3 have in common."""
 
 
+class TargetSmoothing(NamedTuple):
+    """Noise on the target policy's actions (Fujimoto et al. 2018, section 5.3).
+
+    Attributes:
+        noise: its deviation, in half the width of the bounds.
+        noise_clip: the most that it displaces an action, of the same unit.
+    """
+
+    noise: Any
+    noise_clip: Any
+
+
 def deterministic_agent(
     env: Environment,
     config: DeterministicSettings,
     *,
     name: str,
     num_critics: int,
-    target_noise: Any = None,
-    target_noise_clip: Any = 0.5,
+    smoothing: TargetSmoothing | None = None,
     policy: Network | None = None,
     critic: Network | None = None,
 ) -> ReplayAgent:
     """Builds the learning rule of an actor that goes up the first critic.
 
-        V(s') = min_i Q_i(s', clip(mu(s') + clip(noise, -c, c), low, high)), of the targets
+        V(s') = min_i Q_i(s', mu(s') + smoothing noise), of the targets
 
     Args:
         env: with Box actions, vectors between finite bounds.
         config: the settings.
         name: the algorithm's, for errors.
         num_critics: of which the least counts.
-        target_noise: deviation of the noise on the target policy's actions, in half the width of
-            the bounds; None: they are taken as they are.
-        target_noise_clip: c, of the same unit.
+        smoothing: of the target policy's actions; None: they are taken as they are.
         policy: maps one observation to an action; None: the default one.
         critic: maps one observation and an action to a value; None: the default one.
 
     Raises:
         ValueError: a network does not suit the environment.
     """
-    action_space = check_bounded(env, name)
-    actor = make_policy(env, config, DeterministicHead(action_space), policy)
+    space = check_bounded(env, name)
+    actor = make_policy(env, config, DeterministicHead(space), policy)
     check_actions(actor, lambda action: action, env)
-    values = make_critic(env, action_space, config, critic)
+    values = make_critic(env, space, config, critic)
+    rule = _rule(env.observation_space, space, actor, values, config, smoothing, num_critics)
+    agent = actor_critic_agent(rule, config)
+    if config.noise != "parameter":
+        return agent
+    return perturb_policy(
+        agent,
+        space,
+        params_of=lambda state: state.networks.actor,
+        with_params=_with_actor,
+        deviation=config.noise_scale,
+    )
+
+
+def _rule(
+    observation_space: ObservationSpace,
+    action_space: Box,
+    actor: Network,
+    values: Network,
+    config: DeterministicSettings,
+    smoothing: TargetSmoothing | None,
+    num_critics: int,
+) -> Rule:
+    exploration = _action_noise(action_space, config)
 
     def next_value(
-        key: Key, params: Params, critics: tuple[Params, ...], observation: Observation
+        key: Key, params: Params, critics: Critics, observation: Observation
     ) -> Float[Array, " M"]:
         action = apply_to_batch(actor, params, observation)
-        if target_noise is not None:
-            noise = target_noise * jax.random.normal(key, action.shape)
-            low, high = action_space.low, action_space.high
-            action = smoothed_action(
-                action, noise, noise_clip=target_noise_clip, low=low, high=high
-            )
+        if smoothing is not None:
+            action = _smoothed(key, action, smoothing, action_space)
         return least_value(values, critics, observation, action)
 
     def actor_loss(
-        key: Key, params: Params, critics: tuple[Params, ...], observation: Observation
+        key: Key, params: Params, critics: Critics, observation: Observation
     ) -> tuple[Array, Metrics]:
         del key
         action = apply_to_batch(actor, params, observation)
         return -jnp.mean(apply_to_batch(values, critics[0], observation, action)), {}
-
-    exploration = _action_noise(action_space, config)
 
     def act(
         key: Key, params: Params, carry: Carry, observation: Observation
     ) -> tuple[Carry, Array]:
         return exploration.sample(key, carry, actor.apply(params, observation))
 
-    rule = Rule(
-        init_actor=lambda key: init_network(actor, key, env.observation_space),
-        init_critic=lambda key: init_network(values, key, env.observation_space, action_space),
+    return Rule(
+        init_actor=lambda key: init_network(actor, key, observation_space),
+        init_critic=lambda key: init_network(values, key, observation_space, action_space),
         predict=lambda params, *inputs: apply_to_batch(values, params, *inputs),
         next_value=next_value,
         actor_loss=actor_loss,
+        actor_metrics=(),
         start=exploration.start,
         act=act,
         policy=lambda params: policy_of(actor, params, lambda action: action),
-        actor_metrics=(),
         num_critics=num_critics,
         target_actor=True,
     )
-    agent = actor_critic_agent(rule, config)
-    if config.noise != "parameter":
-        return agent
-    return perturb_policy(
-        agent,
-        action_space,
-        params_of=lambda state: state.networks.actor,
-        with_params=_with_actor,
-        deviation=config.noise_scale,
+
+
+def _smoothed(key: Key, action: Array, smoothing: TargetSmoothing, space: Box) -> Array:
+    noise = smoothing.noise * jax.random.normal(key, action.shape)
+    return smoothed_action(
+        action, noise, noise_clip=smoothing.noise_clip, low=space.low, high=space.high
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from jaxrl.types import (
@@ -15,7 +16,6 @@ from jaxrl.types import (
     Metrics,
     Observation,
     Params,
-    Policy,
     ReplayAgent,
     Replayed,
     Transition,
@@ -71,26 +71,15 @@ def perturb_policy(
         with_params: (AgentState, Params) -> AgentState with these for the policy's.
         deviation: the distance that is aimed at, in half the width of the bounds; may be traced.
     """
+    shapes = jax.eval_shape(lambda key: params_of(agent.init(key)), jax.random.key(0))
 
     def perturbed(state: PerturbedState, noise: Params) -> AgentState:
         params = jax.tree.map(lambda p, n: p + state.scale * n, params_of(state.agent), noise)
         return with_params(state.agent, params)
 
-    shapes = jax.eval_shape(lambda key: params_of(agent.init(key)), jax.random.key(0))
-
-    def draw(key: Key) -> Params:
-        leaves, structure = jax.tree.flatten(shapes)
-        keys = jax.random.split(key, len(leaves))
-        noise = [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
-        return jax.tree.unflatten(structure, noise)
-
-    def init(key: Key) -> PerturbedState:
-        # The first scale moves actions by about as much as is wanted; it adapts from there.
-        return PerturbedState(agent.init(key), jnp.asarray(deviation, jnp.float32))
-
     def start(key: Key) -> PerturbedCarry:
         key_inner, key_noise = jax.random.split(key)
-        return PerturbedCarry(agent.start(key_inner), draw(key_noise))
+        return PerturbedCarry(agent.start(key_inner), _standard_normal(key_noise, shapes))
 
     def act(
         key: Key, state: PerturbedState, carry: PerturbedCarry, observation: Observation
@@ -105,28 +94,39 @@ def perturb_policy(
         key: Key, state: PerturbedState, batch: Replayed
     ) -> tuple[PerturbedState, Array, Metrics]:
         key_update, key_noise = jax.random.split(key)
-        distance = moved(key_noise, state, batch.observation)
+        noisy = perturbed(state, _standard_normal(key_noise, shapes))
+        distance = _distance(agent, state.agent, noisy, batch.observation, action_space)
         agent_state, error, metrics = agent.update(key_update, state.agent, batch)
         factor = jnp.where(distance < deviation, _ADAPTATION, 1 / _ADAPTATION)
         metrics = metrics | {"parameter_noise": state.scale, "action_deviation": distance}
         return PerturbedState(agent_state, state.scale * factor), error, metrics
 
-    def moved(key: Key, state: PerturbedState, observation: Observation) -> Float[Array, ""]:
-        """How far noise moves actions: root mean square, in half the width of the bounds."""
-
-        def action_of(agent_state: AgentState, observation: Observation) -> Array:
-            return agent.policy(agent_state).act(key, agent.start(key), observation)[1]
-
-        over_batch = jax.vmap(action_of, (None, 0))
-        change = over_batch(perturbed(state, draw(key)), observation) - over_batch(
-            state.agent, observation
-        )
-        half_width = 0.5 * (jnp.asarray(action_space.high) - jnp.asarray(action_space.low))
-        return jnp.sqrt(jnp.mean(jnp.square(change / half_width)))
-
-    def policy(state: PerturbedState) -> Policy:
-        return agent.policy(state.agent)
-
     return ReplayAgent(
-        init=init, start=start, act=act, observe=observe, update=update, policy=policy
+        init=lambda key: PerturbedState(agent.init(key), jnp.float32(deviation)),
+        start=start,
+        act=act,
+        observe=observe,
+        update=update,
+        policy=lambda state: agent.policy(state.agent),
     )
+
+
+def _standard_normal(key: Key, shapes: Params) -> Params:
+    zeros, unravel = ravel_pytree(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes))
+    # One flat draw compiles several times as fast as one for each array.
+    return unravel(jax.random.normal(key, zeros.shape))
+
+
+def _distance(
+    agent: ReplayAgent, state: AgentState, other: AgentState, observation: Observation, space: Box
+) -> Float[Array, ""]:
+    """Between the actions of two policies: root mean square, in half the width of the bounds."""
+    key = jax.random.key(0)  # A policy that does not explore draws nothing.
+
+    def action_of(state: AgentState, observation: Observation) -> Array:
+        return agent.policy(state).act(key, agent.start(key), observation)[1]
+
+    over_batch = jax.vmap(action_of, (None, 0))
+    difference = over_batch(state, observation) - over_batch(other, observation)
+    half_width = 0.5 * (jnp.asarray(space.high) - jnp.asarray(space.low))
+    return jnp.sqrt(jnp.mean(jnp.square(difference / half_width)))

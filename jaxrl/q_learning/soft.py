@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxrl.exploration import Exploration
 from jaxrl.ops.action_values import soft_value, temperature_loss
-from jaxrl.q_learning.actor_critic import Rule
+from jaxrl.q_learning.actor_critic import Critics, Rule
 from jaxrl.q_learning.values import apply_to_batch, init_network, policy_of
 from jaxrl.types import (
     Action,
@@ -56,7 +56,7 @@ class SoftActions(NamedTuple):
     exploration: Exploration
     init_critic: Callable[[Key], Params]
     predict: Callable[[Params, Observation, Action], Float[Array, " M"]]
-    evaluate: Callable[[Key, Any, tuple[Params, ...], Observation], Worth]
+    evaluate: Callable[[Key, Any, Critics, Observation], Worth]
     target_entropy: Float[Array, ""] | float
 
 
@@ -68,9 +68,7 @@ def soft_rule(
     learn_temperature: bool,
     num_critics: int,
 ) -> Rule:
-    """Builds the rule, in which a state is worth its actions and the policy's entropy there.
-
-        V(s) = E[min_i Q_i(s, a)] - alpha E[log pi(a | s)],  a ~ pi(. | s)
+    """Builds the rule: a state is worth V(s) = E[min_i Q_i(s, a)] - alpha E[log pi(a | s)].
 
     The actor goes up V, with the critics that learn; a successor is worth V by the targets.
 
@@ -83,36 +81,25 @@ def soft_rule(
     """
 
     def init_actor(key: Key) -> SoftActor:
-        return SoftActor(
-            policy=init_network(actions.policy, key, observation_space),
-            log_temperature=jnp.log(jnp.asarray(initial_temperature, jnp.float32)),
-        )
-
-    def worth(
-        key: Key, actor: SoftActor, critics: tuple[Params, ...], observation: Observation
-    ) -> Worth:
-        distribution = apply_to_batch(actions.policy, actor.policy, observation)
-        return actions.evaluate(key, distribution, critics, observation)
+        params = init_network(actions.policy, key, observation_space)
+        return SoftActor(params, jnp.log(jnp.float32(initial_temperature)))
 
     def next_value(
-        key: Key, actor: SoftActor, critics: tuple[Params, ...], observation: Observation
+        key: Key, actor: SoftActor, critics: Critics, observation: Observation
     ) -> Float[Array, " M"]:
-        value, log_probability = worth(key, actor, critics, observation)
-        return soft_value(value, log_probability, temperature=jnp.exp(actor.log_temperature))
+        temperature = jnp.exp(actor.log_temperature)
+        return soft_value(
+            *_worth(actions, key, actor, critics, observation), temperature=temperature
+        )
 
     def actor_loss(
-        key: Key, actor: SoftActor, critics: tuple[Params, ...], observation: Observation
+        key: Key, actor: SoftActor, critics: Critics, observation: Observation
     ) -> tuple[Array, Metrics]:
-        value, log_probability = worth(key, actor, critics, observation)
-        temperature = jax.lax.stop_gradient(jnp.exp(actor.log_temperature))
-        loss = -jnp.mean(soft_value(value, log_probability, temperature=temperature))
-        if learn_temperature:
-            loss += temperature_loss(
-                actor.log_temperature,
-                jax.lax.stop_gradient(log_probability),
-                target_entropy=actions.target_entropy,
-            )
-        return loss, {"entropy": -jnp.mean(log_probability), "temperature": temperature}
+        return _loss(
+            actor.log_temperature,
+            _worth(actions, key, actor, critics, observation),
+            actions.target_entropy if learn_temperature else None,
+        )
 
     def act(
         key: Key, actor: SoftActor, carry: Carry, observation: Observation
@@ -133,3 +120,29 @@ def soft_rule(
         num_critics=num_critics,
         target_actor=False,
     )
+
+
+def _worth(
+    actions: SoftActions, key: Key, actor: SoftActor, critics: Critics, observation: Observation
+) -> Worth:
+    """The actions' values and log-probabilities, expected under the policy."""
+    distribution = apply_to_batch(actions.policy, actor.policy, observation)
+    return actions.evaluate(key, distribution, critics, observation)
+
+
+def _loss(
+    log_temperature: Array,
+    worth: Worth,
+    target_entropy: Float[Array, ""] | float | None,
+) -> tuple[Array, Metrics]:
+    """What the policy goes down, and, where there is a target entropy, the temperature with it."""
+    value, log_probability = worth
+    temperature = jax.lax.stop_gradient(jnp.exp(log_temperature))
+    loss = -jnp.mean(soft_value(value, log_probability, temperature=temperature))
+    if target_entropy is not None:
+        loss += temperature_loss(
+            log_temperature,
+            jax.lax.stop_gradient(log_probability),
+            target_entropy=target_entropy,
+        )
+    return loss, {"entropy": -jnp.mean(log_probability), "temperature": temperature}

@@ -8,7 +8,6 @@ import rlax
 
 from jaxrl.ops.action_values import (
     double_q_value,
-    expected_soft_value,
     q_target,
     smoothed_action,
     soft_value,
@@ -79,40 +78,6 @@ def test_entropy_target_of_twin_critics_by_hand():
     np.testing.assert_allclose(value, [4.3, 5.6], rtol=1e-6)
     target = q_target(jnp.ones(2), jnp.array([0.9, 0.0]), value)
     np.testing.assert_allclose(target, [4.87, 1.0], rtol=1e-6)
-
-
-def test_expected_soft_value_by_hand():
-    """Probabilities 1/4 and 3/4 of values 2 and -2, temperature 1/2: -1 + H / 2."""
-    probability = np.array([0.25, 0.75])
-    entropy = -np.sum(probability * np.log(probability))
-    value = expected_soft_value(
-        jnp.array([2.0, -2.0]), jnp.log(jnp.asarray(probability)), temperature=0.5
-    )
-    np.testing.assert_allclose(value, -1 + 0.5 * entropy, rtol=1e-6)
-
-
-def test_a_forbidden_action_counts_for_nothing():
-    """Values and gradients stay finite where a log-probability is -inf."""
-    log_probability = jnp.array([[0.0, -jnp.inf]])
-
-    def value(values):
-        return expected_soft_value(values, log_probability, temperature=0.5)[0]
-
-    values = jnp.array([[3.0, -1e9]])
-    np.testing.assert_array_equal(value(values), 3.0)
-    np.testing.assert_array_equal(jax.grad(value)(values), [[1.0, 0.0]])
-
-
-def test_the_expected_soft_value_is_the_mean_of_soft_values():
-    random = np.random.default_rng(1)
-    values = jnp.asarray(random.normal(size=5), jnp.float32)
-    log_probability = jax.nn.log_softmax(jnp.asarray(random.normal(size=5), jnp.float32))
-    each = soft_value(values, log_probability, temperature=0.3)
-    np.testing.assert_allclose(
-        expected_soft_value(values, log_probability, temperature=0.3),
-        np.sum(np.exp(log_probability) * each),
-        rtol=1e-5,
-    )
 
 
 @pytest.mark.parametrize(
