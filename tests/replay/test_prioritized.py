@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from replay.streams import ACTIONS, OBSERVATIONS, Stream
 
 from jaxrl.replay import prioritized_replay, ring_storage
 from jaxrl.replay.sum_tree import total_weight
-from tests.replay.streams import ACTIONS, OBSERVATIONS, Stream
 
 DISCOUNT = 0.9
 

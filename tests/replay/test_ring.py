@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from replay.streams import ACTIONS, OBSERVATIONS, Stream
 
 from jaxrl.replay import ring_storage
 from jaxrl.types import Transition
-from tests.replay.streams import ACTIONS, OBSERVATIONS, Stream
 
 DISCOUNT = 0.9
 
