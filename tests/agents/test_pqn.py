@@ -63,7 +63,7 @@ class TestProbes:
     def test_a_time_limit_is_no_termination(self):
         """Reward 1 for ever, cut off every 5 steps: 1 / (1 - 0.9) = 10, not the 4.1 of 5 steps."""
         values, _ = train_probe(
-            constant_reward(5), discount=0.9, trace_decay=0.9, learning_rate=0.1, layer_norm=False
+            constant_reward(5), discount=0.9, learning_rate=0.3, layer_norm=False
         )
         np.testing.assert_allclose(values([0.0]), [10.0, 10.0], rtol=0.03)
 
