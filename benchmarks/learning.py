@@ -96,6 +96,11 @@ TASKS = (
     Task("trpo", "Acrobot-v1", 100_000, -83),
     Task("trpo", "Pendulum-v1", 100_000, -175),
     Task("trpo", "MountainCarContinuous-v0", 50_000, 92.5),
+    Task("dqn", "CartPole-v1", 100_000, 495),
+    Task("dqn", "Acrobot-v1", 100_000, -80),
+    Task("pqn", "CartPole-v1", 500_000, 495),
+    Task("pqn", "Acrobot-v1", 500_000, -95.6),
+    Task("pqn", "Breakout-MinAtar", 10_000_000, 30, num_seeds=5),
     Task("ppo", "MemoryChain-bsuite-30", 500_000, 0.99, build=long_memory_chain),
     Task(
         "ppo",

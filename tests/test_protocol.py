@@ -160,7 +160,9 @@ def test_the_fewest_iterations_that_reach_the_budget(runs, name):
         assert (taken[:-1] < TOTAL_STEPS).all()
         assert (steps[len(taken) :] == -1).all()
         if algorithm.steps_per_iteration is not None:
-            assert (np.diff(taken, prepend=first) == algorithm.steps_per_iteration).all()
+            assert (
+                np.diff(taken, prepend=algorithm.first_steps) == algorithm.steps_per_iteration
+            ).all()
     for name, values in metrics.items():
         assert np.shape(values) == np.shape(metrics["steps"]), name
 

@@ -123,3 +123,23 @@ class ActionValueSettings(QNetworkSettings):
     """Widths of the dense layers."""
     dueling: bool = static(False)
     """A state's value and the actions' advantages are learnt apart; of the default network."""
+
+
+@settings
+class SoftSettings(ActorCriticSettings):
+    """What a policy is paid for its entropy, and how it explores."""
+
+    num_critics: int = static(2, minimum=1, maximum=100)
+    """Critics of which the least counts; 1: no twin."""
+    initial_temperature: float = number(1.0, minimum=0, open_minimum=True)
+    """Alpha, what a nat of entropy is worth: at the start, or for ever where it is not learnt."""
+    learn_temperature: bool = static(True)
+    """Let the temperature seek the target entropy."""
+    target_entropy: float | None = number(None, optional=True)
+    """In nats, of actions scaled to -1 .. 1; None: minus their number, or .98 log K."""
+    state_dependent_exploration: bool = static(False)
+    """Noise that is a function of the state for some steps (gSDE), for Box actions."""
+    noise_interval: int = static(8, minimum=1)
+    """Steps for which that function is kept, and at most until the episode's end."""
+    initial_log_std: float = number(-3.0)
+    """Logarithm of the deviations at the start, of state-dependent exploration."""

@@ -12,6 +12,7 @@ from probe_environments import (
 )
 
 import jaxrl
+from jaxrl.agents.pqn import pqn_agent
 from jaxrl.environments import mask_actions
 from jaxrl.networks import action_values
 from jaxrl.optimization import gradient_step, make_optimizer
@@ -63,7 +64,7 @@ class TestProbes:
     def test_a_time_limit_is_no_termination(self):
         """Reward 1 for ever, cut off every 5 steps: 1 / (1 - 0.9) = 10, not the 4.1 of 5 steps."""
         values, _ = train_probe(
-            constant_reward(5), discount=0.9, trace_decay=0.9, learning_rate=0.1, layer_norm=False
+            constant_reward(5), discount=0.9, learning_rate=0.3, layer_norm=False
         )
         np.testing.assert_allclose(values([0.0]), [10.0, 10.0], rtol=0.03)
 
@@ -180,7 +181,24 @@ def test_one_update_by_hand():
     assert float(metrics["value_loss"]) == pytest.approx(loss, rel=1e-4)
 
 
-def test_epsilon_falls_in_a_straight_line_and_is_that_of_the_behaviour():
+@pytest.mark.parametrize(("epsilon", "greedy"), [(0.0, 1.0), (1.0, 0.5)])
+def test_behaviour_is_random_as_often_as_it_should_be(epsilon, greedy):
+    config = jaxrl.PQNConfig(epsilon_start=epsilon)
+    agent = pqn_agent(action_matches_observation(), config, network=tabular_network())
+    state = agent.init(jax.random.key(0))
+
+    def act(key, sign):
+        return agent.act(key, state, (), jnp.array([sign]))[1:]
+
+    keys = jax.random.split(jax.random.key(1), 400)
+    for sign, best, value in ((-1.0, 0, 0.3), (1.0, 1, 0.6)):
+        action, extras = jax.vmap(act, (0, None))(keys, sign)
+        # Four standard deviations of the share in 400 fair draws.
+        assert float(jnp.mean(action == best)) == pytest.approx(greedy, abs=0.1 * epsilon)
+        np.testing.assert_allclose(extras, value)
+
+
+def test_epsilon_falls_in_a_straight_line():
     config = jaxrl.PQNConfig(
         total_steps=1_000,
         num_envs=5,

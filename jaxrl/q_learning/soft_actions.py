@@ -1,0 +1,138 @@
+"""What SAC's policy and critics are for continuous and for discrete actions."""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxrl.distributions import Categorical
+from jaxrl.exploration import (
+    Exploration,
+    SquashedStateDependentGaussian,
+    independent_sampling,
+    state_dependent_noise,
+)
+from jaxrl.networks import CategoricalHead, SquashedGaussianHead
+from jaxrl.ops.action_values import value_of
+from jaxrl.q_learning.actor_critic import Critics
+from jaxrl.q_learning.building import check_bounded, check_discrete
+from jaxrl.q_learning.networks import (
+    check_actions,
+    least_value,
+    make_critic,
+    make_policy,
+    output_shapes,
+)
+from jaxrl.q_learning.settings import SoftSettings
+from jaxrl.q_learning.soft import SoftActions, Worth
+from jaxrl.q_learning.values import (
+    apply_to_batch,
+    init_network,
+    make_values_network,
+    masked_policy,
+)
+from jaxrl.types import Action, Box, Environment, Key, Network, Observation, Params
+
+
+def continuous_actions(
+    env: Environment, config: SoftSettings, policy: Network | None, critic: Network | None
+) -> SoftActions:
+    """A tanh-Gaussian, and critics of one drawn action."""
+    space = check_bounded(env, "SAC")
+    head = SquashedGaussianHead(space, config.state_dependent_exploration, config.initial_log_std)
+    actor = make_policy(env, config, head, policy)
+    check_actions(actor, _mode, env)
+    values = make_critic(env, space, config, critic)
+
+    def evaluate(key: Key, distribution: Any, critics: Critics, observation: Observation) -> Worth:
+        action, log_probability = distribution.sample_and_log_probability(key)
+        return least_value(values, critics, observation, action), log_probability
+
+    return SoftActions(
+        policy=actor,
+        exploration=_exploration(actor, env, config),
+        init_critic=lambda key: init_network(values, key, env.observation_space, space),
+        predict=lambda params, *inputs: apply_to_batch(values, params, *inputs),
+        evaluate=evaluate,
+        target_entropy=_scaled_entropy(space, config),
+    )
+
+
+def discrete_actions(
+    env: Environment, config: SoftSettings, policy: Network | None, critic: Network | None
+) -> SoftActions:
+    """A categorical, and critics of all actions."""
+    space = check_discrete(env, "SAC")
+    if config.state_dependent_exploration:
+        raise ValueError(
+            f"state_dependent_exploration=True needs Box actions, but those of {env.name} are "
+            f"{space}"
+        )
+    actor = make_policy(env, config, CategoricalHead(space), policy)
+    actor = masked_policy(actor, env.observation_space)
+    if output_shapes(actor, _probabilities, env.observation_space) != [(space.num_categories,)]:
+        raise ValueError(f"the policy network's distribution is not over {space}")
+    values = make_values_network(env.observation_space, space, config, network=critic)
+
+    def evaluate(key: Key, distribution: Any, critics: Critics, observation: Observation) -> Worth:
+        del key
+        value = distribution.probabilities() * least_value(values, critics, observation)
+        return jnp.sum(value, axis=-1), -distribution.entropy()
+
+    def predict(params: Params, observation: Observation, action: Action) -> Float[Array, " M"]:
+        return value_of(apply_to_batch(values, params, observation), action)
+
+    default = 0.98 * math.log(space.num_categories)
+    return SoftActions(
+        policy=actor,
+        exploration=independent_sampling(),
+        init_critic=lambda key: init_network(values, key, env.observation_space),
+        predict=predict,
+        evaluate=evaluate,
+        target_entropy=default if config.target_entropy is None else config.target_entropy,
+    )
+
+
+def _scaled_entropy(space: Box, config: SoftSettings) -> Float[Array, ""]:
+    """The target of actions as the environment takes them: log of half the width more for each."""
+    size = space.shape[0]
+    target = -size if config.target_entropy is None else config.target_entropy
+    half_width = 0.5 * (jnp.asarray(space.high) - jnp.asarray(space.low))
+    return target + jnp.sum(jnp.log(jnp.broadcast_to(half_width, (size,))))
+
+
+def _exploration(policy: Network, env: Environment, config: SoftSettings) -> Exploration:
+    if not config.state_dependent_exploration:
+        return independent_sampling()
+    features = output_shapes(policy, _features, env.observation_space)[0]
+    return state_dependent_noise(
+        features[-1], env.action_space.shape[0], interval=config.noise_interval
+    )
+
+
+def _mode(distribution: Any) -> Array:
+    if not hasattr(distribution, "sample_and_log_probability"):
+        raise ValueError(
+            "SAC's policy network returns a distribution that can sample_and_log_probability, "
+            f"such as TanhGaussian, not a {type(distribution).__name__}"
+        )
+    return distribution.mode()
+
+
+def _features(distribution: Any) -> Array:
+    if not isinstance(distribution, SquashedStateDependentGaussian):
+        raise ValueError(
+            "state_dependent_exploration=True needs a policy network that returns a "
+            f"SquashedStateDependentGaussian, not a {type(distribution).__name__}"
+        )
+    return distribution.base.features
+
+
+def _probabilities(distribution: Any) -> Array:
+    if not isinstance(distribution, Categorical):
+        raise ValueError(
+            "SAC's policy network of Discrete actions returns a Categorical, "
+            f"not a {type(distribution).__name__}"
+        )
+    return distribution.probabilities()
