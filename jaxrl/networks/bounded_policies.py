@@ -19,7 +19,7 @@ from jaxrl.types import Box, Discrete, Network, Observation, Space
 # Haarnoja et al. bound it so in their code; beyond, the gradient of the squashing is of no use.
 LOG_STD_RANGE = (-5.0, 2.0)
 
-# Stable-Baselines3's, of gSDE: tanh(2) is 0.96.
+# Of gSDE, as in Stable-Baselines3: tanh(2) is 0.96.
 _LARGEST_MEAN = 2.0
 
 
@@ -64,8 +64,9 @@ class SquashedGaussianHead(nn.Module):
         if self.state_dependent_exploration:
             shape = (features.shape[-1], size)
             log_std = self.param("log_std", nn.initializers.constant(self.initial_log_std), shape)
-            # The noise alone explores: a mean that the tanh has flattened would hide it.
-            mean = jnp.clip(mean, -_LARGEST_MEAN, _LARGEST_MEAN)
+            # Where the tanh is flat, noise on the mean would not be seen. Stable-Baselines3 clips
+            # the mean, which has no gradient beyond: it would stay there for ever.
+            mean = _LARGEST_MEAN * jnp.tanh(mean / _LARGEST_MEAN)
             base = StateDependentGaussian(mean=mean, features=features, log_std=log_std)
             return SquashedStateDependentGaussian(base=base, low=low, high=high)
         unit = jnp.tanh(Dense(size, HEAD_INIT, name="log_std")(features))
