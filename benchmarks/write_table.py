@@ -152,6 +152,38 @@ def recurrence_table(file: pathlib.Path) -> str:
     return "\n".join(lines)
 
 
+def replay_table(file: pathlib.Path) -> str:
+    """Replay beside flashbax's, and the memory of many agents with one each."""
+    content = json.loads(file.read_text())
+    lines = [
+        where_and_when(content["machine"], "cpu"),
+        "",
+        "| replay | transitions | ours, cycles/s | flashbax, cycles/s "
+        "| ratio (lowest to highest pair) | ours, bytes each | flashbax, bytes each |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {'prioritised' if row['prioritized'] else 'uniform'} | {row['capacity']:,} "
+        f"| {row['ours_cycles_per_second']:,.0f} | {row['theirs_cycles_per_second']:,.0f} "
+        f"| **{row['ratio']:.2f}** ({min(row['ratios']):.2f} to {max(row['ratios']):.2f}) "
+        f"| {row['ours_bytes']:.0f} | {row['theirs_bytes']:,.0f} |"
+        for row in content["results"]
+    ]
+    lines += [
+        "",
+        "| DQN agents | transitions each | steps each | all replays | program's temporaries "
+        "| peak resident memory |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['agents']} | {row['buffer_size']:,} | {row['steps']:,} "
+        f"| {row['replay_mebibytes']:,.0f} MiB | {row['temporary_mebibytes']:,.0f} MiB "
+        f"| {row['peak_mebibytes']:,.0f} MiB |"
+        for row in content["agents"]
+    ]
+    return "\n".join(lines)
+
+
 def memory_table(file: pathlib.Path) -> str:
     """Peak memory against the number of steps."""
     content = json.loads(file.read_text())
@@ -188,6 +220,7 @@ def main() -> None:
         "learning": learning_table,
         "population": population_table,
         "recurrence": recurrence_table,
+        "replay": replay_table,
         "memory": memory_table,
     }
     for name, table in tables.items():

@@ -138,14 +138,13 @@ def _sample(
 ) -> Replayed:
     """The steps in which some shares of the total weight fall, with the loss's weights."""
     total = total_weight(state.tree)
-    leaf = find(state.tree, share * total)
+    leaf, leaf_weight = find(state.tree, share * total)
     window = storage.window(state.ring)
     slot, environment = leaf // storage.num_envs, leaf % storage.num_envs
     time = window.oldest + (slot - window.oldest) % storage.num_slots
     steps = storage.read(state.ring, time, environment, discount)
     count = jnp.maximum(window.length, 1) * storage.num_envs
-    probability = weights_at(state.tree, leaf) / total
-    weight = (count * probability) ** (-beta)
+    weight = (count * leaf_weight / total) ** (-beta)
     return Replayed(*steps, weight=weight / jnp.max(weight), index=leaf)
 
 

@@ -54,16 +54,23 @@ def set_weights(tree: SumTree, index: Int[Array, " M"], weight: Float[Array, " M
         weight: at least 0.
     """
     levels = list(tree.levels)
-    levels[-1] = levels[-1].at[index // _CHILDREN, index % _CHILDREN].set(weight)
+    if index.size == 1:
+        # XLA makes a slice's update of a single one, with a copy of the whole level on the CPU.
+        index, weight = jnp.repeat(index, 2), jnp.repeat(weight, 2)
+
+    def put(level: Array, place: Array, value: Array) -> Array:
+        return level.at[place // _CHILDREN, place % _CHILDREN].set(value)
+
+    levels[-1] = put(levels[-1], index, weight)
     node = index // _CHILDREN
     for depth in reversed(range(len(levels) - 1)):
         sums = jnp.sum(levels[depth + 1][node], axis=-1)
-        levels[depth] = levels[depth].at[node // _CHILDREN, node % _CHILDREN].set(sums)
+        levels[depth] = put(levels[depth], node, sums)
         node = node // _CHILDREN
     return SumTree(levels=tuple(levels))
 
 
-def find(tree: SumTree, mass: Float[Array, " M"]) -> Int[Array, " M"]:
+def find(tree: SumTree, mass: Float[Array, " M"]) -> tuple[Int[Array, " M"], Float[Array, " M"]]:
     """The leaf in whose share of the total, laid end to end, each mass falls.
 
     Args:
@@ -71,12 +78,14 @@ def find(tree: SumTree, mass: Float[Array, " M"]) -> Int[Array, " M"]:
         mass: in [0, total).
 
     Returns:
-        Leaves; never one of weight 0, whatever the rounding.
+        Leaves, never one of weight 0, whatever the rounding; and their weights. (Reading these
+        again later might come after a change of the tree, which would then be made in a copy.)
     """
     # A product with a triangle of ones is a running sum that the CPU does fast.
     triangle = jnp.triu(jnp.ones((_CHILDREN, _CHILDREN)))
     places = jnp.arange(_CHILDREN)
     node = jnp.zeros(mass.shape, jnp.int32)
+    weight = jnp.zeros(mass.shape)
     for level in tree.levels:
         weights = level[node]
         running = weights @ triangle
@@ -85,6 +94,7 @@ def find(tree: SumTree, mass: Float[Array, " M"]) -> Int[Array, " M"]:
         last = jnp.max(jnp.where(weights > 0, places, 0), axis=-1)
         child = jnp.where(jnp.any(beyond, axis=-1), jnp.argmax(beyond, axis=-1), last)
         before = jnp.take_along_axis(running - weights, child[:, None], axis=-1)[:, 0]
+        weight = jnp.take_along_axis(weights, child[:, None], axis=-1)[:, 0]
         mass = jnp.maximum(mass - before, 0.0)
         node = node * _CHILDREN + child.astype(jnp.int32)
-    return node
+    return node, weight

@@ -50,14 +50,15 @@ def test_masses_at_the_edges_by_hand():
     weights = np.zeros(200)
     weights[[1, 3, 64]] = 2.0, 1.0, 4.0
     masses = [0.0, 1.5, 2.0, 2.9, 3.0, 6.9, 7.0, 7.1]
-    assert FIND(tree_of(weights), jnp.array(masses)).tolist() == [1, 1, 3, 3, 64, 64, 64, 64]
+    assert FIND(tree_of(weights), jnp.array(masses))[0].tolist() == [1, 1, 3, 3, 64, 64, 64, 64]
 
 
 def test_shares_are_laid_end_to_end():
     """Whole weights are exact in float32: every mass has NumPy's place among the running sums."""
     weights = np.random.default_rng(1).integers(0, 4, 5000)
     masses = np.arange(weights.sum()) + 0.5
-    found = FIND(tree_of(weights), jnp.asarray(masses, jnp.float32))
+    found, weight = FIND(tree_of(weights), jnp.asarray(masses, jnp.float32))
+    np.testing.assert_array_equal(weight, weights[found])
     np.testing.assert_array_equal(found, np.searchsorted(np.cumsum(weights), masses, "right"))
 
 
@@ -67,6 +68,6 @@ def test_no_leaf_without_weight_is_found():
     weights = np.where(random.random(5000) < 0.9, 0.0, 10.0 ** random.uniform(-9, 3, 5000))
     tree = tree_of(weights)
     shares = jnp.concatenate([jnp.linspace(0, 1, 20_000), jnp.logspace(-12, 0, 1000)])
-    found = FIND(tree, shares * total_weight(tree))
+    found, _ = FIND(tree, shares * total_weight(tree))
     assert (weights[found] > 0).all()
     assert found[0] == np.flatnonzero(weights)[0]
