@@ -129,6 +129,7 @@ def pqn_agent(env: Environment, config: PQNConfig, *, network: Network | None = 
         values = network.apply(state.params, observation)
         mask = seen_and_mask(observation)[1]
         action = epsilon_greedy(key, values, _epsilon(state, config), mask=mask)
+        # The value of the observation, which the returns need, is known here already.
         return carry, action, jnp.max(values)
 
     def update(key: Key, state: LearnerState, batch: Rollout) -> tuple[LearnerState, Metrics]:
