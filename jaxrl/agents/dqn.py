@@ -175,8 +175,8 @@ def _update(
         next_value = double_q_value(online, next_values)
     target = q_target(batch.reward, batch.discount, next_value)
 
-    def predict(params: Params) -> Float[Array, "1 M"]:
-        return value_of(apply_to_batch(network, params, batch.observation), batch.action)[None]
+    def predict(params: Params) -> list[Float[Array, " M"]]:
+        return [value_of(apply_to_batch(network, params, batch.observation), batch.action)]
 
     gradient, error, metrics = regress(
         predict, state.params, target, weight=batch.weight, loss=config.loss

@@ -172,8 +172,8 @@ def _update(
     def learn(carry: tuple[Any, Any], index: Array) -> tuple[tuple[Any, Any], Metrics]:
         seen = jax.tree.map(lambda x: x[index], observation)
 
-        def predict(params: Params) -> Float[Array, "1 M"]:
-            return value_of(apply_to_batch(network, params, seen), action[index])[None]
+        def predict(params: Params) -> list[Float[Array, " M"]]:
+            return [value_of(apply_to_batch(network, params, seen), action[index])]
 
         weight = jnp.ones(index.shape)
         gradient, _, metrics = regress(predict, carry[0], target[index], weight=weight)

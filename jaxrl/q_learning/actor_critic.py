@@ -191,10 +191,8 @@ def _improve_critics(
     next_value = rule.next_value(key, actor, state.targets.critics, batch.next_observation)
     target = q_target(batch.reward, batch.discount, next_value)
 
-    def predict(critics: Critics) -> Float[Array, "N M"]:
-        return jnp.stack(
-            [rule.predict(params, batch.observation, batch.action) for params in critics]
-        )
+    def predict(critics: Critics) -> list[Float[Array, " M"]]:
+        return [rule.predict(params, batch.observation, batch.action) for params in critics]
 
     gradient, error, metrics = regress(predict, state.networks.critics, target, weight=batch.weight)
     learning_rate = _scheduled(config.learning_rate, state.updates, config)

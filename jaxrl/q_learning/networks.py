@@ -1,5 +1,6 @@
 """The networks of agents that learn action values: the default ones, or the user's, checked."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -76,8 +77,9 @@ def least_value(
     The maximum over actions of a noisy value is too high; the least of two makes up for it
     (Fujimoto et al. 2018, equation 10).
     """
-    values = [apply_to_batch(network, params, *inputs) for params in critics]
-    return jnp.min(jnp.stack(values), axis=0)
+    return functools.reduce(
+        jnp.minimum, (apply_to_batch(network, params, *inputs) for params in critics)
+    )
 
 
 def output_shapes(

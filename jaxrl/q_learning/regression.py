@@ -1,6 +1,6 @@
 """A gradient of predicted action values towards what they should be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from jaxrl.types import Metrics, Params
 
 
 def regress(
-    predict: Callable[[Params], Float[Array, "N M"]],
+    predict: Callable[[Params], Sequence[Float[Array, " M"]]],
     params: Params,
     target: Float[Array, " M"],
     *,
@@ -32,11 +32,12 @@ def regress(
     """
     loss_of = squared_loss if loss == "squared" else huber_loss
 
-    def total_loss(params: Params) -> tuple[Array, Array]:
+    def total_loss(params: Params) -> tuple[Array, Sequence[Array]]:
         values = predict(params)
-        losses = (loss_of(value, target, weight=weight) for value in values)
-        return sum(losses, start=jnp.zeros(())), values
+        return sum((loss_of(x, target, weight=weight) for x in values), jnp.zeros(())), values
 
     (value, values), gradient = jax.value_and_grad(total_loss, has_aux=True)(params)
-    error = jnp.mean(jnp.abs(values - target), axis=0)
-    return gradient, error, {"value_loss": value, "q_value": jnp.mean(values)}
+    # Not stacked: taking a stack apart again costs the gradient some operations.
+    error = sum((jnp.abs(x - target) for x in values), jnp.zeros(())) / len(values)
+    average = sum(map(jnp.mean, values), jnp.zeros(())) / len(values)
+    return gradient, error, {"value_loss": value, "q_value": average}
