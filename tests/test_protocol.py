@@ -17,13 +17,18 @@ from jaxrl.experiment import checkpoints, load
 from jaxrl.types import Algorithm, Box, Discrete, Environment, TimeStep
 
 REPLAY = {"random_steps": 8, "num_steps": 2, "batch_size": 4, "hidden_sizes": (4,)}
+ROLLOUT = {"num_envs": 2, "num_steps": 8, "hidden_sizes": (4,)}
 SMALL = {
+    "a2c": ROLLOUT,
+    "a3c": ROLLOUT | {"num_workers": 2},
+    "impala": ROLLOUT,
+    "trpo": ROLLOUT | {"conjugate_gradient_steps": 2, "line_search_steps": 2, "num_minibatches": 2},
     "ddpg": REPLAY,
     "dqn": REPLAY,
     "sac": REPLAY,
     "td3": REPLAY,
-    "ppo": {"num_envs": 2, "num_steps": 8, "num_minibatches": 2, "hidden_sizes": (4,)},
-    "pqn": {"num_envs": 2, "num_steps": 8, "num_minibatches": 2, "hidden_sizes": (4,)},
+    "ppo": ROLLOUT | {"num_minibatches": 2},
+    "pqn": ROLLOUT | {"num_minibatches": 2},
     "cem": {"population_size": 4},
     "evosax": {"population_size": 4},
     "openes": {"population_size": 4},

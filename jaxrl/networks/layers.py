@@ -40,6 +40,9 @@ def kernel_gradient(
     """The gradient of a kernel from that of `x @ kernel`."""
     rows = x.reshape(-1, x.shape[-1])
     columns = gradient.reshape(-1, gradient.shape[-1])
+    if columns.shape[-1] == 1:
+        # A value's: as a row times a matrix it takes an eighth of the time.
+        return (columns.T @ rows).T
     return jax.lax.platform_dependent(
         rows,
         columns,

@@ -103,7 +103,7 @@ def test_a_time_limit_is_no_end(name, changed):
 @pytest.mark.parametrize(
     ("name", "changed"),
     [
-        ("ddpg", {"noise": "parameter", "noise_scale": 0.3, "layer_norm": True}),
+        ("ddpg", {"noise": "gaussian", "layer_norm": True}),
         ("td3", {"normalize_observations": True, "max_gradient_norm": 10.0}),
         ("sac", {"initial_temperature": 0.1}),
         ("sac", {"initial_temperature": 0.1, "state_dependent_exploration": True}),
@@ -276,6 +276,16 @@ def test_sac_is_paid_for_entropy_by_hand():
     # d/dlogit_i of sum p (Q - alpha log p), downhill: -p_i (Q_i - alpha log p_i - V).
     p, q = np.array([0.25, 0.75]), np.array([1.0, 2.0])
     np.testing.assert_allclose(gradient.policy, -p * (q - 2 * np.log(p) - value), rtol=1e-5)
+
+
+def test_parameter_noise_is_a_setting():
+    algorithm = build("ddpg", endless(), noise="parameter", noise_scale=0.3)
+    state = jax.eval_shape(algorithm.init, KEY)
+    sizes = [x.size for x in jax.tree.leaves(state.agent.agent.networks.actor)]
+    # Each of the four environments has noise for all of the policy's parameters.
+    assert sum(x.size for x in jax.tree.leaves(state.worlds.carry.noise)) == 4 * sum(sizes)
+    _, metrics = jax.eval_shape(algorithm.step, KEY, state)
+    assert {"parameter_noise", "action_deviation"} <= set(metrics)
 
 
 def test_parameter_noise_is_an_episodes_and_its_scale_adapts():

@@ -50,7 +50,7 @@ def looking_agent(actor, config):
             batch,
             actor=actor,
             estimator=gae_estimator(config),
-            sequence_length=config.sequence_length or None,
+            sequence_length=config.sequence_length,
         )
         order = jnp.arange(experience.ended.shape[1])[::-1]
         chosen = select(experience, order)
