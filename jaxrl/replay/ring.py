@@ -212,7 +212,7 @@ def _read(
     observations: Encoding,
     actions: Encoding,
 ) -> Steps:
-    num_slots = ring.reward.shape[0]
+    num_slots, num_envs = ring.reward.shape
     steps = jnp.arange(n_step)
     slots = (time[:, None] + steps) % num_slots
     reward = ring.reward[slots, environment[:, None]]
@@ -231,12 +231,14 @@ def _read(
         return jnp.where(chosen, final, kept[after % num_slots, environment])
 
     first = time % num_slots
+    # Looked up with two indices, XLA does it before and after an addition, and copies all actions.
+    flat_actions = ring.action.reshape(-1, *ring.action.shape[2:])
     next_observation = jax.tree.map(successor_of, ring.observation, ring.finals.observation)
     return Steps(
         observation=observations.decode(
             jax.tree.map(lambda x: x[first, environment], ring.observation)
         ),
-        action=actions.decode(ring.action[first, environment]),
+        action=actions.decode(flat_actions[first * num_envs + environment]),
         reward=jnp.sum(counted, axis=1),
         discount=jnp.where(code == _TERMINATED, 0.0, discount ** (last + 1)),
         next_observation=observations.decode(next_observation),
