@@ -13,6 +13,7 @@ All are timed in one process, in turns; a ratio is taken within a turn. The resu
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import time
@@ -31,6 +32,7 @@ from jaxrl.loops.episodes import play_population
 from jaxrl.loops.on_policy import collect, on_policy
 from jaxrl.loops.population import vector_policy
 from jaxrl.networks import policy_network
+from jaxrl.types import Agent, Key
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results" / "population.json"
 # Environment, candidates, episodes of each, widths of the hidden layers, around what.
@@ -99,13 +101,18 @@ def rollout_run(name: str, num_envs: int, hidden_sizes: tuple[int, ...]) -> Run:
 
     @jax.jit
     def run(key: jax.Array) -> Any:
-        return collect(key, recorded, agent, state, num_steps=ROLLOUT_STEPS)[1:]
+        act = functools.partial(_act, agent, state.agent)
+        return collect(key, recorded, act, agent.start, state.worlds, num_steps=ROLLOUT_STEPS)[1:]
 
     def timed(seed: int) -> int:
         jax.block_until_ready(run(jax.random.key(seed)))
         return num_envs * ROLLOUT_STEPS
 
     return timed
+
+
+def _act(agent: Agent, state: Any, key: Key, carry: Any, observation: Any) -> Any:
+    return agent.act(key, state, carry, observation)
 
 
 def numpy_run(num_steps: int = 20_000) -> Run:
