@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 Key: TypeAlias = Array
@@ -96,6 +98,12 @@ class Box:
     def contains(self, x: Array) -> Bool[Array, ""]:
         """Whether `x` lies in the space."""
         return jnp.all(jnp.logical_and(x >= self.low, x <= self.high))
+
+    def is_bounded(self) -> bool:
+        """Whether it is of finite width on all sides; traced bounds are taken to be."""
+        if isinstance(self.low, Tracer) or isinstance(self.high, Tracer):
+            return True
+        return bool(np.isfinite(np.asarray(self.high) - np.asarray(self.low)).all())
 
 
 Space: TypeAlias = Discrete | MultiDiscrete | Box

@@ -23,6 +23,7 @@ from jaxrl.optimization import (
 )
 from jaxrl.q_learning.building import check_discrete, check_replay_task, join_replay, num_updates
 from jaxrl.q_learning.epsilon import EpsilonSettings, epsilon_at
+from jaxrl.q_learning.networks import apply_to_batch, init_network
 from jaxrl.q_learning.regression import regress
 from jaxrl.q_learning.settings import (
     ActionValueSettings,
@@ -30,13 +31,7 @@ from jaxrl.q_learning.settings import (
     ReplaySettings,
     TargetSettings,
 )
-from jaxrl.q_learning.values import (
-    apply_to_batch,
-    greedy_policy,
-    init_network,
-    make_values_network,
-    seen_and_mask,
-)
+from jaxrl.q_learning.values import greedy_policy, make_values_network, seen_and_mask
 from jaxrl.settings import number, settings, static
 from jaxrl.types import (
     Algorithm,

@@ -37,16 +37,11 @@ from jaxrl.optimization import (
 )
 from jaxrl.q_learning.building import check_discrete
 from jaxrl.q_learning.epsilon import EpsilonSettings, epsilon_at
+from jaxrl.q_learning.networks import apply_to_batch, init_network
 from jaxrl.q_learning.q_lambda import q_lambda_returns
 from jaxrl.q_learning.regression import regress
 from jaxrl.q_learning.settings import ActionValueSettings
-from jaxrl.q_learning.values import (
-    apply_to_batch,
-    greedy_policy,
-    init_network,
-    make_values_network,
-    seen_and_mask,
-)
+from jaxrl.q_learning.values import greedy_policy, make_values_network, seen_and_mask
 from jaxrl.settings import number, settings, static
 from jaxrl.types import (
     Agent,

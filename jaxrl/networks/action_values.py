@@ -110,9 +110,9 @@ def action_values(
     torso_of = make_torso(
         torso,
         observation_space,
-        hidden_sizes=tuple(hidden_sizes),
-        activation=ACTIVATIONS[activation],
-        dtype=jnp.dtype(compute_dtype),
+        hidden_sizes=hidden_sizes,
+        activation=activation,
+        compute_dtype=compute_dtype,
         layer_norm=layer_norm,
     )
     module = ActionValues(
@@ -150,14 +150,13 @@ def critic(
     Raises:
         ValueError: `torso` does not suit the observations.
     """
-    dtype = jnp.dtype(compute_dtype)
     module = Critic(
         torso=make_torso(
             torso,
             observation_space,
             hidden_sizes=(),
-            activation=ACTIVATIONS[activation],
-            dtype=dtype,
+            activation=activation,
+            compute_dtype=compute_dtype,
             layer_norm=layer_norm,
         ),
         observation_space=observation_space,
@@ -166,6 +165,6 @@ def critic(
         action_layer=action_layer,
         activation=ACTIVATIONS[activation],
         layer_norm=layer_norm,
-        dtype=dtype,
+        dtype=jnp.dtype(compute_dtype),
     )
     return from_one_draw(from_flax(module))._replace(batched=True)

@@ -13,7 +13,7 @@ from jaxrl.exploration import StateDependentGaussian
 from jaxrl.networks.initialization import from_one_draw, orthogonal
 from jaxrl.networks.layers import Dense
 from jaxrl.networks.seam import from_flax
-from jaxrl.networks.torsos import ACTIVATIONS, encode_observation, make_torso
+from jaxrl.networks.torsos import encode_observation, make_torso
 from jaxrl.types import Discrete, MultiDiscrete, Network, Observation, Space
 
 # A nearly uniform first policy, and values of the size of the features.
@@ -150,9 +150,9 @@ def torso_and_head(
     torso_of = make_torso(
         torso,
         observation_space,
-        hidden_sizes=tuple(hidden_sizes),
-        activation=ACTIVATIONS[activation],
-        dtype=jnp.dtype(compute_dtype),
+        hidden_sizes=hidden_sizes,
+        activation=activation,
+        compute_dtype=compute_dtype,
     )
     head = PolicyHead(
         action_space=action_space,

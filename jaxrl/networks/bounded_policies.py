@@ -13,7 +13,7 @@ from jaxrl.networks.actor_critic import HEAD_INIT
 from jaxrl.networks.initialization import from_one_draw
 from jaxrl.networks.layers import Dense
 from jaxrl.networks.seam import from_flax
-from jaxrl.networks.torsos import ACTIVATIONS, encode_observation, make_torso
+from jaxrl.networks.torsos import encode_observation, make_torso
 from jaxrl.types import Box, Discrete, Network, Observation, Space
 
 # Haarnoja et al. bound it so in their code; beyond, the gradient of the squashing is of no use.
@@ -135,9 +135,9 @@ def policy_of_head(
     torso_of = make_torso(
         torso,
         observation_space,
-        hidden_sizes=tuple(hidden_sizes),
-        activation=ACTIVATIONS[activation],
-        dtype=jnp.dtype(compute_dtype),
+        hidden_sizes=hidden_sizes,
+        activation=activation,
+        compute_dtype=compute_dtype,
         layer_norm=layer_norm,
     )
     module = PolicyModule(torso=torso_of, head=head, observation_space=observation_space)

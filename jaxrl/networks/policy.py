@@ -6,8 +6,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxrl.distributions import Categorical, DiagonalGaussian, MultiCategorical, TanhGaussian
@@ -94,7 +92,7 @@ def policy_network(
     Raises:
         ValueError: `squash_actions` without a Box of finite bounds.
     """
-    if squash_actions and not (isinstance(action_space, Box) and _is_bounded(action_space)):
+    if squash_actions and not (isinstance(action_space, Box) and action_space.is_bounded()):
         raise ValueError(
             f"squash_actions=True needs Box actions with finite bounds, not {action_space}"
         )
@@ -110,10 +108,3 @@ def policy_network(
             initial_log_std=initial_log_std,
         )
     )
-
-
-def _is_bounded(space: Box) -> bool:
-    """Whether both bounds are finite; traced ones are taken to be."""
-    if isinstance(space.low, Tracer) or isinstance(space.high, Tracer):
-        return True
-    return bool(np.isfinite(space.low).all() and np.isfinite(space.high).all())

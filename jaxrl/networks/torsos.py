@@ -107,14 +107,23 @@ class MinAtarCNN(nn.Module):
 
 
 def make_torso(
-    kind: str, observation_space: Space, **attributes: Any
+    kind: str,
+    observation_space: Space,
+    *,
+    hidden_sizes: Sequence[int],
+    activation: str,
+    compute_dtype: str,
+    layer_norm: bool = False,
 ) -> Callable[[str], MLP | MinAtarCNN]:
     """A function that makes a fresh torso of a name.
 
     Args:
         kind: "mlp", "cnn" (for [height, width, channels]), or "auto": "cnn" for such shapes.
         observation_space: of the observations.
-        **attributes: of `MLP` or `MinAtarCNN`.
+        hidden_sizes: widths of the dense layers.
+        activation: a name in `ACTIVATIONS`.
+        compute_dtype: of the computation; the parameters are float32.
+        layer_norm: normalise each layer before its activation.
 
     Raises:
         ValueError: `kind` does not suit the observations.
@@ -127,6 +136,12 @@ def make_torso(
             "torso='cnn' needs observations of shape [height, width, channels], "
             f"got shape {observation_space.shape}: use torso='mlp'"
         )
+    attributes: dict[str, Any] = {
+        "hidden_sizes": tuple(hidden_sizes),
+        "activation": ACTIVATIONS[activation],
+        "dtype": jnp.dtype(compute_dtype),
+        "layer_norm": layer_norm,
+    }
     if kind == "cnn":
         return lambda name: MinAtarCNN(name=name, **attributes)
     # Categories are encoded as vectors.

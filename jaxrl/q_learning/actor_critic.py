@@ -19,6 +19,7 @@ from jaxrl.optimization import (
     as_metric,
     gradient_norm,
     gradient_step,
+    learning_rate_at,
     make_optimizer,
     scheduled,
 )
@@ -195,7 +196,7 @@ def _improve_critics(
         return [rule.predict(params, batch.observation, batch.action) for params in critics]
 
     gradient, error, metrics = regress(predict, state.networks.critics, target, weight=batch.weight)
-    learning_rate = _scheduled(config.learning_rate, state.updates, config)
+    learning_rate = learning_rate_at(config, state.updates, num_updates(config))
     critics, optimizer_state = gradient_step(
         optimizer, state.networks.critics, state.critic_optimizer, gradient, learning_rate
     )
@@ -227,7 +228,8 @@ def _improve_actor(
     (loss, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(actor)
     start = config.actor_learning_rate
     start = config.learning_rate if start is None else start
-    learning_rate = _scheduled(start, state.updates - 1, config)
+    schedule = config.learning_rate_schedule
+    learning_rate = scheduled(start, schedule, state.updates - 1, num_updates(config))
     actor, optimizer_state = gradient_step(
         optimizer, actor, state.actor_optimizer, gradient, learning_rate
     )
@@ -242,7 +244,3 @@ def _follow(state: ActorCriticState, tau: Any, rule: Rule) -> ActorCriticState:
     """The targets' step."""
     learnt = state.networks if rule.target_actor else state.networks._replace(actor=())
     return state._replace(targets=soft_update(learnt, state.targets, tau=tau))
-
-
-def _scheduled(start: Any, update: Array, config: ActorCriticSettings) -> Any:
-    return scheduled(start, config.learning_rate_schedule, update, num_updates(config))

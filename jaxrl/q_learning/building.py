@@ -3,7 +3,7 @@
 from jax.core import Tracer
 
 from jaxrl.budget import check_budget
-from jaxrl.environments import flatten_actions, has_finite_bounds, require_environment
+from jaxrl.environments import flatten_actions, require_environment
 from jaxrl.loops.off_policy import off_policy
 from jaxrl.normalization import check_normalization, normalize_replayed_observations
 from jaxrl.q_learning.settings import ReplaySettings
@@ -63,7 +63,7 @@ def check_bounded(env: Environment, name: str) -> Box:
     space = env.action_space
     if not isinstance(space, Box):
         raise ValueError(f"{name} needs Box actions, but the actions of {env.name} are {space}")
-    if not has_finite_bounds(space):
+    if not space.is_bounded():
         raise ValueError(
             f"{name} needs actions between finite bounds, but those of {env.name} are bounded by "
             f"{space.low} and {space.high}"

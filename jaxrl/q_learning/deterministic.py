@@ -16,10 +16,17 @@ from jaxrl.q_learning.actor_critic import (
     actor_critic_agent,
 )
 from jaxrl.q_learning.building import check_bounded
-from jaxrl.q_learning.networks import check_actions, least_value, make_critic, make_policy
+from jaxrl.q_learning.networks import (
+    apply_to_batch,
+    check_actions,
+    init_network,
+    least_value,
+    make_critic,
+    make_policy,
+    policy_of,
+)
 from jaxrl.q_learning.parameter_noise import perturb_policy
 from jaxrl.q_learning.settings import ActionNoiseSettings, ActorCriticSettings
-from jaxrl.q_learning.values import apply_to_batch, init_network, policy_of
 from jaxrl.settings import settings
 from jaxrl.types import (
     Box,

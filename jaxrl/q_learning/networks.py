@@ -9,10 +9,36 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxrl.networks import critic, policy_of_head
-from jaxrl.q_learning.settings import ActorCriticSettings
-from jaxrl.q_learning.values import apply_to_batch, init_network, seen_space
-from jaxrl.types import Box, Environment, Network, Params
+from jaxrl.networks import critic, over_batch, policy_of_head
+from jaxrl.q_learning.settings import ActorCriticSettings, QNetworkSettings
+from jaxrl.types import (
+    Box,
+    Carry,
+    Environment,
+    Key,
+    MaskedSpace,
+    Network,
+    Observation,
+    ObservationSpace,
+    Params,
+    Policy,
+)
+
+
+def seen_space(space: ObservationSpace) -> Any:
+    """The space of what a network gets: without the masks of the actions."""
+    return space.space if isinstance(space, MaskedSpace) else space
+
+
+def torso_attributes(config: QNetworkSettings) -> dict[str, Any]:
+    """The settings of a default network that do not depend on what it is for."""
+    return {
+        "torso": config.torso,
+        "hidden_sizes": config.hidden_sizes,
+        "activation": config.activation,
+        "compute_dtype": config.compute_dtype,
+        "layer_norm": config.layer_norm,
+    }
 
 
 def make_policy(
@@ -27,11 +53,7 @@ def make_policy(
     return policy_of_head(
         seen_space(env.observation_space),
         head,
-        torso=config.torso,
-        hidden_sizes=config.hidden_sizes,
-        activation=config.activation,
-        compute_dtype=config.compute_dtype,
-        layer_norm=config.layer_norm,
+        **torso_attributes(config),
     )
 
 
@@ -53,12 +75,8 @@ def make_critic(
         network = critic(
             seen_space(env.observation_space),
             action_space,
-            torso=config.torso,
-            hidden_sizes=config.hidden_sizes,
-            activation=config.activation,
-            compute_dtype=config.compute_dtype,
-            layer_norm=config.layer_norm,
             action_layer=config.action_layer,
+            **torso_attributes(config),
         )
     shapes = output_shapes(network, lambda value: value, env.observation_space, action_space)
     if shapes != [()]:
@@ -67,6 +85,32 @@ def make_critic(
             f"returns {', '.join(map(str, shapes))}"
         )
     return network
+
+
+def init_network(network: Network, key: Key, *spaces: Any) -> Params:
+    """Fresh parameters of a network of single examples from some spaces."""
+    examples = [jax.eval_shape(space.sample, jax.random.key(0)) for space in spaces]
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), examples)
+    return network.init(key, *zeros)
+
+
+def apply_to_batch(network: Network, params: Params, *inputs: Any) -> Any:
+    """Applies a network of single examples to a batch of them."""
+    return over_batch(network, network.apply)(params, *inputs)
+
+
+def policy_of(network: Network, params: Params, choose: Callable[[Any], Array]) -> Policy:
+    """The policy that makes an action of what a network says, and remembers nothing."""
+
+    def start(key: Key) -> Carry:
+        del key
+        return ()
+
+    def act(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Array]:
+        del key
+        return carry, choose(network.apply(params, observation))
+
+    return Policy(start=start, act=act)
 
 
 def least_value(

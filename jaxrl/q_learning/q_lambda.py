@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxrl.ops.returns import lambda_returns
 from jaxrl.ops.successors import successor_values
-from jaxrl.q_learning.values import apply_to_batch
+from jaxrl.q_learning.networks import apply_to_batch
 from jaxrl.types import Network, Params, Transition
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxrl.exploration import Exploration
 from jaxrl.ops.action_values import soft_value, temperature_loss
 from jaxrl.q_learning.actor_critic import Critics, Rule
-from jaxrl.q_learning.values import apply_to_batch, init_network, policy_of
+from jaxrl.q_learning.networks import apply_to_batch, init_network, policy_of
 from jaxrl.types import (
     Action,
     Carry,

@@ -18,7 +18,9 @@ from jaxrl.ops.action_values import value_of
 from jaxrl.q_learning.actor_critic import Critics
 from jaxrl.q_learning.building import check_bounded, check_discrete
 from jaxrl.q_learning.networks import (
+    apply_to_batch,
     check_actions,
+    init_network,
     least_value,
     make_critic,
     make_policy,
@@ -26,12 +28,7 @@ from jaxrl.q_learning.networks import (
 )
 from jaxrl.q_learning.settings import SoftSettings
 from jaxrl.q_learning.soft import SoftActions, Worth
-from jaxrl.q_learning.values import (
-    apply_to_batch,
-    init_network,
-    make_values_network,
-    masked_policy,
-)
+from jaxrl.q_learning.values import make_values_network, masked_policy
 from jaxrl.types import Action, Box, Environment, Key, Network, Observation, Params
 
 

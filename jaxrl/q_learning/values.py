@@ -1,17 +1,13 @@
 """Values of discrete actions: a network whose forbidden actions are worth least."""
 
-from collections.abc import Callable
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxrl.distributions import Categorical, mask_logits
-from jaxrl.networks import action_values, over_batch
+from jaxrl.networks import action_values
+from jaxrl.q_learning.networks import output_shapes, policy_of, seen_space, torso_attributes
 from jaxrl.q_learning.settings import QNetworkSettings
 from jaxrl.types import (
-    Carry,
     Discrete,
     Key,
     MaskedObservation,
@@ -25,11 +21,6 @@ from jaxrl.types import (
 
 # Worth less than anything, and finite, so that no product of it with 0 is nan.
 _FORBIDDEN = -1e9
-
-
-def seen_space(space: ObservationSpace) -> Any:
-    """The space of what a network gets: without the masks of the actions."""
-    return space.space if isinstance(space, MaskedSpace) else space
 
 
 def seen_and_mask(observation: Observation) -> tuple[Observation, Bool[Array, "*batch K"] | None]:
@@ -63,12 +54,8 @@ def make_values_network(
         network = action_values(
             seen_space(observation_space),
             action_space,
-            torso=config.torso,
-            hidden_sizes=config.hidden_sizes,
-            activation=config.activation,
-            compute_dtype=config.compute_dtype,
-            layer_norm=config.layer_norm,
             dueling=dueling,
+            **torso_attributes(config),
         )
     return values_network(network, observation_space, action_space)
 
@@ -96,10 +83,8 @@ def values_network(
         return values if mask is None else jnp.where(mask, values, _FORBIDDEN)
 
     masked = Network(init=init, apply=apply, batched=network.batched)
-    example = jax.eval_shape(observation_space.sample, jax.random.key(0))
-    output = jax.eval_shape(lambda key, x: apply(init(key, x), x), jax.random.key(0), example)
     wanted = (action_space.num_categories,)
-    shapes = [x.shape for x in jax.tree.leaves(output)]
+    shapes = output_shapes(masked, lambda values: values, observation_space)
     if shapes != [wanted]:
         raise ValueError(
             f"a network of action values maps one observation to values of shape {wanted}, "
@@ -132,29 +117,3 @@ def greedy_policy(network: Network, params: Params) -> Policy:
         params: its parameters.
     """
     return policy_of(network, params, lambda values: jnp.argmax(values, axis=-1).astype(jnp.int32))
-
-
-def policy_of(network: Network, params: Params, choose: Callable[[Any], Array]) -> Policy:
-    """The policy that makes an action of what a network says, and remembers nothing."""
-
-    def start(key: Key) -> Carry:
-        del key
-        return ()
-
-    def act(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Array]:
-        del key
-        return carry, choose(network.apply(params, observation))
-
-    return Policy(start=start, act=act)
-
-
-def apply_to_batch(network: Network, params: Params, *inputs: Any) -> Any:
-    """Applies a network of single examples to a batch of them."""
-    return over_batch(network, network.apply)(params, *inputs)
-
-
-def init_network(network: Network, key: Key, *spaces: Any) -> Params:
-    """Fresh parameters of a network of single examples from some spaces."""
-    examples = [jax.eval_shape(space.sample, jax.random.key(0)) for space in spaces]
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), examples)
-    return network.init(key, *zeros)

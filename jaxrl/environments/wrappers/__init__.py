@@ -4,7 +4,6 @@ from jaxrl.environments.wrappers.action_masks import mask_actions, unmasked_spac
 from jaxrl.environments.wrappers.actions import (
     clip_actions,
     flatten_actions,
-    has_finite_bounds,
     rescale_actions,
     sticky_actions,
 )
@@ -22,7 +21,6 @@ __all__ = [
     "clip_reward",
     "flatten_actions",
     "flatten_observation",
-    "has_finite_bounds",
     "mask_actions",
     "one_hot_observation",
     "record_episode_statistics",

@@ -75,13 +75,6 @@ def flatten_actions(environment: Environment) -> Environment:
     return environment._replace(action_space=vectors, step=step)
 
 
-def has_finite_bounds(space: Box) -> bool:
-    """Whether a Box is bounded on all sides; traced bounds are taken to be finite."""
-    if isinstance(space.low, Tracer) or isinstance(space.high, Tracer):
-        return True
-    return bool(np.isfinite(np.asarray(space.high) - np.asarray(space.low)).all())
-
-
 def rescale_actions(environment: Environment) -> Environment:
     """Lets actions be chosen in [-1, 1]: a -> low + (a + 1) / 2 * (high - low).
 
@@ -99,7 +92,7 @@ def rescale_actions(environment: Environment) -> Environment:
             "there is nothing to rescale"
         )
     low, high = space.low, space.high
-    if not has_finite_bounds(space):
+    if not space.is_bounded():
         raise ValueError(
             f"the action bounds of {environment.name} are {low} and {high}: "
             "rescale_actions needs finite ones"
