@@ -30,7 +30,7 @@ demo: $(STAMP)  ## train 8 PPO agents on CartPole side by side, draw their curve
 	$(BIN)/jaxrl evaluate runs/demo --episodes 100
 
 test: $(STAMP)  ## the default test suite, in parallel
-	$(BIN)/python -m pytest --numprocesses $(WORKERS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 test-learning: $(STAMP)  ## the tests that train for minutes
 	$(BIN)/python -m pytest -m learning

@@ -181,7 +181,9 @@ def _read_number(word: str) -> float:
 
 def _read_whole_numbers(words: list[str]) -> tuple[int, ...]:
     if not words:
-        raise ValueError("needs at least one whole number")
+        raise ValueError("needs at least one whole number, or none")
+    if [word.lower() for word in words] == ["none"]:
+        return ()
     return tuple(_read_whole(word) for word in words)
 
 
@@ -190,10 +192,10 @@ def _specification(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | N
     if info.type_origin is tuple and get_args(info.type) == (int, ...):
         return PrimitiveConstructorSpec(
             nargs="*",
-            metavar="INT [INT ...]",
+            metavar="INT [INT ...]|none",
             instance_from_str=_read_whole_numbers,
             is_instance=lambda value: isinstance(value, tuple),
-            str_from_instance=lambda value: [str(item) for item in value],
+            str_from_instance=lambda value: [str(item) for item in value] or ["none"],
         )
     optional = get_origin(info.type) in (Union, types.UnionType)
     kinds = [kind for kind in get_args(info.type) if kind is not type(None)]

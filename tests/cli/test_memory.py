@@ -6,16 +6,20 @@ import shutil
 import pytest
 from PIL import Image
 
+from jaxrl import experiment
+from jaxrl.cli import main
 
-@pytest.fixture
-def run_with_memory(command, tmp_path):
-    """A finished run with two checkpoints, the first of them half-way."""
-    folder = tmp_path / "run"
+
+@pytest.fixture(scope="module")
+def run_with_memory(tmp_path_factory):
+    """A finished run with two checkpoints, the first of them half-way; copied before a change."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
     flags = ["--core", "gru", "--core-size", "4", "--hidden-sizes", "8"]
     flags += ["--num-envs", "4", "--num-steps", "16", "--num-minibatches", "2"]
     flags += ["--total-steps", "128", "--evaluation-episodes", "3", "--checkpoint-interval", "64"]
-    answer = command("train", "ppo", "MemoryChain-bsuite", *flags, "--out", str(folder))
-    assert answer.code == 0, answer.err
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(experiment, "enable_compilation_cache", lambda: None)
+        assert main(["train", "ppo", "MemoryChain-bsuite", *flags, "--out", str(folder)]) == 0
     return folder
 
 
@@ -34,23 +38,24 @@ def test_train_evaluate_resume_and_render(command, run_with_memory, tmp_path):
         assert image.n_frames == 7
 
 
-def test_resume_goes_on_with_the_memories_as_they_were(command, run_with_memory):
+def test_resume_goes_on_with_the_memories_as_they_were(command, run_with_memory, tmp_path):
     """Without its last checkpoint the run is half done; resumed, it ends in the same metrics."""
+    folder = shutil.copytree(run_with_memory, tmp_path / "run")
 
     def rows():
-        lines = (run_with_memory / "metrics.jsonl").read_text().splitlines()
+        lines = (folder / "metrics.jsonl").read_text().splitlines()
         return [
             {name: value for name, value in json.loads(line).items() if "second" not in name}
             for line in lines
         ]
 
     before = rows()
-    checkpoints = sorted((run_with_memory / "checkpoints").iterdir())
+    checkpoints = sorted((folder / "checkpoints").iterdir())
     assert len(checkpoints) == 2
     shutil.rmtree(checkpoints[-1])
-    answer = command("resume", str(run_with_memory))
+    answer = command("resume", str(folder))
     assert answer.code == 0, answer.err
-    assert len(list((run_with_memory / "checkpoints").iterdir())) == 2
+    assert len(list((folder / "checkpoints").iterdir())) == 2
     assert rows() == before
 
 

@@ -27,6 +27,21 @@ def test_an_iteration_by_hand():
     np.testing.assert_allclose(metrics["update_norm"], np.linalg.norm(change), rtol=1e-4)
 
 
+def test_the_learning_rate_decays_with_every_iteration():
+    """A direction and its return always differ alike: the steps shrink by the factor alone."""
+    config = ARSConfig(num_directions=1, learning_rate=0.5, learning_rate_decay=0.9)
+    strategy = ars_strategy(config)
+    state = strategy.init(jnp.zeros(2))
+    steps = []
+    for _ in range(3):
+        direction = config.noise_scale * jnp.array([1.0, 0.0])
+        candidates = jnp.stack([state.mean + direction, state.mean - direction])
+        state, metrics = tell(strategy, state, candidates, [2.0, 1.0])
+        steps.append(metrics["update_norm"])
+    # The deviation of 1 and 2 is 1/2, so that the first step is 0.5 * (2 - 1) / (1 * 0.5).
+    np.testing.assert_allclose(steps, [1.0, 0.9, 0.81], rtol=1e-4)
+
+
 def test_candidates_are_mirrored_pairs():
     strategy = ars_strategy(ARSConfig(num_directions=5))
     state, candidates = strategy.ask(jax.random.key(0), strategy.init(jnp.ones(3)))
