@@ -64,7 +64,8 @@ def mirrored_strategy(config: MirroredSearchConfig, *, num_pairs: int, ascent: A
             metrics). Candidate i and candidate P + i lie on either side of the mean.
     """
     make = OPTIMIZERS[config.optimizer] if isinstance(config.optimizer, str) else config.optimizer
-    optimizer = make(optax.exponential_decay(config.learning_rate, 1, config.learning_rate_decay))
+    # Optax's own exponential decay cannot be traced.
+    optimizer = make(lambda count: config.learning_rate * config.learning_rate_decay**count)
 
     def init(vector: Float[Array, " D"]) -> MirroredSearchState:
         return MirroredSearchState(mean=vector, optimizer=optimizer.init(vector))
