@@ -11,7 +11,9 @@ from jaxrl.types import GradientAgent, Policy
 SMALL = {"total_steps": 2_000, "num_steps": 5, "hidden_sizes": (8,)}
 
 
-@pytest.mark.parametrize("environment", ["CartPole-v1", "Pendulum-v1"])
+@pytest.mark.parametrize(
+    "environment", ["CartPole-v1", pytest.param("Pendulum-v1", marks=pytest.mark.learning)]
+)
 def test_one_worker_is_a2c_to_the_bit(environment):
     env = jaxrl.make_env(environment)
     changes = SMALL | {

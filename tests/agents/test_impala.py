@@ -13,7 +13,8 @@ UNLIMITED = {"clip_rho": None, "clip_c": None, "clip_policy_gradient_rho": None}
 
 
 @pytest.mark.parametrize(
-    ("environment", "gae_lambda"), [("CartPole-v1", 1.0), ("Pendulum-v1", 0.9)]
+    ("environment", "gae_lambda"),
+    [pytest.param("CartPole-v1", 1.0, marks=pytest.mark.learning), ("Pendulum-v1", 0.9)],
 )
 def test_without_lag_and_limits_it_is_the_on_policy_update(environment, gae_lambda):
     env = jaxrl.make_env(environment)
