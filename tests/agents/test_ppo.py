@@ -200,11 +200,14 @@ def test_same_key_same_bits():
     jax.tree.map(np.testing.assert_array_equal, run(jax.random.key(3)), run(jax.random.key(3)))
 
 
+@jax.jit
+def train_cartpole(config, key):
+    """Settings are an argument, so that those that differ in floats alone compile once."""
+    return jaxrl.train(key, jaxrl.ppo(jaxrl.make_env("CartPole-v1"), config)).metrics
+
+
 def metrics_of(**changes):
-    env = jaxrl.make_env("CartPole-v1")
-    config = jaxrl.PPOConfig(**(SMALL | changes))
-    train = jax.jit(lambda key: jaxrl.train(key, jaxrl.ppo(env, config)).metrics)
-    return train(jax.random.key(0))
+    return train_cartpole(jaxrl.PPOConfig(**(SMALL | changes)), jax.random.key(0))
 
 
 class TestSettings:
@@ -234,11 +237,8 @@ class TestSettings:
     @pytest.mark.parametrize(
         "changes",
         [
-            {"compute_dtype": "bfloat16"},
-            {"value_clip_epsilon": 0.2},
-            {"normalize_advantages": False},
-            {"max_gradient_norm": None},
-            {"activation": "relu", "hidden_sizes": ()},
+            {"compute_dtype": "bfloat16", "value_clip_epsilon": 0.2, "normalize_advantages": False},
+            {"max_gradient_norm": None, "activation": "relu", "hidden_sizes": ()},
             {"total_steps": 500, "num_steps": 13, "num_minibatches": 1},
         ],
     )

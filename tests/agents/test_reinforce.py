@@ -88,12 +88,15 @@ class TestProbes:
 SMALL = {"total_steps": 512, "num_episodes": 4, "hidden_sizes": (8,), "num_value_steps": 2}
 
 
-def metrics_of(**changes):
+@jax.jit
+def train_cartpole(config, key):
+    """Settings are an argument, so that those that differ in floats alone compile once."""
     env = jaxrl.make_env("CartPole-v1", max_steps_in_episode=50)
-    config = jaxrl.ReinforceConfig(**(SMALL | changes))
-    metrics = jax.jit(lambda key: jaxrl.train(key, jaxrl.reinforce(env, config)).metrics)(
-        jax.random.key(0)
-    )
+    return jaxrl.train(key, jaxrl.reinforce(env, config)).metrics
+
+
+def metrics_of(**changes):
+    metrics = train_cartpole(jaxrl.ReinforceConfig(**(SMALL | changes)), jax.random.key(0))
     used = int(np.sum(metrics["steps"] >= 0))
     return {name: np.asarray(column)[:used] for name, column in metrics.items()}
 
