@@ -34,6 +34,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "hidden_sizes": (),
         "sequence_length": 16,
     },
+    "one memory, no dense layer, sequences of 8 steps": {
+        "hidden_sizes": (),
+        "sequence_length": 8,
+    },
     "a memory each": {"shared_core": False},
 }
 ITERATIONS = 10
