@@ -356,9 +356,16 @@ def test_wrong_settings_are_refused(name, changed, message):
         build(name, continuous_target(), **changed)
 
 
-def test_gsde_is_for_continuous_actions():
-    with pytest.raises(ValueError, match="state_dependent_exploration=True needs Box actions"):
-        build("sac", constant_reward(5), state_dependent_exploration=True)
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"state_dependent_exploration": True}, "=True needs Box actions"),
+        ({"action_layer": 1}, "action_layer=1 has no use with Discrete"),
+    ],
+)
+def test_settings_for_continuous_actions_only(changed, message):
+    with pytest.raises(ValueError, match=message):
+        build("sac", constant_reward(5), **changed)
 
 
 def network_returning(output):
