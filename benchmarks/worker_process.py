@@ -1,5 +1,6 @@
 """Starts a worker in its own environment and asks it for timings."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -67,9 +68,11 @@ class Worker:
         """Sends one request and waits for its answer."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"request": request, **content}) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
+        answer = ""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps({"request": request, **content}) + "\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(f"the worker {self.name} ended with {self.process.wait()}")
         return json.loads(answer)
@@ -80,9 +83,13 @@ class Worker:
     def __exit__(self, *unused: object) -> None:
         del unused
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        assert self.process.stdout is not None
+        # One that died has said why.
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         try:
             self.process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.process.stdout.close()

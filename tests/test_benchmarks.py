@@ -48,6 +48,22 @@ def test_a_configuration_that_is_none_is_refused(load, text: str) -> None:
         load("throughput").Configuration.parse(text)
 
 
+@pytest.mark.parametrize("name", ["ours", "plain", "products"])
+def test_a_worker_of_ours_starts(load, name: str) -> None:
+    """And ends when nothing is asked of it."""
+    script, *arguments = load("worker_process").CONTENDERS[name].script
+    command = [sys.executable, BENCHMARKS / "workers" / script, *arguments]
+    subprocess.run(command, input="", text=True, check=True, timeout=100)
+
+
+def test_a_worker_that_dies_is_named(load, monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = load("worker_process")
+    dies = workers.Contender(("protocol.py",), None, one_program=True)
+    monkeypatch.setitem(workers.CONTENDERS, "mortal", dies)
+    with workers.Worker("mortal") as worker, pytest.raises(RuntimeError, match="mortal ended"):
+        worker.ask("prepare", settings={})
+
+
 def test_the_ratio_is_taken_within_pairs(load) -> None:
     facts = {name: {"steps": 10, "device": "cpu", "versions": {}} for name in ("ours", "rejax")}
     speeds = {"ours": [2.0, 6.0, 30.0], "rejax": [1.0, 2.0, 15.0]}

@@ -15,7 +15,7 @@ def program(
     settings: dict[str, Any],
     models: dict[str, Any],
     activations: dict[str, Any],
-    device: str,
+    device_name: str,
     **extra: Any,
 ) -> Program:
     """A run of `model.learn`.
@@ -24,7 +24,7 @@ def program(
         settings: ours.
         models: the library's classes by our names of algorithms.
         activations: the library's "tanh" and "relu".
-        device: what the result says that it ran on.
+        device_name: what the result says that it ran on.
         **extra: arguments of the model that only one of the libraries has.
     """
     if settings["num_seeds"] != 1:
@@ -43,7 +43,7 @@ def program(
         **extra,
     )
     steps = settings["total_steps"]
-    return Program(None, lambda index: model.learn(steps), steps, device)
+    return Program(None, lambda index: model.learn(steps), steps, device_name)
 
 
 def ppo(settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -85,11 +85,9 @@ BUILDERS = {"ppo": ppo, "a2c": a2c, "sac": sac, "td3": td3, "dqn": dqn}
 
 def shuffle_plainly() -> None:
     """Replaces our shuffle by JAX's own, to see what it is worth."""
-    module: Any = sys.modules["jaxrl.policy_gradient.experience"]
+    module: Any = sys.modules["jaxrl.ops.minibatches"]
     if not hasattr(module, "random_permutation"):
-        raise RuntimeError(
-            "jaxrl.policy_gradient.experience no longer shuffles with random_permutation"
-        )
+        raise RuntimeError(f"{module.__name__} no longer shuffles with random_permutation")
     module.random_permutation = jax.random.permutation
 
 
