@@ -30,7 +30,7 @@ def kill(folder, algorithm, count, seconds):
 
 
 def test_kill_9_at_random_moments(tmp_path):
-    kill(tmp_path, "toy", 3, seconds=300)
+    kill(tmp_path, "toy", 5, seconds=300)
 
 
 @pytest.mark.learning
