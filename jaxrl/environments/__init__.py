@@ -1,5 +1,6 @@
 """Where tasks come from: environments by name, the adapter for gymnax, and wrappers."""
 
+from jaxrl.environments.auto_reset import auto_reset, change_step, play_once
 from jaxrl.environments.gymnax_adapter import from_gymnax
 from jaxrl.environments.making import available_environments, make_env, require_environment
 from jaxrl.environments.wrappers import (
@@ -19,7 +20,9 @@ from jaxrl.environments.wrappers import (
 )
 
 __all__ = [
+    "auto_reset",
     "available_environments",
+    "change_step",
     "clip_actions",
     "clip_reward",
     "flatten_actions",
@@ -28,6 +31,7 @@ __all__ = [
     "make_env",
     "mask_actions",
     "one_hot_observation",
+    "play_once",
     "record_episode_statistics",
     "require_environment",
     "rescale_actions",

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from jaxrl.environments.auto_reset import Reset, Step, auto_reset, change_step
 from jaxrl.environments.spaces import action_space_of, narrowest_type, observation_space_of
 from jaxrl.environments.step_types import cast, settle_types
 from jaxrl.types import (
@@ -21,8 +22,6 @@ from jaxrl.types import (
     TimeStep,
 )
 
-Reset: TypeAlias = Callable[[Key], tuple[EnvState, Observation]]
-Step: TypeAlias = Callable[[Key, EnvState, Action], tuple[EnvState, TimeStep]]
 GymnaxStep: TypeAlias = Callable[[Key, EnvState, Any], tuple[EnvState, TimeStep]]
 
 
@@ -55,46 +54,53 @@ def from_gymnax(environment: Any, params: Any, *, name: str | None = None) -> En
         action_space = action_space_of(environment.action_space(arrays), name)
         observation_space = environment.observation_space(arrays)
 
-    reset = _reset_function(environment, arrays)
+    own_reset = _overrides(environment, "reset")
+    reset = _reset_function(environment.reset if own_reset else environment.reset_env, arrays)
     has_own_step = _overrides(environment, "step")
     function = _own_step if has_own_step else _transition
     step = _checking_action(function(environment, arrays, name), action_space, name)
     state_type, observation_type, step_uses_key = settle_types(name, reset, step, action_space)
     observation_type = narrowest_type(observation_type, name)
     if not has_own_step:
-        step = _resetting(step, environment, arrays, step_uses_key)
-    reset, step = _casting(reset, step, state_type, observation_type)
+        # Random bits are a large part of a simple environment's step: the reset gets the whole key
+        # where the transition draws none.
+        next_start = _reset_function(environment.reset_env, arrays)
+        step = auto_reset(next_start, step, step_uses_key=step_uses_key)
+    typed_reset, typed = _casting(reset, state_type, observation_type)
     return Environment(
         name=name,
         observation_space=observation_space_of(observation_space, observation_type, name),
         action_space=action_space,
-        reset=reset,
-        step=step,
+        reset=typed_reset,
+        step=change_step(step, typed),
         max_episode_steps=_max_episode_steps(params),
     )
 
 
 def _casting(
-    reset: Reset, step: Step, state_type: Any, observation_type: Any
-) -> tuple[Reset, Step]:
-    """Gives reset and step the settled types."""
+    reset: Reset, state_type: Any, observation_type: Any
+) -> tuple[Reset, Callable[[Step], Step]]:
+    """A reset of the settled types, and what gives a step the same."""
 
     def typed_reset(key: Key) -> tuple[EnvState, Observation]:
         state, observation = reset(key)
         return cast(state, state_type), cast(observation, observation_type)
 
-    def typed_step(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
-        state, time_step = step(key, state, action)
-        return cast(state, state_type), TimeStep(
-            observation=cast(time_step.observation, observation_type),
-            reward=jnp.asarray(time_step.reward, jnp.float32),
-            terminated=jnp.asarray(time_step.terminated, bool),
-            truncated=jnp.asarray(time_step.truncated, bool),
-            final_observation=cast(time_step.final_observation, observation_type),
-            info=time_step.info,
-        )
+    def typed(step: Step) -> Step:
+        def function(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
+            state, time_step = step(key, state, action)
+            return cast(state, state_type), TimeStep(
+                observation=cast(time_step.observation, observation_type),
+                reward=jnp.asarray(time_step.reward, jnp.float32),
+                terminated=jnp.asarray(time_step.terminated, bool),
+                truncated=jnp.asarray(time_step.truncated, bool),
+                final_observation=cast(time_step.final_observation, observation_type),
+                info=time_step.info,
+            )
 
-    return typed_reset, typed_step
+        return function
+
+    return typed_reset, typed
 
 
 def _max_episode_steps(params: Any) -> Any:
@@ -112,9 +118,7 @@ def _overrides(environment: Any, method: str) -> bool:
     return inspect.getattr_static(environment, method) is not theirs
 
 
-def _reset_function(environment: Any, params: Any) -> Reset:
-    reset = environment.reset if _overrides(environment, "reset") else environment.reset_env
-
+def _reset_function(reset: Callable[..., Any], params: Any) -> Reset:
     def function(key: Key) -> tuple[EnvState, Observation]:
         observation, state = reset(key, params)
         return state, observation
@@ -177,23 +181,3 @@ def _expect_values(values: Any, expected: str, method: str, name: str) -> None:
             f"the {method} of {name} returns {len(values)} values, but gymnax 1.x expects "
             f"{len(expected.split(', '))}: {expected}"
         )
-
-
-def _resetting(transition: Step, environment: Any, params: Any, transition_uses_key: bool) -> Step:
-    """Starts the next episode where one ends."""
-
-    def function(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
-        # Random bits are a large part of a simple environment's step: the reset gets the whole key
-        # where the transition draws none.
-        key_step, key_reset = jax.random.split(key) if transition_uses_key else (key, key)
-        state, time_step = transition(key_step, state, action)
-        first_observation, first_state = environment.reset_env(key_reset, params)
-        ended = jnp.logical_or(time_step.terminated, time_step.truncated)
-        state, observation = jax.tree.map(
-            lambda first, running: jnp.where(ended, first, running),
-            (first_state, first_observation),
-            (state, time_step.observation),
-        )
-        return state, time_step._replace(observation=observation)
-
-    return function

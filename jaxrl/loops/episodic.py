@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
-from jaxrl.environments import clip_actions, record_episode_statistics
+from jaxrl.environments import clip_actions, play_once, record_episode_statistics
 from jaxrl.loops.on_policy import (
     Act,
     FinishedEpisodes,
@@ -161,6 +161,7 @@ def play_episodes(
     Returns:
         The episodes, and at which steps they ended with which return and length.
     """
+    environment = play_once(environment)
     key_worlds, key_play = jax.random.split(key)
     first = start_worlds(key_worlds, environment, start, num_envs=num_episodes)
     most_chunks = -(-max_steps // _CHUNK)

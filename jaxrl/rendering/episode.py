@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxrl.environments import clip_actions, flatten_actions
+from jaxrl.environments import clip_actions, flatten_actions, play_once
 from jaxrl.types import Environment, Key, Observation, Policy
 
 SCAN_STEPS = 128
@@ -45,7 +45,7 @@ def record_episode(
     """
     if max_steps < 1:
         raise ValueError(f"max_steps={max_steps} must be at least 1")
-    environment = flatten_actions(clip_actions(environment))
+    environment = play_once(flatten_actions(clip_actions(environment)))
     key_reset, key_start, key_loop = jax.random.split(key, 3)
 
     def step(carry: Any, time: Any) -> Any:

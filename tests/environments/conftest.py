@@ -1,11 +1,13 @@
 """A world that counts its steps, for tests of what is put around an environment."""
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import pytest
 
+from jaxrl.environments import auto_reset
 from jaxrl.types import Box, Discrete, Environment, TimeStep
 
 
@@ -14,10 +16,13 @@ class CountingState(NamedTuple):
     episode: jax.Array
 
 
-def counting_environment(*, length=4, action_space=None, max_episode_steps=None):
+def counting_environment(
+    *, resets_by_itself=False, length=4, action_space=None, max_episode_steps=None
+):
     """Terminates after `length` steps; shows (episode, steps taken, action); rewards the steps.
 
-    Its reset draws the episode's number, so that every reset can be told from every other.
+    Its reset draws the episode's number, so that every reset can be told from every other. It
+    resets by itself, or has a step that `auto_reset` makes of one that does not.
     """
     action_space = Discrete(10) if action_space is None else action_space
 
@@ -29,21 +34,27 @@ def counting_environment(*, length=4, action_space=None, max_episode_steps=None)
         state = CountingState(jnp.int32(0), jax.random.uniform(key))
         return state, observe(state, jnp.float32(-1))
 
-    def step(key, state, action):
+    def count(key, state, action):
         after = CountingState(state.time + 1, state.episode)
-        terminated = after.time >= length
-        fresh, first_observation = reset(key)
         final_observation = observe(after, action)
-        kept = jax.tree.map(lambda new, old: jnp.where(terminated, new, old), fresh, after)
-        return kept, TimeStep(
-            observation=jnp.where(terminated, first_observation, final_observation),
+        return after, TimeStep(
+            observation=final_observation,
             reward=after.time.astype(jnp.float32),
-            terminated=terminated,
+            terminated=after.time >= length,
             truncated=jnp.array(False),
             final_observation=final_observation,
             info={"kept": after.time},
         )
 
+    def count_and_reset(key, state, action):
+        after, time_step = count(key, state, action)
+        ended = time_step.terminated
+        fresh, first_observation = reset(key)
+        kept = jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, after)
+        observation = jnp.where(ended, first_observation, time_step.observation)
+        return kept, time_step._replace(observation=observation)
+
+    step = count_and_reset if resets_by_itself else auto_reset(reset, count, step_uses_key=False)
     space = Box(-jnp.inf, jnp.inf, (3,))
     return Environment("counting", space, action_space, reset, step, max_episode_steps)
 
@@ -65,9 +76,9 @@ def play(environment, actions, seed=0):
     return jax.jit(run)(jnp.asarray(actions))
 
 
-@pytest.fixture(name="counting_environment")
-def counting_environment_fixture():
-    return counting_environment
+@pytest.fixture(name="counting_environment", params=[True, False])
+def counting_environment_fixture(request):
+    return functools.partial(counting_environment, resets_by_itself=request.param)
 
 
 @pytest.fixture(name="play")

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool
 
+from jaxrl.environments.auto_reset import ResettingStep, Step, change_step
 from jaxrl.types import Action, Box, Environment, EnvState, Key, Observation, TimeStep
 
 
@@ -25,19 +27,22 @@ def clip_actions(environment: Environment) -> Environment:
     space = environment.action_space
     if not isinstance(space, Box) or _is_clipped(environment) or _is_unbounded(space):
         return environment
-    return environment._replace(step=functools.partial(_clipped_step, environment))
+    return environment._replace(
+        step=change_step(
+            environment.step, lambda step: functools.partial(_clipped_step, step, space)
+        )
+    )
 
 
 def _clipped_step(
-    environment: Environment, key: Key, state: EnvState, action: Action
+    step: Step, space: Box, key: Key, state: EnvState, action: Action
 ) -> tuple[EnvState, TimeStep]:
-    space = environment.action_space
-    assert isinstance(space, Box)
-    return environment.step(key, state, jnp.clip(action, space.low, space.high))
+    return step(key, state, jnp.clip(action, space.low, space.high))
 
 
 def _is_clipped(environment: Environment) -> bool:
     step = environment.step
+    step = step.whole if isinstance(step, ResettingStep) else step
     return isinstance(step, functools.partial) and step.func is _clipped_step
 
 
@@ -65,13 +70,11 @@ def flatten_actions(environment: Environment) -> Environment:
     if not isinstance(space, Box) or len(space.shape) == 1:
         return environment
 
-    def step(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
-        return environment.step(key, state, action.reshape(space.shape))
-
     def flat(bound: Any) -> Any:
         return jnp.broadcast_to(jnp.asarray(bound), space.shape).reshape(-1)
 
     vectors = Box(flat(space.low), flat(space.high), (math.prod(space.shape),), space.dtype)
+    step = _with_action(environment.step, lambda action: action.reshape(space.shape))
     return environment._replace(action_space=vectors, step=step)
 
 
@@ -98,10 +101,15 @@ def rescale_actions(environment: Environment) -> Environment:
             "rescale_actions needs finite ones"
         )
 
-    def step(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
-        return environment.step(key, state, low + 0.5 * (action + 1.0) * (high - low))
-
+    step = _with_action(environment.step, lambda a: low + 0.5 * (a + 1.0) * (high - low))
     return environment._replace(action_space=Box(-1.0, 1.0, space.shape, space.dtype), step=step)
+
+
+def _with_action(step: Step, change: Callable[[Array], Array]) -> Step:
+    def changed(step: Step) -> Step:
+        return lambda key, state, action: step(key, state, change(action))
+
+    return change_step(step, changed)
 
 
 class StickyActionState(NamedTuple):
@@ -140,14 +148,17 @@ def sticky_actions(environment: Environment, *, probability: Any) -> Environment
         last_action = jnp.zeros(space.shape, space.dtype)
         return StickyActionState(inner, last_action, jnp.asarray(True)), observation
 
-    def step(
-        key: Key, state: StickyActionState, action: Action
-    ) -> tuple[StickyActionState, TimeStep]:
-        key_repeat, key_step = jax.random.split(key)
-        repeat = jax.random.bernoulli(key_repeat, probability) & ~state.is_start
-        action = jnp.where(repeat, state.last_action, jnp.asarray(action, space.dtype))
-        inner, time_step = environment.step(key_step, state.inner, action)
-        is_start = time_step.terminated | time_step.truncated
-        return StickyActionState(inner, action, is_start), time_step
+    def sticky(step: Step) -> Step:
+        def function(
+            key: Key, state: StickyActionState, action: Action
+        ) -> tuple[StickyActionState, TimeStep]:
+            key_repeat, key_step = jax.random.split(key)
+            repeat = jax.random.bernoulli(key_repeat, probability) & ~state.is_start
+            action = jnp.where(repeat, state.last_action, jnp.asarray(action, space.dtype))
+            inner, time_step = step(key_step, state.inner, action)
+            is_start = time_step.terminated | time_step.truncated
+            return StickyActionState(inner, action, is_start), time_step
 
-    return environment._replace(reset=reset, step=step)
+        return function
+
+    return environment._replace(reset=reset, step=change_step(environment.step, sticky))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxrl.environments.auto_reset import Step, change_step
 from jaxrl.types import (
     Action,
     Box,
@@ -125,11 +126,15 @@ def _change_observation(
         state, observation = environment.reset(key)
         return state, change(observation)
 
-    def step(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
-        state, time_step = environment.step(key, state, action)
-        return state, time_step._replace(
-            observation=change(time_step.observation),
-            final_observation=change(time_step.final_observation),
-        )
+    def changed(step: Step) -> Step:
+        def function(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
+            state, time_step = step(key, state, action)
+            return state, time_step._replace(
+                observation=change(time_step.observation),
+                final_observation=change(time_step.final_observation),
+            )
 
+        return function
+
+    step = change_step(environment.step, changed)
     return environment._replace(observation_space=space, reset=reset, step=step)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxrl.environments.auto_reset import Step, change_step
 from jaxrl.types import Action, Environment, EnvState, Key, Observation, TimeStep
 
 
@@ -37,10 +38,15 @@ def record_episode_statistics(environment: Environment) -> Environment:
         zeros = jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32)
         return EpisodeStatisticsState(inner, *zeros), observation
 
-    def step(
+    step = change_step(environment.step, _recorded)
+    return environment._replace(reset=reset, step=step)
+
+
+def _recorded(step: Step) -> Step:
+    def function(
         key: Key, state: EpisodeStatisticsState, action: Action
     ) -> tuple[EpisodeStatisticsState, TimeStep]:
-        inner, time_step = environment.step(key, state.inner, action)
+        inner, time_step = step(key, state.inner, action)
         reward = time_step.info.get("task_reward", time_step.reward)
         episode_return = state.episode_return + reward
         episode_length = state.episode_length + 1
@@ -57,4 +63,4 @@ def record_episode_statistics(environment: Environment) -> Environment:
         }
         return next_state, time_step._replace(info=info)
 
-    return environment._replace(reset=reset, step=step)
+    return function

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
+from jaxrl.environments.auto_reset import ResettingStep, Step, auto_reset, reset_where
 from jaxrl.types import Action, Environment, EnvState, Key, Observation, TimeStep
 
 
@@ -43,25 +44,45 @@ def time_limit(environment: Environment, *, max_steps: Any) -> Environment:
         inner, observation = environment.reset(key)
         return TimeLimitState(inner, jnp.zeros((), jnp.int32)), observation
 
-    def step(key: Key, state: TimeLimitState, action: Action) -> tuple[TimeLimitState, TimeStep]:
-        key_step, key_reset = jax.random.split(key)
-        inner, time_step = environment.step(key_step, state.inner, action)
-        elapsed_steps = state.elapsed_steps + 1
-        at_limit = elapsed_steps >= max_steps
-        inner, observation = jax.tree.map(
-            lambda first, running: jnp.where(at_limit, first, running),
-            environment.reset(key_reset),
-            (inner, time_step.observation),
-        )
-        ended = time_step.terminated | time_step.truncated | at_limit
-        next_state = TimeLimitState(inner, jnp.where(ended, 0, elapsed_steps))
-        return next_state, time_step._replace(
-            observation=observation, truncated=time_step.truncated | at_limit
-        )
+    def limited(step: Step) -> Step:
+        def function(
+            key: Key, state: TimeLimitState, action: Action
+        ) -> tuple[TimeLimitState, TimeStep]:
+            inner, time_step = step(key, state.inner, action)
+            elapsed_steps = state.elapsed_steps + 1
+            truncated = time_step.truncated | (elapsed_steps >= max_steps)
+            return TimeLimitState(inner, elapsed_steps), time_step._replace(truncated=truncated)
 
+        return function
+
+    step = environment.step
+    if isinstance(step, ResettingStep):
+        limited_step: Step = auto_reset(reset, limited(step.without_reset))
+    else:
+        limited_step = _resetting_at_the_limit(reset, limited(step), max_steps)
     return environment._replace(
-        reset=reset, step=step, max_episode_steps=_smaller(environment.max_episode_steps, max_steps)
+        reset=reset,
+        step=limited_step,
+        max_episode_steps=_smaller(environment.max_episode_steps, max_steps),
     )
+
+
+def _resetting_at_the_limit(reset: Any, step: Step, max_steps: Any) -> Step:
+    """Resets at the limit only: at any other end the environment has done so by itself."""
+
+    def function(
+        key: Key, state: TimeLimitState, action: Action
+    ) -> tuple[TimeLimitState, TimeStep]:
+        key_step, key_reset = jax.random.split(key)
+        state, time_step = step(key_step, state, action)
+        ended = time_step.terminated | time_step.truncated
+        present = state._replace(elapsed_steps=jnp.where(ended, 0, state.elapsed_steps))
+        state, observation = reset_where(
+            state.elapsed_steps >= max_steps, key_reset, reset, (present, time_step.observation)
+        )
+        return state, time_step._replace(observation=observation)
+
+    return function
 
 
 def _smaller(one: Any, other: Any) -> Any:
