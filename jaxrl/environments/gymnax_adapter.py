@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from jaxrl.environments.auto_reset import Reset, Step, auto_reset, change_step
+from jaxrl.environments.resets import Reset, Step, auto_reset, change_step
 from jaxrl.environments.spaces import action_space_of, narrowest_type, observation_space_of
 from jaxrl.environments.step_types import cast, settle_types
 from jaxrl.types import (

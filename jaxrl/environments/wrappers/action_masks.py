@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from jaxrl.environments.auto_reset import Step, change_step
+from jaxrl.environments.resets import Step, change_step
 from jaxrl.types import (
     Action,
     Box,

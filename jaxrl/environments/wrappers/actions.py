@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool
 
-from jaxrl.environments.auto_reset import ResettingStep, Step, change_step
+from jaxrl.environments.resets import ResettingStep, Step, change_step
 from jaxrl.types import Action, Box, Environment, EnvState, Key, Observation, TimeStep
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxrl.environments.auto_reset import Step, change_step
+from jaxrl.environments.resets import Step, change_step
 from jaxrl.types import (
     Action,
     Box,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array
 
-from jaxrl.environments.auto_reset import Step, change_step
+from jaxrl.environments.resets import Step, change_step
 from jaxrl.types import Action, Environment, EnvState, Key, TimeStep
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxrl.environments.auto_reset import Step, change_step
+from jaxrl.environments.resets import Step, change_step
 from jaxrl.types import Action, Environment, EnvState, Key, Observation, TimeStep
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
-from jaxrl.environments.auto_reset import ResettingStep, Step, auto_reset, reset_where
+from jaxrl.environments.resets import ResettingStep, Step, auto_reset, reset_where
 from jaxrl.types import Action, Environment, EnvState, Key, Observation, TimeStep
 
 
