@@ -1,4 +1,4 @@
-"""The documentation's example is run as it stands."""
+"""The documentation's examples are run as they stand."""
 
 import pathlib
 import re
@@ -8,14 +8,26 @@ import pytest
 
 from jaxrl import registry
 
-PAGE = pathlib.Path(__file__).parent.parent / "docs" / "new_algorithm.md"
+DOCS = pathlib.Path(__file__).parent.parent / "docs"
+
+
+def blocks_of(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def run(blocks):
+    namespace = {"__name__": "example"}
+    for block in blocks:
+        exec(block, namespace)
+    return namespace
 
 
 @pytest.fixture
 def blocks(monkeypatch):
     # What the example registers is forgotten after the test.
     monkeypatch.setattr(registry, "_entries", dict(registry._entries))
-    return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    return blocks_of("new_algorithm.md")
 
 
 def test_example_is_short(blocks):
@@ -26,10 +38,17 @@ def test_example_is_short(blocks):
 
 def test_example_learns_cartpole(blocks):
     """A random policy reaches about 22, standing still about 9."""
-    namespace = {"__name__": "example"}
-    for block in blocks:
-        exec(block, namespace)
+    namespace = run(blocks)
     assert "plain-actor-critic" in registry.names()
     returns = np.asarray(namespace["result"].evaluations.returns).mean(axis=(1, 2))
     assert returns.shape == (4,)
     assert returns.mean() > 200
+
+
+def test_a_new_environment_is_learnt():
+    """Doing nothing ends at about -25."""
+    results = run(blocks_of("new_environment.md"))
+    assert -5 < results["of_ppo"] < 0
+    assert -5 < results["of_cem"] < 0
+    # The stronger the thrust, the sooner the craft is at rest.
+    assert (np.diff(results["of_thrusts"]) > 0).all()
