@@ -100,6 +100,24 @@ def require_scalars(config: Any) -> None:
             )
 
 
+def check_settings(config: Any, kind: type) -> None:
+    """Refuses what is not one setting of an algorithm.
+
+    Args:
+        config: the settings; traced values pass.
+        kind: the class that the algorithm takes.
+
+    Raises:
+        ValueError: another class, a wrong value, or several values of a number.
+    """
+    if not isinstance(config, kind):
+        given = config.__name__ if isinstance(config, type) else type(config).__name__
+        hint = f": use {given}()" if config is kind else ""
+        raise ValueError(f"settings of class {kind.__name__} are needed here, not {given}{hint}")
+    validate(config)
+    require_scalars(config)
+
+
 def _validate_number(field: "dataclasses.Field[Any]", value: Any) -> None:
     if isinstance(value, str | bytes):
         # numpy would read the number in it, and the program would not.

@@ -11,10 +11,12 @@ from jaxtyping import Array, Bool, Int
 
 from jaxrl.environments import play_once
 from jaxrl.loops.episode_counts import (
+    Pivot,
     PlayedEpisodes,
     count_step,
     normalized,
     nothing_played,
+    pivot_of,
     with_moments,
 )
 from jaxrl.ops.statistics import RunningStatistics
@@ -99,7 +101,10 @@ def play_population(
     def keys_at(time: Array) -> Key:
         return jax.random.split(jax.random.fold_in(key_loop, time), (2, *key_shape))
 
-    play = functools.partial(_play, limit=environment.max_episode_steps, statistics=statistics)
+    pivot = pivot_of(statistics, observation)
+    play = functools.partial(
+        _play, limit=environment.max_episode_steps, statistics=statistics, pivot=pivot
+    )
     lanes = _lanes_of_stages(shape[0] * shape[1])
     playing = play(playing, Interaction(keys_at, act_all, step_all, params), until=lanes[0])
     for width, until in itertools.pairwise(lanes):
@@ -114,7 +119,7 @@ def play_population(
         )
         rest = play(_take(playing, chosen), few, until=until)
         playing = _put_back(playing, rest, chosen)
-    return with_moments(playing.played, statistics)
+    return with_moments(playing.played, pivot)
 
 
 def _play(
@@ -124,6 +129,7 @@ def _play(
     until: int,
     limit: Any,
     statistics: RunningStatistics | None,
+    pivot: Pivot,
 ) -> Playing:
     """Goes on until no more than so many episodes are running."""
 
@@ -142,7 +148,7 @@ def _play(
             env_state=env_state,
             observation=timestep.observation,
             running=running & ~(timestep.terminated | timestep.truncated),
-            played=count_step(played, timestep, running, observation, statistics),
+            played=count_step(played, timestep, running, observation, pivot),
         )
 
     return jax.lax.while_loop(unfinished, step, playing)

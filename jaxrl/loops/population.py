@@ -83,9 +83,11 @@ def population(
             population saw before the iteration.
 
     Raises:
-        ValueError: the environment has no time limit.
+        ValueError: the environment has no time limit, or there are no episodes to play.
     """
     _require_time_limit(environment)
+    if episodes_per_candidate < 1:
+        raise ValueError(f"episodes_per_candidate={episodes_per_candidate} must be at least 1")
     door = clip_actions(environment)
 
     def init(key: Key) -> PopulationState:
@@ -130,7 +132,7 @@ def _iteration(
     played = play(key_play, state, candidates)
     fitness = jnp.mean(played.fitness, axis=1)
     search, search_metrics = strategy.tell(key_tell, search, candidates, fitness)
-    steps = state.steps + jnp.sum(played.lengths)
+    steps = state.steps + jnp.sum(played.lengths, dtype=jnp.int32)
     state = PopulationState(
         search=search, statistics=_merge(state.statistics, played.observations), steps=steps
     )
@@ -152,7 +154,10 @@ def vector_policy(
     observation = jnp.zeros(example.shape, example.dtype)
     structure = jax.eval_shape(network.init, jax.random.key(0), observation)
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), structure)
-    unravel = ravel_pytree(zeros)[1]
+    flat, unravel_exactly = ravel_pytree(zeros)
+
+    def unravel(vector: Array) -> Params:
+        return unravel_exactly(vector.astype(flat.dtype))
 
     def init(key: Key) -> Float[Array, " D"]:
         return scale * ravel_pytree(network.init(key, observation))[0]

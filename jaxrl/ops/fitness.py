@@ -54,18 +54,22 @@ def elite_weights(
 ) -> Float[Array, " N"]:
     """Weights of a mean over the best candidates: 1 / k for the k fittest, 0 for the others.
 
-    k = round(fraction * N), at least 1; of equals, those that come first are taken. As weights, and
-    not as a shorter array, k can depend on a traced fraction.
+    k = round(fraction * N), at least 1, and at most the number of candidates that did not fail; of
+    equals, those that come first are taken. As weights, and not as a shorter array, k can depend on
+    a traced fraction.
 
     Args:
-        fitness: the higher the better; nan is worst.
+        fitness: the higher the better; nan and minus infinity are failures.
         fraction: of the candidates, in (0, 1].
 
     Returns:
-        Weights that sum to 1.
+        Weights that sum to 1; all 0 where every candidate failed.
     """
     count = fitness.shape[0]
-    order = jnp.argsort(-failures_last(fitness), stable=True)
+    values = failures_last(fitness)
+    order = jnp.argsort(-values, stable=True)
     place = jnp.zeros(count, jnp.int32).at[order].set(jnp.arange(count, dtype=jnp.int32))
-    num_elites = jnp.maximum(jnp.round(fraction * count), 1.0)
-    return (place < num_elites) / num_elites
+    num_valid = jnp.sum(values > -jnp.inf)
+    num_elites = jnp.clip(jnp.round(fraction * count), 1.0, jnp.maximum(num_valid, 1))
+    num_elites = jnp.where(num_valid == 0, 0.0, num_elites)
+    return (place < num_elites) / jnp.maximum(num_elites, 1.0)

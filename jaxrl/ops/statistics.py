@@ -85,14 +85,15 @@ def merge_statistics(statistics: RunningStatistics, others: RunningStatistics) -
 
     Args:
         statistics: so far.
-        others: of the other samples, at least one; of the same shape.
+        others: of the other samples; of the same shape.
 
     Returns:
         The new statistics.
     """
     chex.assert_equal_shape([statistics.mean, others.mean])
     count = statistics.count + others.count
-    share = others.count / count
+    # Nothing merged with nothing changes nothing.
+    share = others.count / jnp.maximum(count, 1.0)
     difference = others.mean - statistics.mean
     spread = (1 - share) * jnp.square(difference)
     return RunningStatistics(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from jaxrl.plotting.intervals import seed_interval
 
@@ -155,8 +155,9 @@ def resample(
 ) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]:
     """Puts every seed's values on one horizontal axis, bridging rows that are nan.
 
-    Where the seeds' axes agree they are kept; otherwise the values are interpolated linearly, each
-    between the seed's first and last finite row and nan outside.
+    Where the seeds' axes agree they are kept, and a value is nan before the seed's first finite row
+    and after its last. Otherwise the values are interpolated linearly on the stretch that all seeds
+    have in common; where they have none, the curve is a point: their last values.
 
     Args:
         x: ascending along each seed's finite entries; nan where a seed has fewer rows.
@@ -165,10 +166,14 @@ def resample(
     Returns:
         The common axis and the values on it.
     """
-    num_seeds, num_rows = x.shape
+    num_seeds = len(x)
     finite = np.isfinite(x) & np.isfinite(values)
     same = bool(np.isfinite(x).all() and (x == x[:1]).all())
-    grid = x[0] if same else np.linspace(np.nanmin(x), np.nanmax(x), num_rows)
+    grid = x[0] if same else _common_axis(x, finite)
+    if len(grid) == 0:
+        last = np.array([max(np.flatnonzero(known), default=0) for known in finite])
+        seeds = np.arange(num_seeds)
+        return np.array([np.nanmean(x[seeds, last])]), values[seeds, last][:, None]
     resampled = np.full((num_seeds, len(grid)), math.nan)
     for seed in range(num_seeds):
         known = finite[seed]
@@ -177,3 +182,14 @@ def resample(
                 grid, x[seed, known], values[seed, known], left=math.nan, right=math.nan
             )
     return grid, resampled
+
+
+def _common_axis(
+    x: Float[np.ndarray, "seeds rows"], finite: Bool[np.ndarray, "seeds rows"]
+) -> Float[np.ndarray, " points"]:
+    """As many points as there are rows, from the last first one to the first last; maybe none."""
+    seen = np.where(finite, x, math.nan)[finite.any(axis=1)]
+    if len(seen) == 0:
+        return np.linspace(np.nanmin(x), np.nanmax(x), x.shape[1])
+    start, end = np.nanmin(seen, axis=1).max(), np.nanmax(seen, axis=1).min()
+    return np.linspace(start, end, x.shape[1]) if start < end else np.array([])

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxrl.ops.fitness import elite_weights, finite_fitness
 from jaxrl.search.mirrored import OPTIMIZERS, MakeOptimizer, MirroredSearchConfig, mirrored_strategy
 from jaxrl.search.policy_search import policy_search
-from jaxrl.settings import number, settings, static, validate
+from jaxrl.settings import check_settings, number, settings, static
 from jaxrl.types import Algorithm, Environment, Metrics, Network, Strategy
 
 
@@ -49,17 +49,17 @@ def ars_strategy(config: ARSConfig) -> Strategy:
 
     where sigma_R is the standard deviation of those 2b returns.
     """
-    validate(config)
+    check_settings(config, ARSConfig)
 
     def ascent(
-        mean: Float[Array, " D"], candidates: Float[Array, "N D"], fitness: Float[Array, " N"]
+        mean: Float[Array, " D"], noise: Float[Array, "P D"], fitness: Float[Array, " N"]
     ) -> tuple[Float[Array, " D"], Metrics]:
+        del mean
         positive, negative = jnp.split(finite_fitness(fitness), 2)
         weights = elite_weights(jnp.maximum(positive, negative), config.top_fraction)
         returns_mean = weights @ (positive + negative) / 2
         squares = jnp.square(positive - returns_mean) + jnp.square(negative - returns_mean)
         deviation = jnp.sqrt(weights @ squares / 2)
-        noise = (candidates[: config.num_directions] - mean) / config.noise_scale
         # Without any difference between the returns there is no direction either.
         return (weights * (positive - negative)) @ noise / jnp.maximum(deviation, 1e-8), {}
 

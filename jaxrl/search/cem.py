@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxrl.ops.fitness import elite_weights, failures_last
+from jaxrl.search.checking import checked
 from jaxrl.search.policy_search import PolicySearchConfig, policy_search
-from jaxrl.settings import number, settings, static, validate
+from jaxrl.settings import check_settings, number, settings, static
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
 
 
@@ -54,18 +55,18 @@ def cem_strategy(config: CEMConfig) -> Strategy:
 
     mean <- mean of the elites,  deviation <- max(deviation of the elites, min_noise_scale)
     """
-    validate(config)
+    check_settings(config, CEMConfig)
 
     def init(vector: Float[Array, " D"]) -> CEMState:
         return CEMState(
             mean=vector,
             deviation=jnp.full(vector.shape, config.noise_scale, jnp.float32),
-            best=vector,
+            best=jnp.array(vector),
             best_fitness=jnp.float32(-jnp.inf),
         )
 
     def ask(key: Key, state: CEMState) -> tuple[CEMState, Float[Array, "N D"]]:
-        noise = jax.random.normal(key, (config.population_size, state.mean.size))
+        noise = jax.random.normal(key, (config.population_size, state.mean.size), jnp.float32)
         return state, state.mean + state.deviation * noise
 
     def tell(
@@ -73,8 +74,11 @@ def cem_strategy(config: CEMConfig) -> Strategy:
     ) -> tuple[CEMState, Metrics]:
         del key
         weights = elite_weights(fitness, config.elite_fraction)
-        mean = weights @ candidates
+        # Where all candidates failed, there is nothing to fit the Gaussian to.
+        is_known = jnp.any(weights > 0)
+        mean = jnp.where(is_known, weights @ candidates, state.mean)
         deviation = jnp.sqrt(weights @ jnp.square(candidates - mean))
+        deviation = jnp.where(is_known, deviation, state.deviation)
         fitness = failures_last(fitness)
         winner = jnp.argmax(fitness)
         is_better = fitness[winner] > state.best_fitness
@@ -90,6 +94,4 @@ def cem_strategy(config: CEMConfig) -> Strategy:
     def solution(state: CEMState) -> Float[Array, " D"]:
         return state.best if config.recommend_best else state.mean
 
-    return Strategy(
-        init=init, ask=ask, tell=tell, solution=solution, population_size=config.population_size
-    )
+    return checked(Strategy(init, ask, tell, solution, population_size=config.population_size))

@@ -16,8 +16,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
 
+from jaxrl.ops.fitness import finite_fitness
+from jaxrl.search.checking import checked
 from jaxrl.search.policy_search import PolicySearchConfig, policy_search
-from jaxrl.settings import number, settings, static, validate
+from jaxrl.settings import check_settings, number, settings, static
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
 
 # What evosax's strategies call the width of the first candidates.
@@ -33,7 +35,7 @@ class EvosaxConfig(PolicySearchConfig):
     population_size: int = static(32, minimum=2)
     """Candidates of an iteration."""
     noise_scale: float = number(0.5, minimum=0, open_minimum=True)
-    """Standard deviation of the first candidates."""
+    """Standard deviation of the first candidates, where the strategy has such a parameter."""
     learning_rate: float | None = number(None, minimum=0, open_minimum=True, optional=True)
     """Of Adam, where the strategy has an optimiser; None: the strategy's own default."""
     recommend_best: bool = static(False)
@@ -81,7 +83,7 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
     Raises:
         ValueError: evosax is missing or has no such strategy, or a setting does not suit it.
     """
-    validate(config)
+    check_settings(config, EvosaxConfig)
     make = _maker(config)
     make(2)  # What is wrong is known now, before anything is traced.
 
@@ -114,7 +116,7 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
     ) -> tuple[EvosaxState, Metrics]:
         evosax = make(state.start.size)
         key_tell, key_first = jax.random.split(key)
-        cost = -fitness
+        cost = -finite_fitness(fitness)
         inner, _ = evosax.algorithm.tell(key_tell, candidates, cost, state.inner, evosax.params)
         inner = _like(state.inner, inner)
         if evosax.has_population:
@@ -122,7 +124,11 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
             inner = jax.tree.map(
                 lambda x, y: jnp.where(state.is_first, x, y), _like(state.inner, begun), inner
             )
-        state = EvosaxState(inner=inner, start=state.start, is_first=jnp.asarray(False))
+        # Where all candidates failed, nothing was told.
+        is_known = jnp.any(fitness > -jnp.inf)
+        inner = jax.tree.map(lambda x, y: jnp.where(is_known, x, y), inner, state.inner)
+        is_first = state.is_first & ~is_known
+        state = EvosaxState(inner=inner, start=state.start, is_first=is_first)
         return state, {"best_fitness": jnp.asarray(-inner.best_fitness, jnp.float32)}
 
     def solution(state: EvosaxState) -> Float[Array, " D"]:
@@ -131,9 +137,7 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
             return jnp.where(state.is_first, state.start, state.inner.best_solution)
         return state.inner.mean
 
-    return Strategy(
-        init=init, ask=ask, tell=tell, solution=solution, population_size=config.population_size
-    )
+    return checked(Strategy(init, ask, tell, solution, population_size=config.population_size))
 
 
 def _like(old: Any, new: Any) -> Any:
@@ -149,10 +153,13 @@ def _maker(config: EvosaxConfig) -> Callable[[int], Evosax]:
         raise ValueError(
             'evosax is not installed: pip install "jaxrl[evosax]" (or pip install evosax)'
         ) from None
+    known = {name: made for name, made in known.items() if not _needs_more(made)}
     if config.strategy not in known:
         near = difflib.get_close_matches(config.strategy, known, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known)}"
-        raise ValueError(f"strategy={config.strategy!r} is not one of evosax's: {hint}")
+        raise ValueError(
+            f"strategy={config.strategy!r} is not one of evosax's for one population: {hint}"
+        )
     constructor = known[config.strategy]
     accepted = inspect.signature(constructor).parameters
     if config.learning_rate is not None and "optimizer" not in accepted:
@@ -164,6 +171,14 @@ def _maker(config: EvosaxConfig) -> Callable[[int], Evosax]:
         return _make(constructor, set(accepted), config, num_dimensions)
 
     return make
+
+
+def _needs_more(constructor: Any) -> bool:
+    """Whether there is no making it of one population's size and a vector, as with SV_CMA_ES."""
+    parameters = inspect.signature(constructor).parameters.items()
+    empty = inspect.Parameter.empty
+    required = {name for name, parameter in parameters if parameter.default is empty}
+    return not required <= {"population_size", "solution", "sampling_fn"}
 
 
 def _make(

@@ -12,10 +12,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxrl.ops.fitness import failures_last
+from jaxrl.search.checking import checked
 from jaxrl.search.incumbent import beside_the_best, mean_of_evaluations
 from jaxrl.search.noise_scaling import NoiseScalingConfig, check_noise_limits, next_noise_scale
 from jaxrl.search.policy_search import PolicySearchConfig, policy_search
-from jaxrl.settings import settings, static, validate
+from jaxrl.settings import check_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
 
 
@@ -59,7 +60,7 @@ def hill_climbing(
 
 def hill_climbing_strategy(config: HillClimbingConfig) -> Strategy:
     """Builds hill climbing for any function of a vector."""
-    validate(config)
+    check_settings(config, HillClimbingConfig)
     return climbing_strategy(config, num_neighbors=1)
 
 
@@ -86,7 +87,7 @@ def climbing_strategy(config: ClimbingConfig, *, num_neighbors: int) -> Strategy
         )
 
     def ask(key: Key, state: ClimbingState) -> tuple[ClimbingState, Float[Array, "N D"]]:
-        noise = jax.random.normal(key, (num_neighbors, state.best.size))
+        noise = jax.random.normal(key, (num_neighbors, state.best.size), jnp.float32)
         neighbors = state.best + state.noise_scale * noise
         reevaluate = config.reevaluate_best
         return state, beside_the_best(neighbors, state.best, state.evaluations, reevaluate)
@@ -110,13 +111,8 @@ def climbing_strategy(config: ClimbingConfig, *, num_neighbors: int) -> Strategy
         metrics = {"noise_scale": state.noise_scale, "best_fitness": state.best_fitness}
         return state, metrics
 
-    return Strategy(
-        init=init,
-        ask=ask,
-        tell=tell,
-        solution=lambda state: state.best,
-        population_size=num_neighbors + config.reevaluate_best,
-    )
+    population_size = num_neighbors + config.reevaluate_best
+    return checked(Strategy(init, ask, tell, lambda state: state.best, population_size))
 
 
 def _evaluated_again(state: ClimbingState, fitness: Float[Array, ""]) -> ClimbingState:

@@ -29,7 +29,9 @@ def mean_of_evaluations(
 ) -> tuple[Float[Array, ""], Int[Array, ""]]:
     """The mean with one more evaluation, and how many there are now.
 
-    The first one replaces the mean, which is minus infinity before any.
+    The first one replaces the mean, which is minus infinity before any. So does the next one after
+    a failure: whatever was better has taken the place by then, and nothing can be averaged with it.
     """
-    count = evaluations + 1
-    return jnp.where(evaluations == 0, fitness, mean + (fitness - mean) / count), count
+    starts_over = (evaluations == 0) | ~jnp.isfinite(mean)
+    count = jnp.where(starts_over, 1, evaluations + 1)
+    return jnp.where(starts_over, fitness, mean + (fitness - mean) / count), count

@@ -1,9 +1,11 @@
 """Driving a strategy on any function of a vector, without an environment."""
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxrl.types import Key, Metrics, SearchState, Strategy
@@ -13,7 +15,7 @@ def maximize(
     key: Key,
     strategy: Strategy,
     function: Callable[[Float[Array, " D"]], Float[Array, ""]],
-    start: Float[Array, " D"],
+    start: Any,
     *,
     num_iterations: int,
 ) -> tuple[SearchState, Metrics]:
@@ -22,14 +24,26 @@ def maximize(
     Args:
         key: consumed.
         strategy: such as `cem_strategy(CEMConfig())`.
-        function: of one vector; it is vmapped over the candidates.
-        start: where the search starts.
-        num_iterations: each takes `strategy.population_size` evaluations.
+        function: of one vector [D], to one number; it is vmapped over the candidates. Where it is
+            nan, a candidate has failed.
+        start: where the search starts, [D].
+        num_iterations: each takes `strategy.population_size` evaluations; at least 1.
 
     Returns:
         The state, whose `strategy.solution(state)` is the answer, and metrics by name,
         [num_iterations].
+
+    Raises:
+        ValueError: the start is no vector, the function does not return one number, or there is no
+            iteration.
     """
+    if operator.index(num_iterations) < 1:
+        raise ValueError(f"num_iterations={num_iterations} must be at least 1")
+    first = strategy.init(start)
+    vector = jax.eval_shape(strategy.solution, first)
+    worth = jax.tree.map(jnp.shape, jax.eval_shape(function, vector))
+    if worth != ():
+        raise ValueError(f"a function of a vector returns one number, of shape (), not {worth}")
 
     def iterate(state: SearchState, key: Key) -> tuple[SearchState, Any]:
         key_ask, key_tell = jax.random.split(key)
@@ -38,4 +52,4 @@ def maximize(
         state, metrics = strategy.tell(key_tell, state, candidates, fitness)
         return state, metrics
 
-    return jax.lax.scan(iterate, strategy.init(start), jax.random.split(key, num_iterations))
+    return jax.lax.scan(iterate, first, jax.random.split(key, num_iterations))

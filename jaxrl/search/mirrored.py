@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from jaxrl.search.checking import checked
 from jaxrl.search.policy_search import PolicySearchConfig
 from jaxrl.settings import number, settings, static
 from jaxrl.types import Key, Metrics, Strategy
@@ -60,18 +61,22 @@ def mirrored_strategy(config: MirroredSearchConfig, *, num_pairs: int, ascent: A
     Args:
         config: the settings.
         num_pairs: P, of candidates; N = 2 P.
-        ascent: (mean [D], candidates [N, D], fitness [N]) -> (direction of better fitness [D],
-            metrics). Candidate i and candidate P + i lie on either side of the mean.
+        ascent: (mean [D], noise [P, D], fitness [N]) -> (direction of better fitness [D],
+            metrics). Candidate i is mean + noise_scale * noise_i, and candidate P + i its mirror
+            image on the other side of the mean.
     """
     make = OPTIMIZERS[config.optimizer] if isinstance(config.optimizer, str) else config.optimizer
-    # Optax's own exponential decay cannot be traced.
-    optimizer = make(lambda count: config.learning_rate * config.learning_rate_decay**count)
+    # A plain number, which is what any optimiser takes; optax's own decay cannot be traced.
+    optimizer = optax.chain(
+        make(config.learning_rate),
+        optax.scale_by_schedule(lambda count: config.learning_rate_decay**count),
+    )
 
     def init(vector: Float[Array, " D"]) -> MirroredSearchState:
         return MirroredSearchState(mean=vector, optimizer=optimizer.init(vector))
 
     def ask(key: Key, state: MirroredSearchState) -> tuple[MirroredSearchState, Array]:
-        noise = jax.random.normal(key, (num_pairs, state.mean.size))
+        noise = jax.random.normal(key, (num_pairs, state.mean.size), jnp.float32)
         return state, state.mean + config.noise_scale * jnp.concatenate([noise, -noise])
 
     def tell(
@@ -81,7 +86,8 @@ def mirrored_strategy(config: MirroredSearchConfig, *, num_pairs: int, ascent: A
         fitness: Float[Array, " N"],
     ) -> tuple[MirroredSearchState, Metrics]:
         del key
-        direction, metrics = ascent(state.mean, candidates, fitness)
+        noise = (candidates[:num_pairs] - state.mean) / config.noise_scale
+        direction, metrics = ascent(state.mean, noise, fitness)
         change: Any
         change, optimizer_state = optimizer.update(-direction, state.optimizer, state.mean)
         metrics |= {
@@ -90,10 +96,4 @@ def mirrored_strategy(config: MirroredSearchConfig, *, num_pairs: int, ascent: A
         }
         return MirroredSearchState(state.mean + change, optimizer_state), metrics
 
-    return Strategy(
-        init=init,
-        ask=ask,
-        tell=tell,
-        solution=lambda state: state.mean,
-        population_size=2 * num_pairs,
-    )
+    return checked(Strategy(init, ask, tell, lambda state: state.mean, 2 * num_pairs))

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from jaxrl.ops.fitness import centered_ranks, finite_fitness
 from jaxrl.search.mirrored import MirroredSearchConfig, mirrored_strategy
 from jaxrl.search.policy_search import policy_search
-from jaxrl.settings import number, settings, static, validate
+from jaxrl.settings import check_settings, number, settings, static
 from jaxrl.types import Algorithm, Environment, Metrics, Network, Strategy
 
 FITNESS_SHAPINGS: dict[str, Callable[[Array], Array]] = {
@@ -50,7 +50,7 @@ def openes_strategy(config: OpenESConfig) -> Strategy:
     Raises:
         ValueError: a setting is wrong.
     """
-    validate(config)
+    check_settings(config, OpenESConfig)
     if config.population_size % 2:
         raise ValueError(
             f"population_size={config.population_size} must be even: candidates come in "
@@ -59,11 +59,11 @@ def openes_strategy(config: OpenESConfig) -> Strategy:
     shape_fitness = FITNESS_SHAPINGS[config.fitness_shaping]
 
     def ascent(
-        mean: Float[Array, " D"], candidates: Float[Array, "N D"], fitness: Float[Array, " N"]
+        mean: Float[Array, " D"], noise: Float[Array, "P D"], fitness: Float[Array, " N"]
     ) -> tuple[Float[Array, " D"], Metrics]:
-        # Equation of the estimate, with sigma epsilon = candidate - mean.
-        weights = shape_fitness(fitness) / (config.population_size * config.noise_scale**2)
-        gradient = weights @ (candidates - mean)
+        positive, negative = jnp.split(shape_fitness(fitness), 2)
+        # As differences, equal returns cancel exactly: an optimiser may blow up what rounding left.
+        gradient = (positive - negative) @ noise / (config.population_size * config.noise_scale)
         return gradient - config.weight_decay * mean, {"gradient_norm": jnp.linalg.norm(gradient)}
 
     return mirrored_strategy(config, num_pairs=config.population_size // 2, ascent=ascent)

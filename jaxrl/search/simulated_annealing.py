@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxrl.ops.fitness import failures_last
+from jaxrl.search.checking import checked
 from jaxrl.search.incumbent import beside_the_best, mean_of_evaluations
 from jaxrl.search.policy_search import PolicySearchConfig, policy_search
-from jaxrl.settings import number, settings, static, validate
+from jaxrl.settings import check_settings, number, settings, static
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
 
 
@@ -77,13 +78,14 @@ def simulated_annealing_strategy(config: SimulatedAnnealingConfig) -> Strategy:
 
     The recommended solution is the best of all that was moved to.
     """
-    validate(config)
+    check_settings(config, SimulatedAnnealingConfig)
 
     def init(vector: Float[Array, " D"]) -> AnnealingState:
         return _at_start(vector, config)
 
     def ask(key: Key, state: AnnealingState) -> tuple[AnnealingState, Float[Array, "N D"]]:
-        noise = jax.random.normal(key, (config.num_neighbors, state.current.size))
+        shape = config.num_neighbors, state.current.size
+        noise = jax.random.normal(key, shape, jnp.float32)
         neighbors = state.current + state.noise_scale * noise
         reevaluate = config.reevaluate_best
         return state, beside_the_best(neighbors, state.best, state.evaluations, reevaluate)
@@ -113,20 +115,15 @@ def simulated_annealing_strategy(config: SimulatedAnnealingConfig) -> Strategy:
         )
         return state, metrics
 
-    return Strategy(
-        init=init,
-        ask=ask,
-        tell=tell,
-        solution=lambda state: state.best,
-        population_size=config.num_neighbors + config.reevaluate_best,
-    )
+    population_size = config.num_neighbors + config.reevaluate_best
+    return checked(Strategy(init, ask, tell, lambda state: state.best, population_size))
 
 
 def _at_start(vector: Float[Array, " D"], config: SimulatedAnnealingConfig) -> AnnealingState:
     return AnnealingState(
         current=vector,
         current_fitness=jnp.float32(-jnp.inf),
-        best=vector,
+        best=jnp.array(vector),
         best_fitness=jnp.float32(-jnp.inf),
         evaluations=jnp.int32(0),
         is_best=jnp.asarray(True),

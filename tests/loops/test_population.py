@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxrl.environments import scale_reward, time_limit
+from jaxrl.loops.episode_counts import PlayedEpisodes, episode_metrics
 from jaxrl.loops.episodes import play_population
 from jaxrl.loops.population import population, vector_policy
 from jaxrl.networks import policy_network
@@ -73,7 +74,7 @@ def test_each_candidate_plays_whole_episodes_and_no_step_more():
 
 @pytest.mark.parametrize("common", [True, False])
 def test_a_large_population_is_played_with_ever_fewer_lanes(common):
-    """1,200 episodes, of which the last 150 and then the last 18 go on by themselves."""
+    """1,200 episodes, of which the last 300, 75 and 18 go on by themselves."""
     lengths = np.repeat([1, 2, 3, 4, 5, 6], [400, 100, 70, 20, 8, 2])
     order = np.random.default_rng(0).permutation(600)
     options = {"common_random_numbers": common, "statistics": init_statistics((1,))}
@@ -121,6 +122,58 @@ def test_moments_are_those_of_what_actions_were_chosen_from():
     assert moments.count == seen.size
     np.testing.assert_allclose(moments.mean, [seen.mean()], rtol=1e-6)
     np.testing.assert_allclose(moments.variance, [seen.var()], rtol=1e-5)
+
+
+def seen_as(change):
+    """The countdown, with observations changed by (action, observation) -> observation."""
+    inner = countdown()
+
+    def step(key, state, action):
+        state, timestep = inner.step(key, state, action)
+        return state, timestep._replace(observation=change(action, timestep.observation))
+
+    def reset(key):
+        state, observation = inner.reset(key)
+        return state, change(jnp.zeros(1), observation)
+
+    return inner._replace(reset=reset, step=step)
+
+
+def test_moments_far_from_zero_keep_their_digits():
+    """The very first ones too, when no mean is known to take differences from."""
+    far = seen_as(lambda action, observation: observation + 1e5)
+    seen = np.array([0, 1, 0, 1, 2, 3, 4] * 2)
+    moments = play([2.0, 5.0], environment=far, statistics=init_statistics((1,))).observations
+    np.testing.assert_allclose(moments.mean, [1e5 + seen.mean()], rtol=1e-6)
+    np.testing.assert_allclose(moments.variance, [seen.var()], rtol=1e-5)
+
+
+@pytest.mark.parametrize("worst", [jnp.inf, jnp.nan, 1e30])
+def test_a_candidate_whose_world_blows_up_does_not_spoil_the_moments(worst):
+    burst = seen_as(lambda action, observation: jnp.where(action > 4, worst, observation))
+    seen = np.array([0, 0, 1] * 2)
+    moments = play([5.0, 2.0], environment=burst, statistics=init_statistics((1,))).observations
+    assert moments.count == seen.size
+    np.testing.assert_allclose(moments.mean, [seen.mean()], rtol=1e-6)
+    np.testing.assert_allclose(moments.variance, [seen.var()], rtol=1e-5)
+
+
+def test_where_nothing_finite_was_seen_the_moments_stay():
+    nowhere = seen_as(lambda action, observation: observation + jnp.nan)
+    algorithm = searching([[2.0]], nowhere, normalize_observations=True)
+    state = algorithm.init(jax.random.key(0))
+    after, _ = algorithm.step(jax.random.key(1), state)
+    np.testing.assert_array_equal(after.statistics.mean, [0.0])
+    np.testing.assert_array_equal(after.statistics.variance, [1.0])
+    assert after.statistics.count == 0
+
+
+def test_metrics_leave_failures_out():
+    returns = jnp.array([[1.0, 3.0], [jnp.nan, 9.0], [4.0, 0.0]])
+    played = PlayedEpisodes(returns, returns, jnp.ones((3, 2), jnp.int32), None)
+    metrics = episode_metrics(played)
+    np.testing.assert_allclose(metrics["episode_return"], 17 / 5, rtol=1e-6)
+    np.testing.assert_allclose(metrics["best_return"], 2.0)
 
 
 class Told(NamedTuple):
@@ -230,6 +283,11 @@ def test_vectors_are_the_parameters():
     jax.tree.map(
         lambda x, y: np.testing.assert_allclose(x, 2 * y, rtol=1e-6), policy.unravel(vector), params
     )
+
+
+def test_at_least_one_episode_is_played():
+    with pytest.raises(ValueError, match="episodes_per_candidate=0 must be at least 1"):
+        searching([[2.0]], episodes_per_candidate=0)
 
 
 def test_no_time_limit_asks_for_one():

@@ -57,13 +57,17 @@ def test_ranks_are_those_of_scipy(fitness: list[int]) -> None:
         (0.01, [0.0, 1.0, 0.0, 0.0]),
         (0.5, [0.0, 0.5, 0.5, 0.0]),
         (0.74, [1 / 3, 1 / 3, 1 / 3, 0.0]),
-        (1.0, [0.25, 0.25, 0.25, 0.25]),
+        (1.0, [1 / 3, 1 / 3, 1 / 3, 0.0]),
     ],
 )
 def test_elites_by_hand(fraction: float, expected: list[float]) -> None:
-    """A failure comes last."""
+    """A failure is none of the elite."""
     weights = jax.jit(elite_weights)(jnp.array([2.0, 5.0, 4.0, NAN]), fraction)
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
+
+
+def test_without_a_candidate_that_did_not_fail_there_is_no_elite() -> None:
+    np.testing.assert_array_equal(elite_weights(jnp.array([NAN, -INF]), 0.5), [0.0, 0.0])
 
 
 def test_of_equals_the_first_are_the_elite() -> None:

@@ -33,8 +33,25 @@ def test_seeds_on_different_axes_are_interpolated():
     x = np.array([[0.0, 10.0, 20.0], [0.0, 5.0, NAN]])
     values = np.array([[0.0, 10.0, 20.0], [1.0, 2.0, NAN]])
     grid, resampled = resample(x, values)
-    np.testing.assert_allclose(grid, [0.0, 10.0, 20.0])
-    np.testing.assert_allclose(resampled, [[0.0, 10.0, 20.0], [1.0, NAN, NAN]])
+    np.testing.assert_allclose(grid, [0.0, 2.5, 5.0])
+    np.testing.assert_allclose(resampled, [[0.0, 2.5, 5.0], [1.0, 1.5, 2.0]])
+
+
+def test_a_stretch_that_all_seeds_have_in_common_is_shown_whole():
+    """Iterations of whole episodes end elsewhere for every seed."""
+    x = np.array([[40.0, 100.0], [50.0, 90.0]])
+    grid, resampled = resample(x, np.array([[4.0, 10.0], [1.0, 5.0]]))
+    np.testing.assert_allclose(grid, [50.0, 90.0])
+    np.testing.assert_allclose(resampled, [[5.0, 9.0], [1.0, 5.0]])
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_seeds_without_a_common_stretch_are_a_point(rows):
+    x = np.array([[10.0, 20.0], [30.0, 50.0]])[:, 2 - rows :]
+    values = np.array([[1.0, 2.0], [3.0, 4.0]])[:, 2 - rows :]
+    grid, resampled = resample(x, values)
+    np.testing.assert_allclose(grid, [35.0])
+    np.testing.assert_allclose(resampled, [[2.0], [4.0]])
 
 
 def test_what_is_drawn_is_the_mean_its_band_and_each_seed():

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
@@ -37,8 +38,8 @@ def time_limit(environment: Environment, *, max_steps: Any) -> Environment:
     Raises:
         ValueError: for a limit below 1.
     """
-    if not isinstance(max_steps, Tracer) and (max_steps < 1 or max_steps % 1 != 0):
-        raise ValueError(f"max_steps={max_steps} must be a whole number, at least 1")
+    if not isinstance(max_steps, Tracer) and not _is_whole_and_positive(max_steps):
+        raise ValueError(f"max_steps={max_steps!r} must be a whole number, at least 1")
 
     def reset(key: Key) -> tuple[TimeLimitState, Observation]:
         inner, observation = environment.reset(key)
@@ -83,6 +84,12 @@ def _resetting_at_the_limit(reset: Any, step: Step, max_steps: Any) -> Step:
         return state, time_step._replace(observation=observation)
 
     return function
+
+
+def _is_whole_and_positive(value: Any) -> bool:
+    number = np.asarray(value)
+    is_number = number.shape == () and number.dtype.kind in "iuf" and np.isfinite(number)
+    return bool(is_number and number >= 1 and number % 1 == 0)
 
 
 def _smaller(one: Any, other: Any) -> Any:

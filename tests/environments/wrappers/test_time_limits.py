@@ -63,7 +63,7 @@ def test_the_smaller_limit_counts(counting_environment):
     assert [traced(3), traced(9)] == [3, 5]
 
 
-@pytest.mark.parametrize("max_steps", [0, -1, 2.5])
+@pytest.mark.parametrize("max_steps", [0, -1, 2.5, None, "3", np.ones(2), True, np.inf])
 def test_wrong_limits(counting_environment, max_steps):
     with pytest.raises(ValueError, match="must be a whole number, at least 1"):
         time_limit(counting_environment(), max_steps=max_steps)
