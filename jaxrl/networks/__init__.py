@@ -21,7 +21,7 @@ from jaxrl.networks.masking import masking_actions
 from jaxrl.networks.memory import start_again, step_by_step, without_memory
 from jaxrl.networks.policy import PolicyNetwork, policy_network
 from jaxrl.networks.recurrent import RecurrentActorCritic, recurrent_actor_critic
-from jaxrl.networks.seam import from_flax, over_batch
+from jaxrl.networks.seam import from_flax, over_batch, require_network
 from jaxrl.networks.settings import TorsoSettings
 from jaxrl.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, encode_observation, make_torso
 
@@ -56,6 +56,7 @@ __all__ = [
     "policy_network",
     "policy_of_head",
     "recurrent_actor_critic",
+    "require_network",
     "start_again",
     "step_by_step",
     "without_memory",

@@ -14,6 +14,24 @@ def from_flax(module: nn.Module) -> Network:
     return Network(init=module.init, apply=module.apply)
 
 
+def require_network(network: Any, *kinds: type) -> None:
+    """Lets a network pass, and says how to make one of anything else.
+
+    Args:
+        network: what a user gave.
+        kinds: that are taken, besides `Network`.
+
+    Raises:
+        ValueError: it is none of these, such as a flax module.
+    """
+    if not isinstance(network, (Network, *kinds)):
+        names = " or ".join(kind.__name__ for kind in (Network, *kinds))
+        raise ValueError(
+            f"network={type(network).__name__}(...) is no {names}: of a flax module, "
+            "jaxrl.networks.from_flax(module) makes one"
+        )
+
+
 def over_batch(network: Network, function: Callable[..., Any]) -> Callable[..., Any]:
     """Lets a function of (params, *one example) that applies a network take a batch [M, ...].
 

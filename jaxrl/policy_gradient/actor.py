@@ -18,6 +18,7 @@ from jaxrl.networks import (
     actor_critic,
     masking_actions,
     recurrent_actor_critic,
+    require_network,
     without_memory,
 )
 from jaxrl.policy_gradient.settings import ActorCriticSettings, MemorySettings, NetworkSettings
@@ -147,6 +148,8 @@ def _make_model(
         network = recurrent_actor_critic(seen, action_space, **attributes)
     elif network is None:
         network = actor_critic(seen, action_space, **attributes)
+    else:
+        require_network(network, RecurrentNetwork)
     model = without_memory(network) if isinstance(network, Network) else network
     return masking_actions(model) if has_masks else model
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxrl.networks import critic, over_batch, policy_of_head
+from jaxrl.networks import critic, over_batch, policy_of_head, require_network
 from jaxrl.q_learning.settings import ActorCriticSettings, QNetworkSettings
 from jaxrl.types import (
     Box,
@@ -49,6 +49,7 @@ def make_policy(
 ) -> Network:
     """The user's policy, or the default one that ends in a head."""
     if network is not None:
+        require_network(network)
         return network
     return policy_of_head(
         seen_space(env.observation_space),
@@ -78,6 +79,7 @@ def make_critic(
             action_layer=config.action_layer,
             **torso_attributes(config),
         )
+    require_network(network)
     shapes = output_shapes(network, lambda value: value, env.observation_space, action_space)
     if shapes != [()]:
         raise ValueError(

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxrl.distributions import Categorical, mask_logits
-from jaxrl.networks import action_values
+from jaxrl.networks import action_values, require_network
 from jaxrl.q_learning.networks import output_shapes, policy_of, seen_space, torso_attributes
 from jaxrl.q_learning.settings import QNetworkSettings
 from jaxrl.types import (
@@ -57,6 +57,7 @@ def make_values_network(
             dueling=dueling,
             **torso_attributes(config),
         )
+    require_network(network)
     return values_network(network, observation_space, action_space)
 
 

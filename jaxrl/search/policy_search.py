@@ -7,7 +7,7 @@ from jax.core import Tracer
 from jaxrl.budget import MAX_STEPS, check_budget
 from jaxrl.environments import flatten_actions, require_environment, unmasked_space
 from jaxrl.loops.population import population, vector_policy
-from jaxrl.networks import ACTIVATIONS, policy_network
+from jaxrl.networks import ACTIVATIONS, policy_network, require_network
 from jaxrl.normalization import check_normalization
 from jaxrl.settings import number, require_scalars, settings, static, validate
 from jaxrl.types import Algorithm, Environment, Network, Strategy
@@ -72,6 +72,7 @@ def policy_search(
             is_stochastic=config.stochastic_policy,
             initial_log_std=config.initial_log_std,
         )
+    require_network(network)
     policy = vector_policy(
         network,
         observation_space,
