@@ -108,8 +108,7 @@ def play_population(
     lanes = _lanes_of_stages(shape[0] * shape[1])
     playing = play(playing, Interaction(keys_at, act_all, step_all, params), until=lanes[0])
     for width, until in itertools.pairwise(lanes):
-        # The running ones, by their numbers, and then ended ones: a third of a sort's time.
-        chosen = jax.lax.top_k(playing.running.reshape(-1).astype(jnp.float32), width)[1]
+        chosen = _running_first(playing.running, width)
         keys_of = chosen % num_episodes if common_random_numbers else chosen
         few = Interaction(
             keys=lambda time, keys_of=keys_of: keys_at(time).reshape(2, -1)[:, keys_of],
@@ -165,6 +164,11 @@ def _lanes_of_stages(num_episodes: int) -> list[int]:
         num_episodes //= 4
         lanes.append(num_episodes)
     return [*lanes, 0]
+
+
+def _running_first(running: Bool[Array, "*lanes"], width: int) -> Int[Array, " W"]:
+    """The numbers of the lanes that are running, and then of ended ones, in a third of a sort."""
+    return jax.lax.top_k(running.reshape(-1).astype(jnp.float32), width)[1]
 
 
 def _take(playing: Playing, chosen: Int[Array, " W"]) -> Playing:

@@ -121,15 +121,11 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
         inner = _like(state.inner, inner)
         if evosax.has_population:
             begun = evosax.algorithm.init(key_first, candidates, cost, evosax.params)
-            inner = jax.tree.map(
-                lambda x, y: jnp.where(state.is_first, x, y), _like(state.inner, begun), inner
-            )
+            inner = _choose(state.is_first, _like(state.inner, begun), inner)
+        told = EvosaxState(inner=inner, start=state.start, is_first=jnp.asarray(False))
         # Where all candidates failed, nothing was told.
-        is_known = jnp.any(fitness > -jnp.inf)
-        inner = jax.tree.map(lambda x, y: jnp.where(is_known, x, y), inner, state.inner)
-        is_first = state.is_first & ~is_known
-        state = EvosaxState(inner=inner, start=state.start, is_first=is_first)
-        return state, {"best_fitness": jnp.asarray(-inner.best_fitness, jnp.float32)}
+        state = _choose(jnp.any(fitness > -jnp.inf), told, state)
+        return state, {"best_fitness": jnp.asarray(-state.inner.best_fitness, jnp.float32)}
 
     def solution(state: EvosaxState) -> Float[Array, " D"]:
         evosax = make(state.start.size)
@@ -138,6 +134,10 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
         return state.inner.mean
 
     return checked(Strategy(init, ask, tell, solution, population_size=config.population_size))
+
+
+def _choose(condition: Bool[Array, ""], one: Any, other: Any) -> Any:
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), one, other)
 
 
 def _like(old: Any, new: Any) -> Any:

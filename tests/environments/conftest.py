@@ -76,8 +76,13 @@ def play(environment, actions, seed=0):
     return jax.jit(run)(jnp.asarray(actions))
 
 
-@pytest.fixture(name="counting_environment", params=[True, False])
-def counting_environment_fixture(request):
+@pytest.fixture(name="counting_environment")
+def counting_environment_fixture():
+    return counting_environment
+
+
+@pytest.fixture(params=[True, False])
+def either_counting_environment(request):
     return functools.partial(counting_environment, resets_by_itself=request.param)
 
 

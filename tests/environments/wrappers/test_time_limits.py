@@ -6,6 +6,12 @@ import pytest
 from jaxrl.environments import make_env, record_episode_statistics, sticky_actions, time_limit
 
 
+@pytest.fixture
+def counting_environment(either_counting_environment):
+    """Limits are put around steps of either kind in different ways."""
+    return either_counting_environment
+
+
 def test_a_limit_truncates_and_resets(counting_environment, play):
     limited = time_limit(counting_environment(length=9), max_steps=3)
     first, steps = play(limited, [0] * 7)
