@@ -47,6 +47,7 @@ CASES = (
     ("CartPole-v1", 64, 8, (), "trained"),
     ("CartPole-v1", 1024, 1, (), "trained"),
     ("CartPole-v1", 1024, 1, (), "random"),
+    ("CartPole-v1", 64, 1, (), "random"),
 )
 ROLLOUT_STEPS = 200
 Run = Callable[[int], int]
