@@ -100,7 +100,7 @@ def require_scalars(config: Any) -> None:
             )
 
 
-def check_settings(config: Any, kind: type) -> None:
+def require_settings(config: Any, kind: type) -> None:
     """Refuses what is not one setting of an algorithm.
 
     Args:

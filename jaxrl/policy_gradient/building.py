@@ -8,7 +8,7 @@ from jaxrl.environments import require_environment
 from jaxrl.loops.rollouts import check_rollout_task, check_shares
 from jaxrl.policy_gradient.actor import Actor
 from jaxrl.policy_gradient.settings import MemorySettings, NetworkSettings, OnPolicySettings
-from jaxrl.settings import require_scalars, validate
+from jaxrl.settings import require_settings
 from jaxrl.types import Box, Environment
 
 
@@ -38,8 +38,7 @@ def check_settings(env: Environment, config: NetworkSettings) -> None:
         ValueError: a setting is wrong or does not suit the environment.
     """
     require_environment(env)
-    validate(config)
-    require_scalars(config)
+    require_settings(config, NetworkSettings)
     check_exploration(env, config)
 
 

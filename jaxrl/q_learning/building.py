@@ -8,7 +8,7 @@ from jaxrl.loops.off_policy import off_policy
 from jaxrl.normalization import check_normalization, normalize_replayed_observations
 from jaxrl.q_learning.settings import ReplaySettings
 from jaxrl.replay import prioritized_replay, ring_storage, uniform_replay
-from jaxrl.settings import require_scalars, validate
+from jaxrl.settings import require_settings
 from jaxrl.types import Algorithm, Box, Discrete, Environment, Replay, ReplayAgent
 
 
@@ -22,8 +22,7 @@ def check_replay_task(env: Environment, config: ReplaySettings) -> Environment:
         ValueError: a setting is wrong or does not suit the environment.
     """
     require_environment(env)
-    validate(config)
-    require_scalars(config)
+    require_settings(config, ReplaySettings)
     size = config.num_envs * config.num_steps
     check_budget(config, config.random_steps + size, "random_steps + num_envs * num_steps")
     if config.random_steps >= config.total_steps:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxrl.ops.fitness import elite_weights, finite_fitness
 from jaxrl.search.mirrored import OPTIMIZERS, MakeOptimizer, MirroredSearchConfig, mirrored_strategy
 from jaxrl.search.policy_search import policy_search
-from jaxrl.settings import check_settings, number, settings, static
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Metrics, Network, Strategy
 
 
@@ -49,7 +49,7 @@ def ars_strategy(config: ARSConfig) -> Strategy:
 
     where sigma_R is the standard deviation of those 2b returns.
     """
-    check_settings(config, ARSConfig)
+    require_settings(config, ARSConfig)
 
     def ascent(
         mean: Float[Array, " D"], noise: Float[Array, "P D"], fitness: Float[Array, " N"]

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from jaxrl.ops.fitness import elite_weights, failures_last
 from jaxrl.search.checking import checked
 from jaxrl.search.policy_search import PolicySearchConfig, policy_search
-from jaxrl.settings import check_settings, number, settings, static
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
 
 
@@ -55,7 +55,7 @@ def cem_strategy(config: CEMConfig) -> Strategy:
 
     mean <- mean of the elites,  deviation <- max(deviation of the elites, min_noise_scale)
     """
-    check_settings(config, CEMConfig)
+    require_settings(config, CEMConfig)
 
     def init(vector: Float[Array, " D"]) -> CEMState:
         return CEMState(

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float
 from jaxrl.ops.fitness import finite_fitness
 from jaxrl.search.checking import checked
 from jaxrl.search.policy_search import PolicySearchConfig, policy_search
-from jaxrl.settings import check_settings, number, settings, static
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
 
 # What evosax's strategies call the width of the first candidates.
@@ -83,7 +83,7 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
     Raises:
         ValueError: evosax is missing or has no such strategy, or a setting does not suit it.
     """
-    check_settings(config, EvosaxConfig)
+    require_settings(config, EvosaxConfig)
     make = _maker(config)
     make(2)  # What is wrong is known now, before anything is traced.
 

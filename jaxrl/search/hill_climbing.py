@@ -16,7 +16,7 @@ from jaxrl.search.checking import checked
 from jaxrl.search.incumbent import beside_the_best, mean_of_evaluations
 from jaxrl.search.noise_scaling import NoiseScalingConfig, check_noise_limits, next_noise_scale
 from jaxrl.search.policy_search import PolicySearchConfig, policy_search
-from jaxrl.settings import check_settings, settings, static
+from jaxrl.settings import require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
 
 
@@ -60,7 +60,7 @@ def hill_climbing(
 
 def hill_climbing_strategy(config: HillClimbingConfig) -> Strategy:
     """Builds hill climbing for any function of a vector."""
-    check_settings(config, HillClimbingConfig)
+    require_settings(config, HillClimbingConfig)
     return climbing_strategy(config, num_neighbors=1)
 
 

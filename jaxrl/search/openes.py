@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from jaxrl.ops.fitness import centered_ranks, finite_fitness
 from jaxrl.search.mirrored import MirroredSearchConfig, mirrored_strategy
 from jaxrl.search.policy_search import policy_search
-from jaxrl.settings import check_settings, number, settings, static
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Metrics, Network, Strategy
 
 FITNESS_SHAPINGS: dict[str, Callable[[Array], Array]] = {
@@ -50,7 +50,7 @@ def openes_strategy(config: OpenESConfig) -> Strategy:
     Raises:
         ValueError: a setting is wrong.
     """
-    check_settings(config, OpenESConfig)
+    require_settings(config, OpenESConfig)
     if config.population_size % 2:
         raise ValueError(
             f"population_size={config.population_size} must be even: candidates come in "

@@ -9,7 +9,7 @@ from jaxrl.environments import flatten_actions, require_environment, unmasked_sp
 from jaxrl.loops.population import population, vector_policy
 from jaxrl.networks import ACTIVATIONS, policy_network, require_network
 from jaxrl.normalization import check_normalization
-from jaxrl.settings import number, require_scalars, settings, static, validate
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Network, Strategy
 
 
@@ -56,8 +56,7 @@ def policy_search(
         ValueError: a setting is wrong or does not suit the environment.
     """
     require_environment(env)
-    validate(config)
-    require_scalars(config)
+    require_settings(config, PolicySearchConfig)
     _validate_together(env, strategy, config)
     env = flatten_actions(env)
     observation_space = unmasked_space(env)

@@ -10,7 +10,7 @@ from jaxrl.ops.fitness import failures_last
 from jaxrl.search.checking import checked
 from jaxrl.search.incumbent import beside_the_best, mean_of_evaluations
 from jaxrl.search.policy_search import PolicySearchConfig, policy_search
-from jaxrl.settings import check_settings, number, settings, static
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
 
 
@@ -78,7 +78,7 @@ def simulated_annealing_strategy(config: SimulatedAnnealingConfig) -> Strategy:
 
     The recommended solution is the best of all that was moved to.
     """
-    check_settings(config, SimulatedAnnealingConfig)
+    require_settings(config, SimulatedAnnealingConfig)
 
     def init(vector: Float[Array, " D"]) -> AnnealingState:
         return _at_start(vector, config)

@@ -2,7 +2,7 @@
 
 from jaxrl.search.hill_climbing import ClimbingConfig, climbing_strategy
 from jaxrl.search.policy_search import policy_search
-from jaxrl.settings import check_settings, settings, static
+from jaxrl.settings import require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Network, Strategy
 
 
@@ -23,5 +23,5 @@ def steepest_ascent(
 
 def steepest_ascent_strategy(config: SteepestAscentConfig) -> Strategy:
     """Builds steepest ascent for any function of a vector."""
-    check_settings(config, SteepestAscentConfig)
+    require_settings(config, SteepestAscentConfig)
     return climbing_strategy(config, num_neighbors=config.num_neighbors)

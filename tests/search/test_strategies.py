@@ -17,7 +17,7 @@ from jaxrl.search.simulated_annealing import (
     simulated_annealing_strategy,
 )
 from jaxrl.search.steepest_ascent import SteepestAscentConfig, steepest_ascent_strategy
-from jaxrl.settings import check_settings
+from jaxrl.settings import require_settings
 
 NAN = np.nan
 STRATEGIES = {
@@ -200,7 +200,7 @@ def test_any_function_from_a_rate_to_an_optimiser(optimizer):
 )
 def test_settings_of_another_kind_are_named(kind, config, message):
     with pytest.raises(ValueError, match=message):
-        check_settings(config, kind)
+        require_settings(config, kind)
 
 
 @pytest.mark.parametrize(
