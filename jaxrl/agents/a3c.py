@@ -43,7 +43,11 @@ def a3c(
     steps_per_iteration = config.num_workers * config.num_envs * config.num_steps
     iterations = -(-config.total_steps // steps_per_iteration)
     rule = actor_critic_agent(
-        actor, gae_estimator(config), config, num_updates=iterations * config.num_workers
+        actor,
+        gae_estimator(config),
+        config,
+        num_updates=iterations * config.num_workers,
+        updates_per_iteration=config.num_workers,
     )
     return asynchronous(
         env,

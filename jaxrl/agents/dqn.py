@@ -176,7 +176,9 @@ def _update(
     gradient, error, metrics = regress(
         predict, state.params, target, weight=batch.weight, loss=config.loss
     )
-    learning_rate = learning_rate_at(config, state.updates, num_updates(config))
+    learning_rate = learning_rate_at(
+        config, state.updates, num_updates(config), updates_per_iteration=config.num_updates
+    )
     params, optimizer_state = gradient_step(
         optimizer, state.params, state.optimizer, gradient, learning_rate
     )
