@@ -102,3 +102,36 @@ class TestRewards:
         agent = normalize_rewards(seeing_agent(), num_envs=1, discount=0.0, clip=3.0)
         state, _ = agent.update(KEY, agent.init(KEY), rollout([[[0.0]]], reward=[[-50.0]]))
         np.testing.assert_array_equal(state.agent["seen"].reward, [[-3.0]])
+
+
+SPOILT = [jnp.nan, jnp.inf, -jnp.inf, 1e20, 1e30]
+
+
+@pytest.mark.parametrize("worst", SPOILT)
+def test_one_observation_does_not_spoil_the_normaliser(worst):
+    agent = normalize_observations(seeing_agent(), Box(-1.0, 1.0, (2,)))
+    batch = rollout([[[1.0, worst]], [[3.0, 4.0]], [[worst, 8.0]]])
+    state, metrics = agent.update(KEY, agent.init(KEY), batch)
+    assert metrics["observations_left_out"] == 2
+    np.testing.assert_array_equal(state.statistics.count, [2, 2])
+    np.testing.assert_allclose(state.statistics.mean, [2.0, 6.0])
+    np.testing.assert_allclose(state.statistics.variance, [1.0, 4.0])
+    for seen in (state.agent["seen"].observation, agent.act(KEY, state, (), jnp.full(2, worst))[1]):
+        assert np.isfinite(seen).all()
+        assert np.abs(seen).max() <= 10
+
+
+@pytest.mark.parametrize("worst", SPOILT)
+def test_one_reward_does_not_spoil_the_scale(worst):
+    """Nor what comes after it in its episode."""
+    agent = normalize_rewards(seeing_agent(), num_envs=1, discount=0.5)
+    rewards = [[2.0], [worst], [4.0]]
+    state, metrics = agent.update(
+        KEY, agent.init(KEY), rollout(jnp.zeros((3, 1, 1)), reward=rewards)
+    )
+    assert metrics["rewards_left_out"] == 1
+    returns = [2.0, 1.0, 4.5]
+    np.testing.assert_allclose(state.statistics.variance, np.var(returns), rtol=1e-6)
+    np.testing.assert_allclose(state.discounted_return, [4.5])
+    clipped = {jnp.nan: 0.0, -jnp.inf: -10.0}.get(worst, 10.0)
+    np.testing.assert_allclose(state.agent["seen"].reward.ravel(), [2.0, clipped, 4.0])

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from jaxrl.environments import clip_actions, unmasked_space
 from jaxrl.loops.episode_counts import PlayedEpisodes, episode_metrics, normalized
 from jaxrl.loops.episodes import Act, play_population
-from jaxrl.ops.statistics import RunningStatistics, init_statistics, merge_statistics
+from jaxrl.ops.statistics import RunningStatistics, init_statistics, merge_sums
 from jaxrl.types import (
     Action,
     Algorithm,
@@ -133,10 +133,13 @@ def _iteration(
     fitness = jnp.mean(played.fitness, axis=1)
     search, search_metrics = strategy.tell(key_tell, search, candidates, fitness)
     steps = state.steps + jnp.sum(played.lengths, dtype=jnp.int32)
-    state = PopulationState(
-        search=search, statistics=_merge(state.statistics, played.observations), steps=steps
-    )
-    return state, {"steps": steps} | episode_metrics(played) | search_metrics
+    metrics = {"steps": steps} | episode_metrics(played) | search_metrics
+    statistics, sums = state.statistics, played.observations
+    if statistics is not None and sums is not None:
+        statistics = merge_sums(statistics, sums)
+        seen = jnp.sum(played.lengths).astype(jnp.float32)
+        metrics["observations_left_out"] = jnp.sum(seen - sums.count)
+    return PopulationState(search=search, statistics=statistics, steps=steps), metrics
 
 
 def vector_policy(
@@ -185,14 +188,6 @@ def _recommended(policy: VectorPolicy, strategy: Strategy, state: PopulationStat
         return ()
 
     return Policy(start=start, act=act)
-
-
-def _merge(
-    statistics: RunningStatistics | None, others: RunningStatistics | None
-) -> RunningStatistics | None:
-    if statistics is None or others is None:
-        return None
-    return merge_statistics(statistics, others)
 
 
 def _require_time_limit(environment: Environment) -> None:
