@@ -283,6 +283,20 @@ class Episodes(NamedTuple):
     carry: Carry
 
 
+class StepsBetween(NamedTuple):
+    """The steps after a replayed step and before its successor, of a replay of n steps.
+
+    Attributes:
+        observation: leaves [M, n - 1, ...], what their actions were chosen from; anything where the
+            discount is 0.
+        discount: float32 [M, n - 1], gamma to the number of steps after the replayed one; 0 where
+            the episode had ended.
+    """
+
+    observation: Observation
+    discount: Float[Array, "M K"]
+
+
 class Replayed(NamedTuple):
     """M steps of the past; what follows a step is n steps later, or fewer where an episode ended.
 
@@ -296,6 +310,7 @@ class Replayed(NamedTuple):
             terminated.
         weight: float32 [M], of the step in the loss; 1 where all are as likely to be sampled.
         index: int32 [M], by which `Replay.prioritize` knows the step.
+        between: the steps before the successor; None where there are none, or nobody asked.
     """
 
     observation: Observation
@@ -305,6 +320,7 @@ class Replayed(NamedTuple):
     next_observation: Observation
     weight: Float[Array, " M"]
     index: Int[Array, " M"]  # pyright: ignore[reportIncompatibleMethodOverride]
+    between: StepsBetween | None = None
 
 
 class Replay(NamedTuple):

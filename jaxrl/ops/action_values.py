@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxrl.ops.weighting import weighted
+
 
 def q_target(
     reward: Float[Array, "*batch"],
@@ -20,12 +22,12 @@ def q_target(
         reward: of one step, or the discounted sum of several.
         discount: gamma to the number of steps; 0 where the task terminated, and not where a limit
             cut the episode off.
-        next_value: of the true successor, before any reset.
+        next_value: of the true successor, before any reset; not read where the discount is 0.
 
     Source: Watkins and Dayan (1992).
     """
     chex.assert_equal_shape([reward, next_value])
-    return reward + discount * next_value
+    return reward + weighted(discount, next_value)
 
 
 def value_of(
@@ -93,14 +95,14 @@ def temperature_loss(
     log_temperature: Float[Array, ""],
     log_probability: Float[Array, "*batch"],
     *,
-    target_entropy: Float[Array, ""] | float,
+    target_entropy: Float[Array, "*#batch"] | float,
 ) -> Float[Array, ""]:
     """-log(alpha) (log pi + target entropy), the mean: alpha grows where the entropy is too low.
 
     Args:
         log_temperature: log alpha.
         log_probability: of actions drawn from pi; no gradient of them is meant.
-        target_entropy: in nats.
+        target_entropy: in nats; one for all, or one for each action.
 
     Source: Haarnoja et al. (2018, arXiv:1812.05905), equation 18, with log(alpha) for alpha, as in
     the authors' code: the step then does not depend on how large alpha is.

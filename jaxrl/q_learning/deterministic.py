@@ -138,6 +138,7 @@ def _rule(
         init_critic=lambda key: init_network(values, key, observation_space, action_space),
         predict=lambda params, *inputs: apply_to_batch(values, params, *inputs),
         next_value=next_value,
+        entropy_bonus=None,
         actor_loss=actor_loss,
         actor_metrics=(),
         start=exploration.start,
