@@ -196,6 +196,9 @@ def normalize_replayed_observations(
             observation=_standardized(state.statistics, batch.observation, clip),
             next_observation=_standardized(state.statistics, batch.next_observation, clip),
         )
+        if batch.between is not None:
+            between = _standardized(state.statistics, batch.between.observation, clip)
+            seen = seen._replace(between=batch.between._replace(observation=between))
         agent_state, error, metrics = agent.update(key, state.agent, seen)
         metrics = metrics | {"observations_left_out": state.left_out}
         return state._replace(agent=agent_state), error, metrics

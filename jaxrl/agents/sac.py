@@ -51,4 +51,5 @@ def sac(
         learn_temperature=config.learn_temperature,
         num_critics=config.num_critics,
     )
-    return join_replay(env, actor_critic_agent(rule, config), config)
+    # The entropies of the steps before an n-step successor are part of the return.
+    return join_replay(env, actor_critic_agent(rule, config), config, with_steps_between=True)

@@ -66,20 +66,27 @@ def check_bounded(env: Environment, name: str) -> Box:
     return space
 
 
-def join_replay(env: Environment, agent: ReplayAgent, config: ReplaySettings) -> Algorithm:
+def join_replay(
+    env: Environment,
+    agent: ReplayAgent,
+    config: ReplaySettings,
+    *,
+    with_steps_between: bool = False,
+) -> Algorithm:
     """Joins a learning rule to a replay and to the off-policy loop.
 
     Args:
         env: as `check_replay_task` gives it.
         agent: the learning rule.
         config: the settings.
+        with_steps_between: whether the rule reads the steps before an n-step successor too.
     """
     if config.normalize_observations:
         agent = normalize_replayed_observations(agent, env.observation_space)
     return off_policy(
         env,
         agent,
-        make_replay(env, config),
+        make_replay(env, config, with_steps_between=with_steps_between),
         num_envs=config.num_envs,
         num_steps=config.num_steps,
         num_updates=config.num_updates,
@@ -88,8 +95,10 @@ def join_replay(env: Environment, agent: ReplayAgent, config: ReplaySettings) ->
     )
 
 
-def make_replay(env: Environment, config: ReplaySettings) -> Replay:
-    """The replay of the settings."""
+def make_replay(
+    env: Environment, config: ReplaySettings, *, with_steps_between: bool = False
+) -> Replay:
+    """The replay of the settings; arguments as for `join_replay`."""
     limit = env.max_episode_steps
     storage = ring_storage(
         env.observation_space,
@@ -100,6 +109,7 @@ def make_replay(env: Environment, config: ReplaySettings) -> Replay:
         n_step=config.n_step,
         # One that is traced is not known when the memory is laid out.
         max_episode_steps=None if limit is None or isinstance(limit, Tracer) else int(limit),
+        with_steps_between=with_steps_between,
     )
     if not config.prioritized:
         return uniform_replay(storage, batch_size=config.batch_size, discount=config.discount)

@@ -51,7 +51,22 @@ def check_window(window, steps, stream, storage, num_finals):
         np.testing.assert_allclose(steps.discount[i], discount, rtol=1e-6)
         if successor is not None:
             assert steps.next_observation[i].tolist() == list(successor)
+        if steps.between is not None:
+            check_between(steps, i, stream, time, environment, storage.n_step)
     return max(length, 0) * storage.num_envs
+
+
+def check_between(steps, i, stream, time, environment, n_step):
+    """The steps before the successor, those of the same episode and no others."""
+    goes_on = True
+    for k in range(1, n_step):
+        ends = stream.terminated[time + k - 1], stream.truncated[time + k - 1]
+        goes_on = goes_on and not (ends[0][environment] or ends[1][environment])
+        np.testing.assert_allclose(
+            steps.between.discount[i, k - 1], DISCOUNT**k if goes_on else 0.0, rtol=1e-6
+        )
+        if goes_on:
+            assert steps.between.observation[i, k - 1].tolist() == [time + k, environment]
 
 
 # The last case keeps 2 final observations for 32 steps of episodes of 4: its window shrinks.
@@ -74,6 +89,7 @@ def test_every_entry_is_the_streams(
         num_steps=num_steps,
         n_step=n_step,
         max_episode_steps=max_episode_steps,
+        with_steps_between=True,
     )
     stream = Stream(num_envs, ends=ends, limit=limit, seed=n_step)
     add, read = map(jax.jit, functions(storage))
