@@ -217,7 +217,11 @@ def test_the_actor_has_a_step_size_of_its_own():
 
 def test_the_critics_gradient_is_clipped_and_the_actors_is_not():
     """With an epsilon that outweighs every moment, a step is the gradient / epsilon."""
-    changed = {"optimizer_epsilon": 100.0, "learning_rate": 1.0, "learning_rate_schedule": "constant"}
+    changed = {
+        "optimizer_epsilon": 100.0,
+        "learning_rate": 1.0,
+        "learning_rate_schedule": "constant",
+    }
     _, agent, state = agent_by_hand(max_gradient_norm=0.01, **changed)
     state = state._replace(updates=jnp.int32(1))
     after, _, metrics = jax.jit(agent.update)(KEY, state, batch_by_hand())

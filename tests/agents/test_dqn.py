@@ -160,9 +160,7 @@ def test_the_loss_is_that_of_the_settings(loss, value):
     agent = dqn_agent(action_matches_observation(), config, network=linear_network())
     params = {"kernel": jnp.array([[0.0, 0.0]]), "bias": jnp.array([2.0, 1.0])}
     state = agent.init(KEY)._replace(params=params, target_params=params)
-    batch = batch_by_hand(jnp.ones((2, 1)), jnp.ones((2, 1)))._replace(
-        reward=jnp.array([4.0, 2.0])
-    )
+    batch = batch_by_hand(jnp.ones((2, 1)), jnp.ones((2, 1)))._replace(reward=jnp.array([4.0, 2.0]))
     _, error, metrics = jax.jit(agent.update)(KEY, state, batch)
     np.testing.assert_allclose(error, [3.0, 1.0], rtol=1e-6)
     np.testing.assert_allclose(metrics["value_loss"], value, rtol=1e-6)
