@@ -7,7 +7,7 @@ LINT_STAMP := $(VENV)/.installed-lint
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-learning lint format bench clean
+.PHONY: help install demo test test-full test-learning mutants lint format bench clean
 
 help:  ## say what can be made
 	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,8 +32,14 @@ demo: $(STAMP)  ## train 8 PPO agents on CartPole side by side, draw their curve
 test: $(STAMP)  ## the default test suite, in parallel
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
+test-full: $(STAMP)  ## the part that `make test` leaves out: large matrices of cases, in parallel
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "full and not learning"
+
 test-learning: $(STAMP)  ## the tests that train for minutes
 	$(BIN)/python -m pytest -m learning
+
+mutants: $(STAMP)  ## break the library in many small ways; the tests must notice each
+	PYTHONPATH=tests $(BIN)/python -m mutants.run
 
 lint: $(LINT_STAMP)  ## formatting, lint and types
 	$(BIN)/ruff format --check .

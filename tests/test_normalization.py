@@ -3,8 +3,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.normalization import normalize_observations, normalize_rewards
-from jaxrl.types import Agent, Box, Discrete, Policy, Rollout, Transition
+from jaxrl.normalization import (
+    normalize_observations,
+    normalize_replayed_observations,
+    normalize_rewards,
+)
+from jaxrl.types import (
+    Agent,
+    Box,
+    Discrete,
+    Policy,
+    ReplayAgent,
+    Replayed,
+    Rollout,
+    Transition,
+)
 
 
 def seeing_agent():
@@ -76,6 +89,50 @@ class TestObservations:
     def test_categories_are_refused(self):
         with pytest.raises(ValueError, match="needs Box observations"):
             normalize_observations(seeing_agent(), Discrete(3))
+
+
+class TestReplayedObservations:
+    """Observations 0 and 4, mean 2 and deviation 2, whose successors are 1 and 5."""
+
+    def observed(self):
+        agent = ReplayAgent(
+            init=lambda key: {},
+            start=lambda key: (),
+            act=lambda key, state, carry, observation: (carry, observation),
+            observe=lambda key, state, transitions: {"observed": transitions},
+            update=lambda key, state, batch: ({"replayed": batch}, batch.reward, {}),
+            policy=seeing_agent().policy,
+        )
+        agent = normalize_replayed_observations(agent, Box(-1.0, 1.0, (1,)))
+        steps = rollout([[[0.0]], [[4.0]]]).transitions
+        return agent, agent.observe(KEY, agent.init(KEY), steps)
+
+    def test_statistics_are_those_of_what_actions_were_chosen_from(self):
+        _, state = self.observed()
+        np.testing.assert_allclose(state.statistics.mean, [2.0], rtol=1e-6)
+        np.testing.assert_allclose(state.statistics.variance, [4.0], rtol=1e-6)
+        assert state.statistics.count == 2
+        seen = state.agent["observed"]
+        np.testing.assert_allclose(seen.observation.ravel(), [-1.0, 1.0], rtol=1e-6)
+        np.testing.assert_allclose(seen.final_observation.ravel(), [-0.5, 1.5], rtol=1e-6)
+
+    def test_what_is_replayed_and_its_successor_are_seen_alike(self):
+        agent, state = self.observed()
+        batch = Replayed(
+            observation=jnp.array([[6.0]]),
+            action=jnp.zeros(1),
+            reward=jnp.ones(1),
+            discount=jnp.ones(1),
+            next_observation=jnp.array([[8.0]]),
+            weight=jnp.ones(1),
+            index=jnp.zeros(1, jnp.int32),
+        )
+        after, _, _ = agent.update(KEY, state, batch)
+        np.testing.assert_allclose(after.agent["replayed"].observation, [[2.0]], rtol=1e-6)
+        np.testing.assert_allclose(after.agent["replayed"].next_observation, [[3.0]], rtol=1e-6)
+        assert after.statistics.count == 2
+        for act in (agent.act, lambda key, state, *rest: agent.policy(state).act(key, *rest)):
+            np.testing.assert_allclose(act(KEY, state, (), jnp.array([4.0]))[1], [1.0], rtol=1e-6)
 
 
 class TestRewards:

@@ -202,6 +202,37 @@ def test_the_actor_and_the_targets_wait_for_the_critics():
     assert second.updates == 2
 
 
+def test_the_actor_has_a_step_size_of_its_own():
+    """RMSprop's first step is the step size by sqrt(1 - 0.99), of whatever gradient."""
+    config, agent, state = agent_by_hand(actor_learning_rate=0.02)
+    state = state._replace(updates=jnp.int32(1))
+    after, _, _ = jax.jit(agent.update)(KEY, state, batch_by_hand())
+    left = 1 - 1 / num_updates(config)
+    critic = after.networks.critics[0]
+    step = np.sign(critic[2]) * 0.02 * left / np.sqrt(1 - 0.99)
+    np.testing.assert_allclose(after.networks.actor, [step], rtol=1e-3)
+    moved = np.asarray(critic) - state.networks.critics[0]
+    np.testing.assert_allclose(np.abs(moved), 5e-3 * left / np.sqrt(1 - 0.99), rtol=1e-3)
+
+
+def test_the_critics_gradient_is_clipped_and_the_actors_is_not():
+    """With an epsilon that outweighs every moment, a step is the gradient / epsilon."""
+    changed = {
+        "optimizer_epsilon": 100.0,
+        "learning_rate": 1.0,
+        "learning_rate_schedule": "constant",
+    }
+    _, agent, state = agent_by_hand(max_gradient_norm=0.01, **changed)
+    state = state._replace(updates=jnp.int32(1))
+    after, _, metrics = jax.jit(agent.update)(KEY, state, batch_by_hand())
+    assert metrics["gradient_norm"] > 1.0
+    steps = jax.tree.map(jnp.subtract, after.networks.critics, state.networks.critics)
+    norm = np.linalg.norm(np.concatenate(steps))
+    np.testing.assert_allclose(norm, 0.01 / 100, rtol=0.01)
+    # -mean of Q(x, k x) = -(a + (b + c k) x): by k it is -1.5 c, with c = 1.
+    np.testing.assert_allclose(after.networks.actor, [1.5 / 100], rtol=0.01)
+
+
 def test_target_smoothing_stays_within_the_bounds():
     """The target policy does 1.5; noise of at most 0.1 half widths of 2 leaves it in 1.3 .. 1.7.
 

@@ -1,0 +1,59 @@
+"""Small settings of every algorithm, and a small world in which what is learnt differs by seed."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.types import Box, Discrete, Environment, TimeStep
+
+REPLAY = {"random_steps": 8, "num_steps": 2, "batch_size": 4, "hidden_sizes": (4,)}
+ROLLOUT = {"num_envs": 2, "num_steps": 8, "hidden_sizes": (4,)}
+SMALL = {
+    "a2c": ROLLOUT,
+    "a3c": ROLLOUT | {"num_workers": 2},
+    "impala": ROLLOUT,
+    "trpo": ROLLOUT | {"conjugate_gradient_steps": 2, "line_search_steps": 2, "num_minibatches": 2},
+    "ddpg": REPLAY,
+    "dqn": REPLAY,
+    "sac": REPLAY,
+    "td3": REPLAY,
+    "ppo": ROLLOUT | {"num_minibatches": 2},
+    "pqn": ROLLOUT | {"num_minibatches": 2},
+    "cem": {"population_size": 4},
+    "evosax": {"population_size": 4},
+    "openes": {"population_size": 4},
+    "ars": {"num_directions": 2},
+}
+
+
+def corridor(half_width=2, limit=6, *, continuous=False, shape=(1,)):
+    """A walk from the middle of a corridor, which ends at either side or is cut off.
+
+    Two actions, left and right, and a reward for each step to the right; or a continuous one, how
+    far to go, which is best at 0.3. The position is seen, with noise. So episodes differ in length,
+    and what is learnt differs from seed to seed.
+    """
+
+    def observe(key, position):
+        return position + 0.5 * jax.random.normal(key, shape)
+
+    def reset(key):
+        return (jnp.zeros(1), jnp.int32(0)), observe(key, jnp.zeros(1))
+
+    def step(key, state, action):
+        key_step, key_reset = jax.random.split(key)
+        way = action if continuous else 2.0 * action - 1.0
+        position, time = state[0] + way, state[1] + 1
+        terminated = jnp.abs(position[0]) >= half_width
+        truncated = time >= limit
+        after, final = (position, time), observe(key_step, position)
+        state, observation = jax.tree.map(
+            lambda first, then: jnp.where(terminated | truncated, first, then),
+            reset(key_reset),
+            (after, final),
+        )
+        reward = -jnp.square(action[0] - 0.3) if continuous else action.astype(jnp.float32)
+        return state, TimeStep(observation, reward, terminated, truncated, final, {})
+
+    space = Box(-jnp.inf, jnp.inf, shape)
+    actions = Box(-1.0, 1.0, (1,)) if continuous else Discrete(2)
+    return Environment("corridor", space, actions, reset, step, max_episode_steps=limit)
