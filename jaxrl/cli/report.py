@@ -24,13 +24,13 @@ def return_interval(returns: Any, lengths: Any = 1) -> tuple[float, float, float
 
     Returns:
         The mean and both ends; the ends are nan where one episode is all there is, and so is the
-        mean where there is none.
+        mean where there is none or a return is nan.
     """
     returns = np.asarray(returns, dtype=float)
     cut = cut_episodes(returns, lengths)
     values = mean_over_episodes(returns, cut) if len(returns) > 1 else returns[0]
     independent = values[~(cut.all(axis=1) if len(returns) > 1 else cut[0])]
-    if not independent.size:
+    if not independent.size or np.isnan(independent).any():
         return math.nan, math.nan, math.nan
     interval = seed_interval(independent)
     return float(interval.centre), float(interval.low), float(interval.high)
