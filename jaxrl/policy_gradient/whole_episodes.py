@@ -54,6 +54,17 @@ def check_credit(config: WholeEpisodeSettings) -> None:
             "discount_time=True needs credit='reward_to_go': with credit='total' the return is "
             "discounted from the episode's start already"
         )
+    if (
+        config.normalize_returns
+        and config.credit == "total"
+        and config.baseline == "none"
+        and config.num_episodes < 2
+    ):
+        raise ValueError(
+            "normalize_returns=True compares weights with each other, and with credit='total' and "
+            "baseline='none' those of one episode are all the same: num_episodes="
+            f"{config.num_episodes} must be at least 2"
+        )
     if config.baseline in ("batch_mean", "leave_one_out") and config.num_episodes < 2:
         raise ValueError(
             f"baseline={config.baseline!r} compares episodes with each other: num_episodes="
