@@ -34,6 +34,9 @@ class Progress(NamedTuple):
 class Evaluation(NamedTuple):
     """Whole episodes of one policy.
 
+    An episode that overruns the environment's `max_episode_steps` is cut there, and of a part of an
+    episode nothing is reported: its return is nan and its length 0.
+
     Attributes:
         returns: [episodes], the undiscounted sum of the task's own rewards.
         lengths: [episodes], in environment steps.
@@ -151,7 +154,8 @@ def evaluate(
         num_episodes: how many; each runs to its own end.
 
     Returns:
-        Returns and lengths, [num_episodes].
+        Returns and lengths, [num_episodes]; nan and 0 of an episode that had not ended after
+        `environment.max_episode_steps` steps, which is then not the task's limit.
 
     Raises:
         ValueError: `num_episodes` is not positive, or episodes might never end.
@@ -187,12 +191,13 @@ def evaluate(
         env_state, timestep = jax.vmap(environment.step)(
             jax.random.split(key_env, num_episodes), env_state, action
         )
-        # Taken at every step until the episode ends: what stands at the end is the whole episode.
+        # Taken where an episode ends and nowhere else: a part of one is not taken for the whole.
+        ends = (timestep.terminated | timestep.truncated) & ~finished
         result = Evaluation(
-            returns=jnp.where(finished, result.returns, timestep.info["episode_return"]),
-            lengths=jnp.where(finished, result.lengths, timestep.info["episode_length"]),
+            returns=jnp.where(ends, timestep.info["episode_return"], result.returns),
+            lengths=jnp.where(ends, timestep.info["episode_length"], result.lengths),
         )
-        finished = finished | timestep.terminated | timestep.truncated
+        finished = finished | ends
         return time + 1, env_state, timestep.observation, memory, finished, result
 
     start = (jnp.int32(0), env_state, observation, memory, finished, blank)

@@ -274,7 +274,8 @@ class Episodes(NamedTuple):
         transitions: leaves [T, m, ...]; T is the longest that an episode can be. After its end an
             episode repeats its first step, so that whatever is computed there is nothing unusual.
             `final_observation` is (): a whole episode is not bootstrapped.
-        mask: bool [T, m], which steps are the episode's, up to and including its last.
+        mask: bool [T, m], which steps are the episode's, up to and including its last; none of an
+            episode that had not ended after T steps.
         carry: leaves [m, ...]: the actors' memory before the first step.
     """
 

@@ -1,8 +1,8 @@
 """Deep Q-networks (Mnih et al. 2015) with the improvements of Hessel et al. (2018).
 
 Each is a setting: double (van Hasselt et al. 2016), dueling (Wang et al. 2016), prioritised
-(Schaul et al. 2016), n-step returns. Unlike in the reference implementations, a time limit is not a
-termination: the final observation's value counts.
+(Schaul et al. 2016), n-step returns. A time limit is not a termination: the final observation's
+value counts.
 """
 
 from typing import NamedTuple
@@ -52,7 +52,11 @@ from jaxrl.types import (
 class DQNConfig(
     EpsilonSettings, ActionValueSettings, TargetSettings, QOptimizerSettings, ReplaySettings
 ):
-    """Settings of DQN; the defaults are those of CleanRL's `dqn.py` where nothing else is said."""
+    """Settings of DQN; the defaults are those of CleanRL's `dqn.py`, with three exceptions.
+
+    The budget is 100,000 steps and not 500,000, the replay keeps 100,000 transitions and not
+    10,000, and `double` is on, which CleanRL does not have.
+    """
 
     num_steps: int = static(10, minimum=1)
     """Steps of each environment in an iteration."""

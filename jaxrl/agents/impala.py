@@ -40,7 +40,7 @@ from jaxrl.types import (
 
 @settings
 class IMPALAConfig(AdvantageActorCriticSettings, NormalizationSettings):
-    """Settings of IMPALA."""
+    """Settings of IMPALA; the rollouts are as long as in the paper, the rest is as for A2C."""
 
     num_steps: int = static(20, minimum=1)
     """Steps of each environment between two updates."""

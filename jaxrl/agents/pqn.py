@@ -61,7 +61,10 @@ from jaxrl.types import (
 class PQNConfig(
     EpsilonSettings, ActionValueSettings, NormalizationSettings, OptimizerSettings, RolloutSettings
 ):
-    """Settings of PQN; the defaults are those of the authors' `pqn_minatar.yaml`."""
+    """Settings of PQN; the defaults are the authors' `pqn_minatar.yaml`'s, with one exception.
+
+    The budget is 500,000 steps and not 10,000,000.
+    """
 
     num_envs: int = static(128, minimum=1)
     """Environments stepped side by side."""

@@ -13,7 +13,6 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxrl.budget import check_budget
-from jaxrl.environments import flatten_actions
 from jaxrl.loops.episodic import episodic, longest_episode
 from jaxrl.ops.statistics import explained_variance
 from jaxrl.optimization import (
@@ -25,7 +24,7 @@ from jaxrl.optimization import (
     scheduled,
 )
 from jaxrl.policy_gradient.actor import Actor, make_actor
-from jaxrl.policy_gradient.building import check_settings
+from jaxrl.policy_gradient.building import check_settings, with_actions_of
 from jaxrl.policy_gradient.settings import NetworkSettings, WholeEpisodeSettings
 from jaxrl.policy_gradient.whole_episodes import (
     WeighedEpisodes,
@@ -101,7 +100,7 @@ def reinforce(
     batch_size = config.num_episodes * longest_episode(env)
     check_budget(config, batch_size, "num_episodes * the time limit")
     check_credit(config)
-    env = flatten_actions(env)
+    env = with_actions_of(env, config)
     actor = make_actor(env.observation_space, env.action_space, config, network=network)
     agent = reinforce_agent(actor, config)
     return episodic(env, agent, num_episodes=config.num_episodes, total_steps=config.total_steps)

@@ -72,7 +72,7 @@ class TRPOConfig(NetworkSettings, NormalizationSettings, OptimizerSettings, OnPo
     num_minibatches: int = static(4, minimum=1)
     """The value function's gradient steps per pass; must divide num_envs * num_steps."""
     normalize_advantages: bool = static(True)
-    """Standardise the advantages of each rollout."""
+    """Standardise the advantages of each rollout; a single one stays as it is."""
 
 
 def trpo(

@@ -18,6 +18,9 @@ from jaxrl.types import Metrics, Observation, TimeStep
 class PlayedEpisodes(NamedTuple):
     """Whole episodes of N candidates, E each; of some lanes while they are under way.
 
+    Of an episode that had not ended when the time limit was reached, fitness and return are nan and
+    the length is 0: such a candidate has failed.
+
     Attributes:
         fitness: float32 [N, E], sums of the reward that the search maximises.
         returns: float32 [N, E], sums of the task's own reward.
@@ -34,12 +37,14 @@ class PlayedEpisodes(NamedTuple):
 def episode_metrics(played: PlayedEpisodes) -> Metrics:
     """Means over the episodes of an iteration, and the best candidate's mean return.
 
-    A return that is nan is a failure, which the metrics leave out where there are others.
+    A return that is nan is a failure, which the metrics leave out where there are others. Episodes
+    that the time limit cut short are none.
     """
+    lengths = played.lengths.astype(jnp.float32)
     return {
-        "episodes": jnp.int32(played.returns.size),
+        "episodes": jnp.sum(played.lengths > 0, dtype=jnp.int32),
         "episode_return": jnp.nanmean(played.returns),
-        "episode_length": jnp.mean(played.lengths.astype(jnp.float32)),
+        "episode_length": jnp.mean(lengths, where=played.lengths > 0),
         "best_return": jnp.nanmax(jnp.mean(played.returns, axis=1)),
     }
 
@@ -84,4 +89,18 @@ def count_step(
         returns=played.returns + jnp.where(running, task_reward, 0.0),
         lengths=played.lengths + running,
         observations=sums,
+    )
+
+
+def without_parts(played: PlayedEpisodes, running: Bool[Array, "*lanes"]) -> PlayedEpisodes:
+    """The episodes, of those that are still running nothing: a part is not worth what a whole is.
+
+    Args:
+        played: at the time limit, or when all have ended.
+        running: which have not ended.
+    """
+    return played._replace(
+        fitness=jnp.where(running, jnp.nan, played.fitness),
+        returns=jnp.where(running, jnp.nan, played.returns),
+        lengths=jnp.where(running, 0, played.lengths),
     )

@@ -15,6 +15,7 @@ from jaxrl.loops.episode_counts import (
     count_step,
     normalized,
     nothing_played,
+    without_parts,
 )
 from jaxrl.ops.statistics import RunningStatistics
 from jaxrl.types import Action, Environment, EnvState, Key, Observation, Params, TimeStep
@@ -70,7 +71,8 @@ def play_population(
 
     Args:
         key: consumed.
-        environment: with a time limit, which no episode overruns.
+        environment: with a time limit; an episode that overruns it is cut there, and its candidate
+            has failed.
         act: (key, params, observation) -> action, one candidate in one environment.
         params: leaves [N, ...].
         num_episodes: E, of each candidate.
@@ -112,7 +114,7 @@ def play_population(
         )
         rest = play(_take(playing, chosen), few, until=until)
         playing = _put_back(playing, rest, chosen)
-    return playing.played
+    return without_parts(playing.played, playing.running)
 
 
 def _play(

@@ -72,7 +72,8 @@ def population(
     """Builds the algorithm that lets a strategy search for the parameters of a policy.
 
     Args:
-        environment: the task; Box actions are clipped to its bounds at its door.
+        environment: the task; Box actions are clipped to its bounds at its door. A candidate of
+            which an episode overruns the time limit has failed.
         strategy: proposes vectors of parameters, and is told the mean return of each.
         policy: what the vectors are parameters of; the recommended one is evaluated greedily.
         total_steps: the budget; the fewest iterations that reach it are taken.
@@ -111,7 +112,9 @@ def population(
     fewest_steps = strategy.population_size * episodes_per_candidate
     return Algorithm(
         init=init,
-        step=lambda key, state: _iteration(key, state, strategy, play),
+        step=lambda key, state: _iteration(
+            key, state, strategy, play, limit=environment.max_episode_steps
+        ),
         policy=lambda state: _recommended(policy, strategy, state),
         environment=environment,
         total_steps=total_steps,
@@ -125,6 +128,8 @@ def _iteration(
     state: PopulationState,
     strategy: Strategy,
     play: Callable[[Key, PopulationState, Array], PlayedEpisodes],
+    *,
+    limit: Any,
 ) -> tuple[PopulationState, Metrics]:
     """Asks for candidates, plays with them, and tells what they were worth."""
     key_ask, key_play, key_tell = jax.random.split(key, 3)
@@ -132,13 +137,14 @@ def _iteration(
     played = play(key_play, state, candidates)
     fitness = jnp.mean(played.fitness, axis=1)
     search, search_metrics = strategy.tell(key_tell, search, candidates, fitness)
-    steps = state.steps + jnp.sum(played.lengths, dtype=jnp.int32)
+    # An episode without a length was played up to the limit, and cut there.
+    taken = jnp.sum(jnp.where(played.lengths > 0, played.lengths, limit), dtype=jnp.int32)
+    steps = state.steps + taken
     metrics = {"steps": steps} | episode_metrics(played) | search_metrics
     statistics, sums = state.statistics, played.observations
     if statistics is not None and sums is not None:
         statistics = merge_sums(statistics, sums)
-        seen = jnp.sum(played.lengths).astype(jnp.float32)
-        metrics["observations_left_out"] = jnp.sum(seen - sums.count)
+        metrics["observations_left_out"] = jnp.sum(taken.astype(jnp.float32) - sums.count)
     return PopulationState(search=search, statistics=statistics, steps=steps), metrics
 
 

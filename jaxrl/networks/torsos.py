@@ -70,7 +70,7 @@ def normalized(x: Array, layer_norm: bool) -> Array:
 
 
 class MinAtarCNN(nn.Module):
-    """One 3x3 convolution of 16 channels, then dense layers (Young & Tian 2019, section 4).
+    """One 3x3 convolution of 16 channels, then dense layers (Young & Tian 2019).
 
     Attributes:
         hidden_sizes: widths of the dense layers that follow.

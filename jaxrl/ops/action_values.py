@@ -104,7 +104,7 @@ def temperature_loss(
         log_probability: of actions drawn from pi; no gradient of them is meant.
         target_entropy: in nats; one for all, or one for each action.
 
-    Source: Haarnoja et al. (2018, arXiv:1812.05905), equation 18, with log(alpha) for alpha, as in
-    the authors' code: the step then does not depend on how large alpha is.
+    Source: Haarnoja et al. (2018, arXiv:1812.05905), equation 18, with log(alpha) for alpha, as the
+    authors' code had it at first: the step then does not depend on how large alpha is.
     """
     return -log_temperature * jnp.mean(log_probability + target_entropy)

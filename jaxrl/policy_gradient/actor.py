@@ -1,10 +1,13 @@
 """How a policy-gradient agent acts: its network, and how actions are drawn from it."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxrl.distributions import Categorical, MultiCategorical
@@ -13,6 +16,7 @@ from jaxrl.exploration import (
     StateDependentGaussian,
     independent_sampling,
     state_dependent_noise,
+    warn_of_scale,
 )
 from jaxrl.networks import (
     actor_critic,
@@ -146,12 +150,32 @@ def _make_model(
             )
         attributes |= {"core_size": config.core_size, "shared_core": config.shared_core}
         network = recurrent_actor_critic(seen, action_space, **attributes)
+        _warn_of_scale(action_space, config)
     elif network is None:
+        _warn_of_scale(action_space, config)
         network = actor_critic(seen, action_space, **attributes)
     else:
         require_network(network, RecurrentNetwork)
     model = without_memory(network) if isinstance(network, Network) else network
     return masking_actions(model) if has_masks else model
+
+
+def _warn_of_scale(action_space: Space, config: NetworkSettings) -> None:
+    """Warns where the default network's first actions do not suit the bounds."""
+    if isinstance(config.initial_log_std, Tracer):
+        return
+    # numpy's, for within somebody's jit one of jax's would be traced.
+    deviation = np.exp(config.initial_log_std)
+    if config.state_dependent_exploration and config.hidden_sizes:
+        # The noise is a sum over the features, each of about one unit at most.
+        deviation = deviation * math.sqrt(config.hidden_sizes[-1])
+    warn_of_scale(
+        action_space,
+        deviation,
+        "it will stand at a bound, or try little of what it could do. With finite bounds, "
+        "rescale_actions=True scales its actions from -1 .. 1 to them, as "
+        "jaxrl.environments.rescale_actions(env) does",
+    )
 
 
 def _greedy(network: RecurrentNetwork) -> Callable[[Params], Policy]:

@@ -6,11 +6,17 @@ from jax.core import Tracer
 
 from jaxrl.budget import MAX_STEPS, check_budget
 from jaxrl.environments import flatten_actions, require_environment, unmasked_space
+from jaxrl.exploration import warn_of_scale
 from jaxrl.loops.population import population, vector_policy
 from jaxrl.networks import ACTIVATIONS, policy_network, require_network
 from jaxrl.normalization import check_normalization
 from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Network, Strategy
+
+_ADVICE = (
+    "it will stand at a bound, or try little of what it could do. With finite bounds, "
+    "squash_actions=True maps its actions onto them"
+)
 
 
 @settings
@@ -61,6 +67,8 @@ def policy_search(
     env = flatten_actions(env)
     observation_space = unmasked_space(env)
     if network is None:
+        if not config.squash_actions:
+            warn_of_scale(env.action_space, 1.0, _ADVICE)
         network = policy_network(
             observation_space,
             env.action_space,

@@ -101,7 +101,9 @@ def test_common_random_numbers_are_common_to_the_candidates_only(common):
 
 def test_a_task_that_overruns_its_limit_is_left():
     played = play([50.0], environment=countdown(limit=1000, max_episode_steps=4))
-    np.testing.assert_array_equal(played.lengths, [[4, 4]])
+    np.testing.assert_array_equal(played.lengths, [[0, 0]])
+    assert np.isnan(played.returns).all()
+    assert np.isnan(played.fitness).all()
 
 
 def test_a_time_limit_by_wrapper_is_kept():
@@ -238,6 +240,26 @@ def test_an_iteration_tells_the_mean_return_and_counts_the_steps():
     assert (np.floor(fitness) == [3.0, 15.0]).all()
     np.testing.assert_allclose(metrics["episode_return"], fitness.mean(), rtol=1e-6)
     np.testing.assert_allclose(metrics["best_return"], fitness[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("num_episodes", [1, 40])
+def test_a_candidate_whose_episode_is_cut_has_failed(num_episodes):
+    """Two steps end in time, five do not; their steps count, their part of a return does not."""
+    algorithm = searching(
+        [[2.0], [5.0]],
+        countdown(max_episode_steps=4),
+        episodes_per_candidate=num_episodes,
+    )
+    state = algorithm.init(jax.random.key(0))
+    state, metrics = algorithm.step(jax.random.key(1), state)
+    fitness = np.asarray(state.search.fitness)
+    assert np.isfinite(fitness[0])
+    assert np.isnan(fitness[1])
+    assert int(metrics["steps"]) == num_episodes * (2 + 4)
+    assert int(metrics["episodes"]) == num_episodes
+    np.testing.assert_allclose(metrics["episode_length"], 2.0)
+    np.testing.assert_allclose(metrics["episode_return"], fitness[0], rtol=1e-6)
+    np.testing.assert_allclose(metrics["best_return"], fitness[0], rtol=1e-6)
 
 
 def test_the_budget_and_its_bound():
