@@ -78,7 +78,8 @@ def gradient_step(
 ) -> tuple[Params, optax.OptState]:
     """One step down a gradient."""
     change, optimizer_state = optimizer.update(gradient, optimizer_state)
-    params = jax.tree.map(lambda p, c: p - learning_rate * c, params, change)
+    # A step size of more digits, as JAX's 64 bits give one, leaves the parameters their type.
+    params = jax.tree.map(lambda p, c: p - (learning_rate * c).astype(p.dtype), params, change)
     return params, optimizer_state
 
 
@@ -98,7 +99,7 @@ def scheduled(
     """A setting's value at an update of a run of `num_updates`."""
     if callable(schedule):
         return start * schedule(update)
-    return start * (1.0 - update / num_updates) if schedule == "linear" else start
+    return start * (1.0 - jnp.float32(update) / num_updates) if schedule == "linear" else start
 
 
 def as_metric(x: Any) -> Float[Array, ""]:

@@ -52,8 +52,8 @@ def nothing_played(shape: tuple[int, int], statistics: RunningStatistics | None)
         zeros = jnp.zeros_like(statistics.mean)
         sums = RunningStatistics(mean=zeros, variance=zeros, count=jnp.float32(0))
     return PlayedEpisodes(
-        fitness=jnp.zeros(shape),
-        returns=jnp.zeros(shape),
+        fitness=jnp.zeros(shape, jnp.float32),
+        returns=jnp.zeros(shape, jnp.float32),
         lengths=jnp.zeros(shape, jnp.int32),
         observations=sums,
     )
@@ -85,8 +85,8 @@ def count_step(
     """Adds one step of the episodes that are running."""
     task_reward = timestep.info.get("task_reward", timestep.reward)
     return PlayedEpisodes(
-        fitness=played.fitness + jnp.where(running, timestep.reward, 0.0),
-        returns=played.returns + jnp.where(running, task_reward, 0.0),
+        fitness=played.fitness + jnp.where(running, timestep.reward, 0.0).astype(jnp.float32),
+        returns=played.returns + jnp.where(running, task_reward, 0.0).astype(jnp.float32),
         lengths=played.lengths + running,
         observations=_add_observations(played.observations, pivot, observation, running),
     )
@@ -111,7 +111,7 @@ def _add_observations(
     return RunningStatistics(
         mean=sums.mean + jnp.sum(difference, axis=lane_axes),
         variance=sums.variance + jnp.sum(jnp.square(difference), axis=lane_axes),
-        count=sums.count + jnp.sum(counted),
+        count=sums.count + jnp.sum(counted, dtype=jnp.float32),
     )
 
 

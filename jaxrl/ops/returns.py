@@ -147,7 +147,8 @@ def lambda_returns(
         g_t = r_t + discount_t * ((1 - trace_t) * v_tp1 + trace_t * g_tp1)
         return g_t, g_t
 
-    inputs = (reward, bootstrap_discount, trace, next_value)
+    dtype = next_value.dtype
+    inputs = (reward, bootstrap_discount.astype(dtype), trace.astype(dtype), next_value)
     return jax.lax.scan(step, next_value[-1], inputs, reverse=True)[1]
 
 

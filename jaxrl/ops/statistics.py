@@ -35,9 +35,9 @@ def init_statistics(shape: tuple[int, ...]) -> RunningStatistics:
     Returns:
         The statistics.
     """
-    return RunningStatistics(
-        mean=jnp.zeros(shape), variance=jnp.ones(shape), count=jnp.zeros((), jnp.float32)
-    )
+    zeros = jnp.zeros(shape, jnp.float32)
+    ones = jnp.ones(shape, jnp.float32)
+    return RunningStatistics(mean=zeros, variance=ones, count=jnp.zeros((), jnp.float32))
 
 
 def update_statistics(

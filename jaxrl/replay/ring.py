@@ -132,7 +132,7 @@ def ring_storage(
         return Ring(
             observation=observations.zeros(shape),
             action=actions.zeros(shape),
-            reward=jnp.zeros(shape),
+            reward=jnp.zeros(shape, jnp.float32),
             successor=jnp.full(shape, _TERMINATED, jnp.int32),
             finals=no_finals(count, num_envs, observations),
             time=jnp.int32(0),
@@ -213,12 +213,13 @@ def _read(
     actions: Encoding,
 ) -> Steps:
     num_slots, num_envs = ring.reward.shape
-    steps = jnp.arange(n_step)
+    discount = jnp.float32(discount)
+    steps = jnp.arange(n_step)[None]
     slots = (time[:, None] + steps) % num_slots
     reward = ring.reward[slots, environment[:, None]]
     successor = ring.successor[slots, environment[:, None]]
     ends = (successor != _GOES_ON).at[:, -1].set(True)
-    last = jnp.argmax(ends, axis=1)
+    last = jnp.argmax(ends, axis=1).astype(jnp.int32)
     code = jnp.take_along_axis(successor, last[:, None], axis=1)[:, 0]
     counted = jnp.where(steps <= last[:, None], reward * discount**steps, 0.0)
 
