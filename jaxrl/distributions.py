@@ -64,7 +64,7 @@ class Categorical:
         One uniform number per row costs less than the Gumbel trick's one per category. Its 23 bits
         are the resolution: probabilities are exact to 2**-23, and 0 stays exactly 0.
         """
-        uniform = jax.random.uniform(key, self.logits.shape[:-1])[..., None]
+        uniform = jax.random.uniform(key, self.logits.shape[:-1], jnp.float32)[..., None]
         probability = jax.nn.softmax(self.logits.astype(jnp.float32))
         # A parallel prefix sum may round two neighbours differently across a category of
         # probability 0, which would let it be drawn: such categories never win, nor set the total.
@@ -267,7 +267,8 @@ class TanhGaussian:
 
     def _full_bounds(self) -> tuple[Float[Array, "*batch D"], Float[Array, "*batch D"]]:
         shape = self.mean.shape
-        return jnp.broadcast_to(self.low, shape), jnp.broadcast_to(self.high, shape)
+        low, high = (jnp.asarray(bound, self.mean.dtype) for bound in (self.low, self.high))
+        return jnp.broadcast_to(low, shape), jnp.broadcast_to(high, shape)
 
     def _log_density(self, x: Float[Array, "*batch D"]) -> Float[Array, "*batch"]:
         # log(1 - tanh(x)^2) = 2 (log 2 - x - softplus(-2x)), which stays finite for large |x|.

@@ -279,7 +279,7 @@ def normalize_rewards(agent: Agent, *, num_envs: int, discount: Any, clip: float
         return NormalizedRewards(
             agent=agent.init(key),
             statistics=init_statistics(()),
-            discounted_return=jnp.zeros(num_envs),
+            discounted_return=jnp.zeros(num_envs, jnp.float32),
         )
 
     def act(

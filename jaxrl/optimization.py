@@ -78,7 +78,8 @@ def gradient_step(
 ) -> tuple[Params, optax.OptState]:
     """One step down a gradient."""
     change, optimizer_state = optimizer.update(gradient, optimizer_state)
-    params = jax.tree.map(lambda p, c: p - learning_rate * c, params, change)
+    # A step size of more digits, as JAX's 64 bits give one, leaves the parameters their type.
+    params = jax.tree.map(lambda p, c: p - (learning_rate * c).astype(p.dtype), params, change)
     return params, optimizer_state
 
 
@@ -124,7 +125,7 @@ def scheduled(
         iteration = update if updates_per_iteration == 1 else update // updates_per_iteration
         return start * jnp.maximum(schedule(iteration), 0.0)
     if schedule == "linear":
-        return start * jnp.clip(1.0 - update / num_updates, 0.0, 1.0)
+        return start * jnp.clip(1.0 - jnp.float32(update) / num_updates, 0.0, 1.0)
     return start
 
 

@@ -56,6 +56,7 @@ def static(
 @dataclass_transform(frozen_default=True, field_specifiers=(number, static))
 def settings(cls: type[T]) -> type[T]:
     """Makes a class a frozen, keyword-only dataclass and a pytree whose leaves are its numbers."""
+    cls.__post_init__ = _to_single_precision  # pyright: ignore[reportAttributeAccessIssue]
     cls = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
     # A float may be a tracer or a batch, and what is wrong gets `validate`'s message instead.
     typing.no_type_check(cls.__init__)
@@ -65,6 +66,16 @@ def settings(cls: type[T]) -> type[T]:
         data_fields=[f.name for f in fields if not f.metadata["static"]],
         meta_fields=[f.name for f in fields if f.metadata["static"]],
     )
+
+
+def _to_single_precision(config: Any) -> None:
+    """Gives numbers of 64 bits, as `jax_enable_x64` makes them, the 32 of all that they meet."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if not field.metadata["static"] and getattr(value, "dtype", None) == np.float64:
+            # A plain number takes the type of what it meets.
+            single = float(value) if isinstance(value, float) else value.astype(np.float32)
+            object.__setattr__(config, field.name, single)
 
 
 def validate(config: Any) -> None:

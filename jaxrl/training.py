@@ -173,7 +173,8 @@ def evaluate(
     env_state, observation = jax.vmap(environment.reset)(jax.random.split(key_reset, num_episodes))
     memory = jax.vmap(policy.start)(jax.random.split(key_start, num_episodes))
     blank = Evaluation(
-        returns=jnp.full(num_episodes, jnp.nan), lengths=jnp.zeros(num_episodes, jnp.int32)
+        returns=jnp.full(num_episodes, jnp.nan, jnp.float32),
+        lengths=jnp.zeros(num_episodes, jnp.int32),
     )
     finished = jnp.zeros(num_episodes, bool)
 

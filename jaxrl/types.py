@@ -90,9 +90,9 @@ class Box:
         low = jnp.broadcast_to(jnp.asarray(self.low, jnp.float32), self.shape)
         high = jnp.broadcast_to(jnp.asarray(self.high, jnp.float32), self.shape)
         bounded = jnp.isfinite(high - low)
-        uniform = jax.random.uniform(key_uniform, self.shape)
+        uniform = jax.random.uniform(key_uniform, self.shape, jnp.float32)
         scaled = jnp.where(bounded, low, 0.0) + uniform * jnp.where(bounded, high - low, 1.0)
-        unbounded = jnp.clip(jax.random.normal(key_normal, self.shape), low, high)
+        unbounded = jnp.clip(jax.random.normal(key_normal, self.shape, jnp.float32), low, high)
         return jnp.where(bounded, scaled, unbounded).astype(self.dtype)
 
     def contains(self, x: Array) -> Bool[Array, ""]:
@@ -104,6 +104,11 @@ class Box:
         if isinstance(self.low, Tracer) or isinstance(self.high, Tracer):
             return True
         return bool(np.isfinite(np.asarray(self.high) - np.asarray(self.low)).all())
+
+    def bounds(self) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+        """The least and the greatest of each entry, float32, in the shape of the space."""
+        low, high = (jnp.asarray(bound, jnp.float32) for bound in (self.low, self.high))
+        return jnp.broadcast_to(low, self.shape), jnp.broadcast_to(high, self.shape)
 
 
 Space: TypeAlias = Discrete | MultiDiscrete | Box

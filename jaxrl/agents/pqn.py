@@ -173,7 +173,7 @@ def _update(
         def predict(params: Params) -> list[Float[Array, " M"]]:
             return [value_of(apply_to_batch(network, params, seen), action[index])]
 
-        weight = jnp.ones(index.shape)
+        weight = jnp.ones(index.shape, jnp.float32)
         gradient, _, metrics = regress(predict, carry[0], target[index], weight=weight)
         metrics["gradient_norm"] = gradient_norm(gradient)
         return gradient_step(optimizer, *carry, gradient, learning_rate), metrics

@@ -27,6 +27,9 @@ _TRUTH_VALUES = (
     "SpaceInvaders-MinAtar",
 )
 
+# What networks, statistics and replays take of numbers that `jax_enable_x64` makes wide.
+_SINGLE = {"float64": jnp.float32, "int64": jnp.int32, "uint64": jnp.uint32}
+
 
 def action_space_of(space: Any, name: str) -> Space:
     """The action space of a gymnax environment: Discrete, Box, or a Tuple of Discrete.
@@ -87,17 +90,21 @@ def observation_space_of(space: Any, observation: Any, name: str) -> Space:
 
 
 def narrowest_type(observation: Any, name: str) -> Any:
-    """The narrowest type that loses nothing of an environment's observations.
+    """The narrowest type that loses nothing that learning needs of an environment's observations.
 
-    MinAtar's come as truth values, a fourth of the memory of rollouts; a replay keeps bits.
+    MinAtar's come as truth values, a fourth of the memory of rollouts; a replay keeps bits. Numbers
+    of 64 bits, as `jax_enable_x64` makes them, take the 32 of the networks and statistics.
 
     Args:
         observation: the abstract value of the observations, as the environment gives them.
         name: of the environment.
     """
-    if name not in _TRUTH_VALUES:
-        return observation
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bool_), observation)
+
+    def narrowest(leaf: Any) -> Any:
+        dtype = jnp.bool_ if name in _TRUTH_VALUES else _SINGLE.get(str(leaf.dtype), leaf.dtype)
+        return jax.ShapeDtypeStruct(leaf.shape, dtype)
+
+    return jax.tree.map(narrowest, observation)
 
 
 def _num_categories(space: Any, name: str) -> int:

@@ -23,7 +23,7 @@ def gaussian_noise(action_space: Box, *, scale: Any) -> Exploration:
         return ()
 
     def sample(key: Key, carry: Carry, action: Array) -> tuple[Carry, Array]:
-        noise = scale * jax.random.normal(key, action_space.shape)
+        noise = scale * jax.random.normal(key, action_space.shape, jnp.float32)
         return carry, _displaced(action, noise, action_space)
 
     return Exploration(start=start, sample=sample)
@@ -48,10 +48,10 @@ def ornstein_uhlenbeck_noise(
 
     def start(key: Key) -> Float[Array, " D"]:
         del key
-        return jnp.zeros(action_space.shape)
+        return jnp.zeros(action_space.shape, jnp.float32)
 
     def sample(key: Key, carry: Array, action: Array) -> tuple[Array, Array]:
-        draw = jax.random.normal(key, action_space.shape)
+        draw = jax.random.normal(key, action_space.shape, jnp.float32)
         noise = carry - reversion * time_step * carry + scale * jnp.sqrt(time_step) * draw
         return noise, _displaced(action, noise, action_space)
 
@@ -59,5 +59,5 @@ def ornstein_uhlenbeck_noise(
 
 
 def _displaced(action: Array, noise: Array, space: Box) -> Array:
-    half_width = 0.5 * (jnp.asarray(space.high) - jnp.asarray(space.low))
-    return jnp.clip(action + half_width * noise, space.low, space.high)
+    low, high = space.bounds()
+    return jnp.clip(action + 0.5 * (high - low) * noise, low, high)

@@ -41,7 +41,7 @@ def epsilon_greedy(
     """
     allowed = jnp.ones(values.shape, bool) if mask is None else mask
     # One draw serves both: the largest of some uniforms is anyone's with the same probability.
-    draw = jax.random.uniform(key, (values.shape[0] + 1,))
+    draw = jax.random.uniform(key, (values.shape[0] + 1,), jnp.float32)
     explores = draw[0] < epsilon
     preference = jnp.where(explores, draw[1:], values)
     return jnp.argmax(jnp.where(allowed, preference, -jnp.inf)).astype(jnp.int32)

@@ -120,7 +120,7 @@ def state_dependent_noise(num_features: int, action_size: int, *, interval: int)
 
     def start(key: Key) -> NoiseMatrix:
         return NoiseMatrix(
-            noise=jax.random.normal(key, (num_features, action_size)), age=jnp.int32(0)
+            noise=jax.random.normal(key, (num_features, action_size), jnp.float32), age=jnp.int32(0)
         )
 
     def sample(key: Key, carry: NoiseMatrix, distribution: Any) -> tuple[NoiseMatrix, Array]:

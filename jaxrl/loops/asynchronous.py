@@ -185,7 +185,8 @@ def _keys_and_order(key: Key, num_workers: int) -> tuple[Key, Int[Array, " W"]]:
     if num_workers == 1:
         return _keys(key, 1), jnp.zeros(1, jnp.int32)
     key_order, key_workers = jax.random.split(key)
-    return _keys(key_workers, num_workers), jax.random.permutation(key_order, num_workers)
+    order = jax.random.permutation(key_order, num_workers).astype(jnp.int32)
+    return _keys(key_workers, num_workers), order
 
 
 def _copies(params: Params, count: int) -> Params:

@@ -65,8 +65,8 @@ def nothing_played(
         observation: the first ones, leaves [N, E, ...].
     """
     return PlayedEpisodes(
-        fitness=jnp.zeros(shape),
-        returns=jnp.zeros(shape),
+        fitness=jnp.zeros(shape, jnp.float32),
+        returns=jnp.zeros(shape, jnp.float32),
         lengths=jnp.zeros(shape, jnp.int32),
         observations=None if statistics is None else init_sums(statistics, observation),
     )
@@ -85,8 +85,8 @@ def count_step(
     if sums is not None:
         sums = add_to_sums(sums, observation, counted=running)
     return played._replace(
-        fitness=played.fitness + jnp.where(running, timestep.reward, 0.0),
-        returns=played.returns + jnp.where(running, task_reward, 0.0),
+        fitness=played.fitness + jnp.where(running, timestep.reward, 0.0).astype(jnp.float32),
+        returns=played.returns + jnp.where(running, task_reward, 0.0).astype(jnp.float32),
         lengths=played.lengths + running,
         observations=sums,
     )

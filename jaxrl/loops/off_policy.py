@@ -186,7 +186,7 @@ def random_action(key: Key, space: Space, observation: Observation) -> Action:
     if not isinstance(observation, MaskedObservation):
         return space.sample(key)
     mask = observation.action_mask
-    logits = mask_logits(jnp.zeros(mask.shape), mask)
+    logits = mask_logits(jnp.zeros(mask.shape, jnp.float32), mask)
     if isinstance(space, MultiDiscrete):
         return MultiCategorical(logits, space.num_categories).sample(key)
     return Categorical(logits).sample(key)

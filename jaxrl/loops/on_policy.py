@@ -167,7 +167,7 @@ def collect(
         transition = Transition(
             observation=observation,
             action=action,
-            reward=timestep.reward,
+            reward=timestep.reward.astype(jnp.float32),
             terminated=timestep.terminated,
             truncated=timestep.truncated,
             final_observation=timestep.final_observation,
@@ -186,14 +186,14 @@ def collect(
 
 def episode_metrics(finished: FinishedEpisodes) -> Metrics:
     """Means over the episodes that ended: nan where none did."""
-    count = jnp.sum(finished.ended)
+    count = jnp.sum(finished.ended, dtype=jnp.int32)
 
     def mean(values: Array) -> Float[Array, ""]:
         total = jnp.sum(jnp.where(finished.ended, values.astype(jnp.float32), 0.0))
         return jnp.where(count > 0, total / jnp.maximum(count, 1), jnp.nan)
 
     return {
-        "episodes": count.astype(jnp.int32),
+        "episodes": count,
         "episode_return": mean(finished.episode_return),
         "episode_length": mean(finished.episode_length),
     }

@@ -52,7 +52,7 @@ class PolicyHead(nn.Module):
         mean = Dense(size, HEAD_INIT)(features)
         shape = (features.shape[-1], size) if self.state_dependent_exploration else (size,)
         initializer = nn.initializers.constant(self.initial_log_std)
-        log_std = self.param("log_std", initializer, shape)
+        log_std = self.param("log_std", initializer, shape, jnp.float32)
         if self.state_dependent_exploration:
             return StateDependentGaussian(mean=mean, features=features, log_std=log_std)
         return DiagonalGaussian(mean=mean, log_std=log_std)

@@ -34,7 +34,7 @@ class DeterministicHead(nn.Module):
 
     @nn.compact
     def __call__(self, features: Float[Array, "*batch H"]) -> Float[Array, "*batch D"]:
-        low, high = jnp.asarray(self.action_space.low), jnp.asarray(self.action_space.high)
+        low, high = self.action_space.bounds()
         unit = jnp.tanh(Dense(self.action_space.shape[0], HEAD_INIT, name="action")(features))
         return low + (high - low) * 0.5 * (unit + 1)
 
@@ -58,12 +58,13 @@ class SquashedGaussianHead(nn.Module):
         self, features: Float[Array, "*batch H"]
     ) -> TanhGaussian | SquashedStateDependentGaussian:
         space = self.action_space
-        low, high = jnp.asarray(space.low), jnp.asarray(space.high)
+        low, high = space.bounds()
         size = space.shape[0]
         mean = Dense(size, HEAD_INIT, name="mean")(features)
         if self.state_dependent_exploration:
             shape = (features.shape[-1], size)
-            log_std = self.param("log_std", nn.initializers.constant(self.initial_log_std), shape)
+            initializer = nn.initializers.constant(self.initial_log_std)
+            log_std = self.param("log_std", initializer, shape, jnp.float32)
             # Where the tanh is flat, noise on the mean would not be seen. Stable-Baselines3 clips
             # the mean, which has no gradient beyond: it would stay there for ever.
             mean = _LARGEST_MEAN * jnp.tanh(mean / _LARGEST_MEAN)

@@ -27,7 +27,7 @@ class GRU(nn.Module):
 
     Attributes:
         size: H, of the memory and of the output, which is the memory.
-        kernel_init: (key, shape) -> U at first.
+        kernel_init: (key, shape, dtype) -> U at first.
     """
 
     size: int
@@ -51,7 +51,7 @@ class GRU(nn.Module):
             The memory after each step, before any start.
         """
         inputs = Dense(3 * self.size, orthogonal(1.0), bias_init=_bias, name="input")(x)
-        kernel = self.param("kernel", self.kernel_init, (self.size, 3 * self.size))
+        kernel = self.param("kernel", self.kernel_init, (self.size, 3 * self.size), jnp.float32)
         if ended is None:
             return _step(inputs, memory @ kernel, memory)
         # A memory that starts over becomes 0 as its next step begins.

@@ -29,7 +29,7 @@ class orthogonal:  # noqa: N801 - it is used like flax's function of that name
     def __call__(self, key: Key, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
         """Draws a kernel; the key is consumed."""
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        draw = jax.random.normal(key, (max(rows, columns), min(rows, columns)))
+        draw = jax.random.normal(key, (max(rows, columns), min(rows, columns)), jnp.float32)
         return (self.scale * _oriented(_orthonormalize(draw), shape)).astype(dtype)
 
 
@@ -87,10 +87,10 @@ def _bases(key: Key, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
     sides = [(math.prod(shape[:-1]), shape[-1]) for shape in shapes]
     long, short = [max(side) for side in sides], [min(side) for side in sides]
     # Padded to one size: rows of zeros leave a basis as it is, further columns are cut off.
-    inside = jnp.arange(max(long)) < jnp.asarray(long)[:, None]
+    inside = jnp.arange(max(long))[None] < jnp.asarray(long)[:, None]
     padded = (len(shapes), max(long), max(short))
     # A flat draw, whose program the compiler gets done with in a third of the time.
-    draws = jax.random.normal(key, (math.prod(padded),)).reshape(padded)
+    draws = jax.random.normal(key, (math.prod(padded),), jnp.float32).reshape(padded)
     bases = jax.vmap(_orthonormalize)(jnp.where(inside[..., None], draws, 0.0))
     cut = [basis[:rows, :columns] for basis, rows, columns in zip(bases, long, short, strict=True)]
     return [_oriented(basis, shape) for basis, shape in zip(cut, shapes, strict=True)]

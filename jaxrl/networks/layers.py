@@ -56,9 +56,9 @@ class Dense(nn.Module):
 
     Attributes:
         size: of the output.
-        kernel_init: (key, shape) -> the first weights.
+        kernel_init: (key, shape, dtype) -> the first weights.
         dtype: of the computation; the parameters are float32.
-        bias_init: (key, shape) -> the first biases.
+        bias_init: (key, shape, dtype) -> the first biases.
     """
 
     size: int
@@ -68,6 +68,6 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch M"]) -> Float[Array, "*batch N"]:
-        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.size))
-        bias = self.param("bias", self.bias_init, (self.size,))
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.size), jnp.float32)
+        bias = self.param("bias", self.bias_init, (self.size,), jnp.float32)
         return matmul(x.astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(self.dtype)

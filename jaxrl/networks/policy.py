@@ -54,10 +54,10 @@ class PolicyNetwork(nn.Module):
             return MultiCategorical(logits=logits, num_categories=space.num_categories)
         size = math.prod(space.shape)
         mean = self._affine(size, HEAD_INIT)(x)
-        log_std: Float[Array, " D"] = jnp.zeros(size)
+        log_std: Float[Array, " D"] = jnp.zeros(size, jnp.float32)
         if self.is_stochastic:
             initializer = nn.initializers.constant(self.initial_log_std)
-            log_std = self.param("log_std", initializer, (size,))
+            log_std = self.param("log_std", initializer, (size,), jnp.float32)
         if self.squash_actions:
             return TanhGaussian(mean=mean, log_std=log_std, low=space.low, high=space.high)
         return DiagonalGaussian(mean=mean, log_std=log_std)

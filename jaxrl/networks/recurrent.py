@@ -99,7 +99,7 @@ def recurrent_actor_critic(
     network = from_one_draw(from_flax(module))
 
     def start() -> tuple[Float[Array, " H"], ...]:
-        return tuple(jnp.zeros(core_size) for _ in range(1 if shared_core else 2))
+        return tuple(jnp.zeros(core_size, jnp.float32) for _ in range(1 if shared_core else 2))
 
     def init(key: Key, observation: Observation) -> Params:
         return network.init(key, start(), observation)

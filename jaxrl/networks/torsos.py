@@ -29,10 +29,10 @@ def encode_observation(observation: Observation, space: Space) -> Float[Array, "
     concatenation of them; bytes are scaled from [0, 255] to [0, 1]; a Box keeps its shape.
     """
     if isinstance(space, Discrete):
-        return jax.nn.one_hot(observation, space.num_categories)
+        return jax.nn.one_hot(observation, space.num_categories, dtype=jnp.float32)
     if isinstance(space, MultiDiscrete):
         sizes = enumerate(space.num_categories)
-        pieces = [jax.nn.one_hot(observation[..., i], size) for i, size in sizes]
+        pieces = [jax.nn.one_hot(observation[..., i], size, dtype=jnp.float32) for i, size in sizes]
         return jnp.concatenate(pieces, axis=-1)
     observation = jnp.asarray(observation)
     scale = 1 / 255 if observation.dtype == jnp.uint8 else 1.0

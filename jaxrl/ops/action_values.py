@@ -73,7 +73,8 @@ def smoothed_action(
     Source: Fujimoto et al. (2018, arXiv:1802.09477), equation 14, where the bounds are -1 and 1.
     """
     chex.assert_equal_shape([action, noise])
-    half_width = 0.5 * (jnp.asarray(high) - jnp.asarray(low))
+    low, high = (jnp.broadcast_to(jnp.asarray(x, action.dtype), action.shape) for x in (low, high))
+    half_width = 0.5 * (high - low)
     return jnp.clip(action + half_width * jnp.clip(noise, -noise_clip, noise_clip), low, high)
 
 

@@ -45,7 +45,7 @@ def centered_ranks(fitness: Float[Array, " N"]) -> Float[Array, " N"]:
     ordered = jnp.sort(values)
     below = jnp.searchsorted(ordered, values, side="left")
     not_above = jnp.searchsorted(ordered, values, side="right")
-    rank = (below + not_above - 1) / 2
+    rank = jnp.float32(below + not_above - 1) / 2
     return rank / (fitness.shape[0] - 1) - 0.5
 
 
@@ -69,7 +69,7 @@ def elite_weights(
     values = failures_last(fitness)
     order = jnp.argsort(-values, stable=True)
     place = jnp.zeros(count, jnp.int32).at[order].set(jnp.arange(count, dtype=jnp.int32))
-    num_valid = jnp.sum(values > -jnp.inf)
-    num_elites = jnp.clip(jnp.round(fraction * count), 1.0, jnp.maximum(num_valid, 1))
+    num_valid = jnp.sum(values > -jnp.inf, dtype=jnp.int32)
+    num_elites = jnp.clip(jnp.round(jnp.float32(fraction) * count), 1.0, jnp.maximum(num_valid, 1))
     num_elites = jnp.where(num_valid == 0, 0.0, num_elites)
     return (place < num_elites) / jnp.maximum(num_elites, 1.0)

@@ -147,6 +147,7 @@ def lambda_returns(
     # The last step has no next one: all of its future is the value.
     ends = jnp.logical_or(terminated, truncated).at[-1].set(True)
     trace = jnp.where(ends, 0.0, lambda_)
+    trace, bootstrap_discount = (x.astype(reward.dtype) for x in (trace, bootstrap_discount))
     one_step = reward + weighted(bootstrap_discount * (1 - trace), next_value)
     return _accumulate(one_step, bootstrap_discount * trace)
 

@@ -99,7 +99,7 @@ def line_search(
         return ~state.accepted & (state.trials < max_trials)
 
     def attempt(state: SearchResult) -> SearchResult:
-        candidate = start + shrinkage**state.trials * step
+        candidate = start + jnp.float32(shrinkage) ** state.trials * step
         new_loss, new_distance = loss(candidate), distance(candidate)
         # Not-a-number fails both comparisons.
         accepted = (new_loss < start_loss) & (new_distance <= max_distance)

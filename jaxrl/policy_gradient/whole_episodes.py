@@ -89,8 +89,8 @@ def weigh_episodes(
         action=transitions.action,
         log_probability=transitions.extras.log_probability,
         ended=transitions.terminated | transitions.truncated,
-        value=jnp.zeros(mask.shape),
-        advantage=jnp.zeros(mask.shape),
+        value=jnp.zeros(mask.shape, jnp.float32),
+        advantage=jnp.zeros(mask.shape, jnp.float32),
         target=_returns(episodes, config),
         memory=episodes.carry.memory,
     )
@@ -101,7 +101,7 @@ def weigh_episodes(
         magnitude = jnp.max(jnp.abs(experience.target), where=mask, initial=0.0)
         weight = standardize_counted(weight, mask, magnitude=magnitude)
     if config.discount_time:
-        weight = weight * jnp.power(config.discount, jnp.arange(len(mask)))[:, None]
+        weight = weight * jnp.power(jnp.float32(config.discount), jnp.arange(len(mask)))[:, None]
     weight = jnp.where(mask, weight, 0.0)
     return WeighedEpisodes(experience=experience._replace(advantage=weight), mask=mask)
 

@@ -178,7 +178,7 @@ def _init(
         actor_optimizer=actor_optimizer.init(actor),
         critic_optimizer=critic_optimizer.init(critics),
         updates=jnp.int32(0),
-        actor_metrics={name: jnp.zeros(()) for name in ("actor_loss", *rule.actor_metrics)},
+        actor_metrics={name: jnp.float32(0) for name in ("actor_loss", *rule.actor_metrics)},
     )
 
 

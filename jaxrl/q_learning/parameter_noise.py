@@ -114,7 +114,7 @@ def perturb_policy(
 def _standard_normal(key: Key, shapes: Params) -> Params:
     zeros, unravel = ravel_pytree(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes))
     # One flat draw compiles several times as fast as one for each array.
-    return unravel(jax.random.normal(key, zeros.shape))
+    return unravel(jax.random.normal(key, zeros.shape, zeros.dtype))
 
 
 def _distance(
@@ -128,5 +128,5 @@ def _distance(
 
     over_batch = jax.vmap(action_of, (None, 0))
     difference = over_batch(state, observation) - over_batch(other, observation)
-    half_width = 0.5 * (jnp.asarray(space.high) - jnp.asarray(space.low))
-    return jnp.sqrt(jnp.mean(jnp.square(difference / half_width)))
+    low, high = space.bounds()
+    return jnp.sqrt(jnp.mean(jnp.square(difference / (0.5 * (high - low)))))

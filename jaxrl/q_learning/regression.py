@@ -34,10 +34,10 @@ def regress(
 
     def total_loss(params: Params) -> tuple[Array, Sequence[Array]]:
         values = predict(params)
-        return sum((loss_of(x, target, weight=weight) for x in values), jnp.zeros(())), values
+        return sum((loss_of(x, target, weight=weight) for x in values), jnp.float32(0)), values
 
     (value, values), gradient = jax.value_and_grad(total_loss, has_aux=True)(params)
     # Not stacked: taking a stack apart again costs the gradient some operations.
-    error = sum((jnp.abs(x - target) for x in values), jnp.zeros(())) / len(values)
-    average = sum(map(jnp.mean, values), jnp.zeros(())) / len(values)
+    error = sum((jnp.abs(x - target) for x in values), jnp.float32(0)) / len(values)
+    average = sum(map(jnp.mean, values), jnp.float32(0)) / len(values)
     return gradient, error, {"value_loss": value, "q_value": average}

@@ -146,8 +146,8 @@ def _scaled_entropy(space: Box, config: SoftSettings) -> Float[Array, ""]:
     """The target of actions as the environment takes them: log of half the width more for each."""
     size = space.shape[0]
     target = -size if config.target_entropy is None else config.target_entropy
-    half_width = 0.5 * (jnp.asarray(space.high) - jnp.asarray(space.low))
-    return target + jnp.sum(jnp.log(jnp.broadcast_to(half_width, (size,))))
+    low, high = space.bounds()
+    return target + jnp.sum(jnp.log(0.5 * (high - low)))
 
 
 def _exploration(policy: Network, env: Environment, config: SoftSettings) -> Exploration:

@@ -81,7 +81,10 @@ def prioritized_replay(
         if annealed_over is not None:
             done = jnp.minimum(state.ring.time / annealed_over, 1.0)
             beta = importance_exponent + (1.0 - importance_exponent) * done
-        share = (jnp.arange(batch_size) + jax.random.uniform(key, (batch_size,))) / batch_size
+        share = (
+            jnp.arange(batch_size, dtype=jnp.float32)
+            + jax.random.uniform(key, (batch_size,), jnp.float32)
+        ) / batch_size
         return _sample(state, share, storage=storage, discount=discount, beta=beta)
 
     return Replay(
@@ -119,7 +122,9 @@ def _forget(tree: SumTree, start: Array, end: Array, storage: RingStorage) -> Su
         # A last block that is not full clears its last time several times.
         times = jnp.minimum(time + jnp.arange(storage.num_steps), end - 1)
         index = _leaves(times, storage)
-        return time + storage.num_steps, set_weights(tree, index, jnp.zeros(index.shape))
+        return time + storage.num_steps, set_weights(
+            tree, index, jnp.zeros(index.shape, jnp.float32)
+        )
 
     return jax.lax.while_loop(lambda carry: carry[0] < end, clear, (start, tree))[1]
 

@@ -137,7 +137,7 @@ def ring_storage(
         return Ring(
             observation=observations.zeros(shape),
             action=actions.zeros(shape),
-            reward=jnp.zeros(shape),
+            reward=jnp.zeros(shape, jnp.float32),
             successor=jnp.full(shape, _TERMINATED, jnp.int32),
             finals=no_finals(count, num_envs, observations),
             time=jnp.int32(0),
@@ -222,12 +222,13 @@ def _read(
     actions: Encoding,
 ) -> Steps:
     num_slots, num_envs = ring.reward.shape
-    steps = jnp.arange(n_step)
+    discount = jnp.float32(discount)
+    steps = jnp.arange(n_step)[None]
     slots = (time[:, None] + steps) % num_slots
     reward = ring.reward[slots, environment[:, None]]
     successor = ring.successor[slots, environment[:, None]]
     ends = (successor != _GOES_ON).at[:, -1].set(True)
-    last = jnp.argmax(ends, axis=1)
+    last = jnp.argmax(ends, axis=1).astype(jnp.int32)
     code = jnp.take_along_axis(successor, last[:, None], axis=1)[:, 0]
     # What is worth nothing is left out, and not multiplied by 0: it may not be finite.
     worth = discount**steps
@@ -266,7 +267,7 @@ def _read_between(
     observations: Encoding,
 ) -> StepsBetween:
     num_slots = ring.reward.shape[0]
-    steps = jnp.arange(1, n_step)
+    steps = jnp.arange(1, n_step)[None]
     environment = environment[:, None]
     # A step belongs to the episode where none of those before it was the last.
     before = (time[:, None] + steps - 1) % num_slots
@@ -275,5 +276,5 @@ def _read_between(
     kept = jax.tree.map(lambda x: x[slots, environment], ring.observation)
     return StepsBetween(
         observation=observations.decode(kept),
-        discount=jnp.where(goes_on > 0, discount**steps, 0.0),
+        discount=jnp.where(goes_on > 0, jnp.float32(discount) ** steps, 0.0),
     )

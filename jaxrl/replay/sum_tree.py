@@ -32,7 +32,9 @@ def init_sum_tree(num_leaves: int) -> SumTree:
     sizes: list[int] = []
     while not sizes or sizes[-1] > 1:
         sizes.append(math.ceil((sizes[-1] if sizes else num_leaves) / _CHILDREN))
-    return SumTree(levels=tuple(jnp.zeros((size, _CHILDREN)) for size in reversed(sizes)))
+    return SumTree(
+        levels=tuple(jnp.zeros((size, _CHILDREN), jnp.float32) for size in reversed(sizes))
+    )
 
 
 def total_weight(tree: SumTree) -> Total:
@@ -86,10 +88,10 @@ def find(tree: SumTree, mass: Float[Array, " M"]) -> tuple[Int[Array, " M"], Flo
         again later might come after a change of the tree, which would then be made in a copy.)
     """
     # A product with a triangle of ones is a running sum that the CPU does fast.
-    triangle = jnp.triu(jnp.ones((_CHILDREN, _CHILDREN)))
+    triangle = jnp.triu(jnp.ones((_CHILDREN, _CHILDREN), jnp.float32))
     places = jnp.arange(_CHILDREN)
     node = jnp.zeros(mass.shape, jnp.int32)
-    weight = jnp.zeros(mass.shape)
+    weight = jnp.zeros(mass.shape, jnp.float32)
     for level in tree.levels:
         weights = level[node]
         # At an accelerator's default precision, leaves in the rear would be drawn too often.

@@ -38,7 +38,7 @@ def uniform_replay(storage: RingStorage, *, batch_size: int, discount: Any = 0.9
         time = window.oldest + index // storage.num_envs
         steps = storage.read(ring, time, index % storage.num_envs, discount)
         # What cannot be sampled yet has no weight.
-        weight = jnp.where(window.length > 0, jnp.ones(batch_size), 0.0)
+        weight = jnp.full(batch_size, window.length > 0, jnp.float32)
         return Replayed(**steps._asdict(), weight=weight, index=index)
 
     def prioritize(ring: Ring, index: Array, error: Array) -> Ring:

@@ -93,11 +93,11 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
         key = jax.random.key(0)
         if evosax.has_population:
             population = jnp.broadcast_to(vector, (config.population_size, vector.size))
-            fitness = jnp.zeros(config.population_size)
+            fitness = jnp.zeros(config.population_size, jnp.float32)
             inner = evosax.algorithm.init(key, population, fitness, evosax.params)
         else:
             inner = evosax.algorithm.init(key, vector, evosax.params)
-        inner = jax.tree.map(lambda x: jax.lax.convert_element_type(x, jnp.result_type(x)), inner)
+        inner = jax.tree.map(_settled, inner)
         return EvosaxState(inner=inner, start=vector, is_first=jnp.asarray(True))
 
     def ask(key: Key, state: EvosaxState) -> tuple[EvosaxState, Float[Array, "N D"]]:
@@ -105,9 +105,10 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
         key_ask, key_first = jax.random.split(key)
         candidates, inner = evosax.algorithm.ask(key_ask, state.inner, evosax.params)
         state = state._replace(inner=_like(state.inner, inner))
+        candidates = candidates.astype(jnp.float32)
         if not evosax.has_population:
             return state, candidates
-        noise = jax.random.normal(key_first, candidates.shape)
+        noise = jax.random.normal(key_first, candidates.shape, jnp.float32)
         first = state.start + config.noise_scale * noise
         return state, jnp.where(state.is_first, first, candidates)
 
@@ -138,6 +139,13 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
 
 def _choose(condition: Bool[Array, ""], one: Any, other: Any) -> Any:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), one, other)
+
+
+def _settled(x: Any) -> Array:
+    """Takes a number's weak type off, which no loop keeps, and the digits that x64 gives it."""
+    x = jnp.asarray(x)
+    single = {"float64": jnp.float32, "int64": jnp.int32}.get(str(x.dtype), x.dtype)
+    return jax.lax.convert_element_type(x, single)
 
 
 def _like(old: Any, new: Any) -> Any:
@@ -192,12 +200,12 @@ def _make(
         arguments["optimizer"] = optax.adam(config.learning_rate)
     if "sampling_fn" in accepted:
         arguments["sampling_fn"] = lambda key: (
-            config.noise_scale * jax.random.normal(key, (num_dimensions,))
+            config.noise_scale * jax.random.normal(key, (num_dimensions,), jnp.float32)
         )
     try:
         # Some read numbers off their arrays, which within somebody's jit must not be traced then.
         with jax.ensure_compile_time_eval():
-            solution = jnp.zeros(num_dimensions)
+            solution = jnp.zeros(num_dimensions, jnp.float32)
             algorithm = constructor(
                 population_size=config.population_size, solution=solution, **arguments
             )

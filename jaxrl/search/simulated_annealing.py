@@ -153,7 +153,7 @@ def _moved(
     """Moves to a neighbour, or does not; consumes the key."""
     gain = fitness - state.current_fitness
     chance = jnp.exp(gain / state.temperature)
-    accepted = (gain > 0) | (jax.random.uniform(key) < chance)
+    accepted = (gain > 0) | (jax.random.uniform(key, dtype=jnp.float32) < chance)
     is_new_best = accepted & (fitness > state.best_fitness)
     return state._replace(
         current=jnp.where(accepted, neighbor, state.current),

@@ -37,7 +37,8 @@ def clip_actions(environment: Environment) -> Environment:
 def _clipped_step(
     step: Step, space: Box, key: Key, state: EnvState, action: Action
 ) -> tuple[EnvState, TimeStep]:
-    return step(key, state, jnp.clip(action, space.low, space.high))
+    low, high = (jnp.broadcast_to(bound, space.shape) for bound in (space.low, space.high))
+    return step(key, state, jnp.clip(action, low, high).astype(action.dtype))
 
 
 def _is_clipped(environment: Environment) -> bool:
@@ -101,6 +102,7 @@ def rescale_actions(environment: Environment) -> Environment:
             "rescale_actions needs finite ones"
         )
 
+    low, high = space.bounds()
     step = _with_action(environment.step, lambda a: low + 0.5 * (a + 1.0) * (high - low))
     return environment._replace(action_space=Box(-1.0, 1.0, space.shape, space.dtype), step=step)
 

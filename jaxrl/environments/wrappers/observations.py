@@ -76,7 +76,10 @@ def one_hot_observation(environment: Environment) -> Environment:
     def encode(observation: Array) -> Float[Array, " size"]:
         categories = jnp.atleast_1d(observation)
         return jnp.concatenate(
-            [jax.nn.one_hot(categories[i], count) for i, count in enumerate(counts)]
+            [
+                jax.nn.one_hot(categories[i], count, dtype=jnp.float32)
+                for i, count in enumerate(counts)
+            ]
         )
 
     return _change_observation(environment, Box(0.0, 1.0, (sum(counts),)), encode)

@@ -48,7 +48,7 @@ def _recorded(step: Step) -> Step:
     ) -> tuple[EpisodeStatisticsState, TimeStep]:
         inner, time_step = step(key, state.inner, action)
         reward = time_step.info.get("task_reward", time_step.reward)
-        episode_return = state.episode_return + reward
+        episode_return = state.episode_return + jnp.asarray(reward, jnp.float32)
         episode_length = state.episode_length + 1
         ended = time_step.terminated | time_step.truncated
         next_state = EpisodeStatisticsState(
