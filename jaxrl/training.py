@@ -13,6 +13,7 @@ from jaxrl.environments import (
     play_once,
     record_episode_statistics,
 )
+from jaxrl.ops.keys import scan_keys
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
 
 # Where the cost of an iteration varies, metrics are put in place so many rows at a time.
@@ -107,7 +108,7 @@ def train(
     parts = range(1, num_evaluations + 1)
     ends = [-(-algorithm.total_steps * part // num_evaluations) for part in parts]
     inputs = (jnp.asarray(ends, jnp.int32), jax.random.split(key_evaluation, num_evaluations))
-    (state, _, metrics), evaluations = jax.lax.scan(train_and_evaluate, run, inputs)
+    (state, _, metrics), evaluations = scan_keys(train_and_evaluate, run, inputs)
     return TrainResult(state=state, metrics=metrics, evaluations=evaluations)
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, Int
 from jaxrl.distributions import Categorical, MultiCategorical, mask_logits
 from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.loops.on_policy import Act, Worlds, collect, episode_metrics, start_worlds
+from jaxrl.ops.keys import scan_keys
 from jaxrl.types import (
     Action,
     AgentState,
@@ -143,7 +144,7 @@ def _warm_up(
 
     if num_iterations == 0:
         return state
-    return jax.lax.scan(step, state, jax.random.split(key, num_iterations))[0]
+    return scan_keys(step, state, jax.random.split(key, num_iterations))[0]
 
 
 def _act(
@@ -174,9 +175,8 @@ def _learn(
     if num_updates == 1:
         (agent_state, kept), metrics = update(carry, key)
     else:
-        (agent_state, kept), metrics = jax.lax.scan(
-            update, carry, jax.random.split(key, num_updates)
-        )
+        keys = jax.random.split(key, num_updates)
+        (agent_state, kept), metrics = scan_keys(update, carry, keys)
         metrics = jax.tree.map(jnp.mean, metrics)
     return state._replace(agent=agent_state, replay=kept), metrics
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import clip_actions, record_episode_statistics
+from jaxrl.ops.keys import scan_keys
 from jaxrl.types import (
     Action,
     Agent,
@@ -124,11 +125,16 @@ def on_policy(
 
 def start_worlds(key: Key, environment: Environment, start: Start, *, num_envs: int) -> Worlds:
     """Resets `num_envs` environments and starts their actors' memory; the key is consumed."""
-    # Every split is a program to compile: none is made for actors without memory.
-    has_memory = bool(jax.tree.leaves(jax.eval_shape(start, key)))
-    key_reset, key_start = jax.random.split(key) if has_memory else (key, key)
-    env_state, observation = jax.vmap(environment.reset)(jax.random.split(key_reset, num_envs))
-    carry = jax.vmap(start)(jax.random.split(key_start, num_envs))
+    reset_all, start_all = jax.vmap(environment.reset), jax.vmap(start)
+    carry = jax.eval_shape(start, key)
+    # Every split is a program to compile: none is made for actors without memory, of whom the
+    # shape, which has no arrays, is all there is.
+    if not jax.tree.leaves(carry):
+        env_state, observation = reset_all(jax.random.split(key, num_envs))
+    else:
+        key_reset, key_start = jax.random.split(key)
+        env_state, observation = reset_all(jax.random.split(key_reset, num_envs))
+        carry = start_all(jax.random.split(key_start, num_envs))
     return Worlds(env_state=env_state, observation=observation, carry=carry)
 
 
@@ -180,7 +186,7 @@ def collect(
         )
         return Worlds(env_state, timestep.observation, memory), (transition, finished)
 
-    after, (transitions, finished) = jax.lax.scan(interact, worlds, keys)
+    after, (transitions, finished) = scan_keys(interact, worlds, keys)
     return after, Rollout(transitions=transitions, carry=worlds.carry), finished
 
 

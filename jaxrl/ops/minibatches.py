@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from jaxrl.ops.keys import scan_keys
 from jaxrl.ops.shuffling import random_permutation
 from jaxrl.types import Key, Metrics
 
@@ -38,5 +39,5 @@ def over_minibatches(
         order = random_permutation(key_shuffle, size)
         return jax.lax.scan(learn, carry, order.reshape(num_minibatches, -1))
 
-    carry, metrics = jax.lax.scan(epoch, carry, jax.random.split(key, num_epochs))
+    carry, metrics = scan_keys(epoch, carry, jax.random.split(key, num_epochs))
     return carry, jax.tree.map(jnp.mean, metrics)

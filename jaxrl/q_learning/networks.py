@@ -134,8 +134,10 @@ def output_shapes(
     """The shapes of what is made of a network's output for single examples of some spaces."""
 
     def output(key: Any) -> Any:
-        params = init_network(network, key, *spaces)
-        return of(network.apply(params, *(space.sample(key) for space in spaces)))
+        key_init, *keys = jax.random.split(key, 1 + len(spaces))
+        params = init_network(network, key_init, *spaces)
+        inputs = [space.sample(key) for space, key in zip(spaces, keys, strict=True)]
+        return of(network.apply(params, *inputs))
 
     return [jnp.shape(x) for x in jax.tree.leaves(jax.eval_shape(output, jax.random.key(0)))]
 

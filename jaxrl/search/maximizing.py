@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxrl.ops.keys import scan_keys
 from jaxrl.types import Key, Metrics, SearchState, Strategy
 
 
@@ -52,4 +53,4 @@ def maximize(
         state, metrics = strategy.tell(key_tell, state, candidates, fitness)
         return state, metrics
 
-    return jax.lax.scan(iterate, first, jax.random.split(key, num_iterations))
+    return scan_keys(iterate, first, jax.random.split(key, num_iterations))
