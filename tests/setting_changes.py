@@ -1,4 +1,4 @@
-"""For every setting of every algorithm: two values of it, and the others that it acts together with.
+"""For every setting of every algorithm: two values, and the others that it acts together with.
 
 A setting that is not named here is changed by itself: a flag is turned, a name becomes each other
 one, a number is halved or doubled. One that changes nothing then is either not wired, or needs a
