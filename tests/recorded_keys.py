@@ -5,6 +5,7 @@ sharing is documented.
 """
 
 import collections
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -24,14 +25,16 @@ LIMIT = 3
 
 
 class Keys:
-    """Every key, under the name of its use, as (seen: name -> list of its words)."""
+    """The words of every key under the name of its use."""
 
     def __init__(self):
         self.seen = collections.defaultdict(list)
 
     def note(self, use, key):
         """Notes a key; under vmap one for each element."""
-        jax.debug.callback(lambda words: self.seen[use].append(tuple(words.tolist())), words(key))
+        jax.debug.callback(
+            lambda words: self.seen[use].append(tuple(words.tolist())), jax.random.key_data(key)
+        )
 
     def counts(self):
         """How many keys each use has had."""
@@ -39,18 +42,21 @@ class Keys:
         return {use: len(keys) for use, keys in self.seen.items()}
 
     def require_fresh(self):
-        """No key was handed out twice."""
+        """No key was handed out twice, nor one that comes from splitting another that was."""
         jax.effects_barrier()
         uses = collections.defaultdict(list)
         for use, keys in self.seen.items():
-            for key in keys:
-                uses[key].append(use)
+            for words in itertools.chain(keys, children(keys)):
+                uses[words].append(use)
         shared = {tuple(names) for names in uses.values() if len(names) > 1}
         assert not shared, f"one key for several uses: {sorted(shared)[:10]}"
 
 
-def words(key):
-    return jax.random.key_data(key)
+def children(keys):
+    """The words of the first two keys that each one splits into."""
+    parents = jax.random.wrap_key_data(jnp.array(keys, jnp.uint32))
+    words = jax.random.key_data(jax.vmap(jax.random.split)(parents))
+    return map(tuple, words.reshape(-1, words.shape[-1]).tolist())
 
 
 def environment(keys, *, limit=LIMIT):

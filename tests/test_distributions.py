@@ -212,6 +212,13 @@ def test_multi_categorical_is_the_product_of_its_factors() -> None:
     assert_frequencies(drawn[:, 0] * 3 + drawn[:, 1], p)
 
 
+def test_the_factors_of_an_action_are_drawn_apart():
+    """Of two factors of 8 categories, an eighth of the draws agree."""
+    distribution = MultiCategorical(jnp.zeros((1000, 16)), (8, 8))
+    action = distribution.sample(jax.random.key(0))
+    assert 0.08 < np.mean(action[:, 0] == action[:, 1]) < 0.18
+
+
 def test_multi_categorical_over_a_batch() -> None:
     distribution = MultiCategorical(jnp.zeros((4, 5, 6)), (2, 3, 1))
     action = distribution.sample(jax.random.key(0))

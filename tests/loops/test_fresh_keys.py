@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import recorded_keys
 from recorded_keys import LIMIT, Keys
@@ -14,7 +15,7 @@ from jaxrl.loops.on_policy import on_policy
 from jaxrl.loops.population import VectorPolicy, population
 from jaxrl.replay import prioritized_replay, ring_storage, uniform_replay
 from jaxrl.training import Progress, advance, evaluate, train
-from jaxrl.types import Strategy
+from jaxrl.types import Box, Environment, Strategy, TimeStep
 
 KEY = jax.random.key(0)
 
@@ -189,35 +190,39 @@ def test_populations(common_random_numbers):
     keys.require_fresh()
 
 
-@pytest.mark.parametrize("common_random_numbers", [False, True])
-def test_populations_in_ever_fewer_lanes(common_random_numbers):
-    """80 candidates, of which all but 8 end with their first step: the rest go on in 20 lanes."""
-    keys = Keys()
-    inner = recorded_keys.environment(keys)
+def played(num_candidates, num_long, *, common_random_numbers):
+    """Returns of the long candidates: draws of both kinds of keys, at every step but the first.
+
+    The others end with their first step. From 64 candidates on, the rest goes on in fewer lanes.
+    """
 
     def step(key, state, action):
-        state, timestep = inner.step(key, state, action)
-        return state, timestep._replace(terminated=timestep.terminated | (action == 1))
+        drawn = jax.random.uniform(key) + action[1]
+        over = (state + 1 >= LIMIT) | (action[0] > 0)
+        reward = jnp.where(state > 0, drawn, 0.0)
+        end, observation = jnp.array(False), jnp.zeros(1)
+        return state + 1, TimeStep(observation, reward, over, end, observation, {})
+
+    space = Box(-1.0, 1.0, (2,))
+    env = Environment("drawn", space, space, lambda key: (jnp.int32(0), jnp.zeros(1)), step, LIMIT)
 
     def act(key, params, observation):
-        keys.note("act", key)
-        return params
+        return jnp.stack([params, 10 * jax.random.uniform(key)])
 
-    params = (jnp.arange(80) < 72).astype(jnp.int32)
+    params = (jnp.arange(num_candidates) >= num_long).astype(jnp.float32)
     options = {"num_episodes": 1, "common_random_numbers": common_random_numbers}
-    env = inner._replace(step=step)
-    jax.jit(lambda: play_population(KEY, env, act, params, **options))()
-    # One step of all lanes and two of the 20: with common random numbers of one episode's key each.
-    later = keys.counts()["step"] - (1 if common_random_numbers else 80)
-    assert later == 2 * 20
-    if common_random_numbers:
-        keys.seen = {use: sorted(set(found)) for use, found in keys.seen.items()}
-        assert {use: len(found) for use, found in keys.seen.items()} == {
-            "reset": 1,
-            "act": LIMIT,
-            "step": LIMIT,
-        }
-    keys.require_fresh()
+    result = jax.jit(lambda: play_population(KEY, env, act, params, **options))()
+    np.testing.assert_array_equal(result.lengths[:num_long], LIMIT)
+    np.testing.assert_array_equal(result.lengths[num_long:], 1)
+    return np.asarray(result.returns[:num_long, 0])
+
+
+def test_populations_in_ever_fewer_lanes():
+    """Those that go on keep what is theirs: keys of their own, or those that all have."""
+    assert np.unique(played(64, 4, common_random_numbers=False)).size == 4
+    common = played(64, 4, common_random_numbers=True)
+    np.testing.assert_array_equal(common, common[0])
+    np.testing.assert_allclose(common, played(4, 4, common_random_numbers=True), rtol=1e-6)
 
 
 def test_advancing_uses_the_keys_of_a_whole_run():
