@@ -363,6 +363,12 @@ _ROOT_MODULES = [
             _DISTRIBUTIONS + "test_masked_actions_have_probability_zero",
         ),
         (
+            "all-rows-of-a-gaussian-draw-alike",
+            "jax.random.normal(key, self.mean.shape, self.mean.dtype)",
+            "jax.random.normal(key, self.mean.shape[-1:], self.mean.dtype)",
+            "test_fresh_draws.py",
+        ),
+        (
             "one-key-for-all-factors-of-an-action",
             "factor.sample(keys[i])",
             "factor.sample(keys[0])",
@@ -657,6 +663,12 @@ _REPLAY = [
     _of(
         "replay/prioritized.py",
         (
+            "the-same-place-in-every-share",
+            "jax.random.uniform(key, (batch_size,), jnp.float32)",
+            "jax.random.uniform(key, (), jnp.float32)",
+            "replay/test_prioritized.py::test_in_each_share_another_place_is_drawn",
+        ),
+        (
             "importance-weights-upside-down",
             "jnp.where(total > 0, ratio**beta, 0.0)",
             "jnp.where(total > 0, ratio**-beta, 0.0)",
@@ -683,6 +695,12 @@ _REPLAY = [
     ),
     _of(
         "replay/uniform.py",
+        (
+            "a-batch-is-one-step-many-times",
+            "jax.random.bits(key, (batch_size,))",
+            "jnp.broadcast_to(jax.random.bits(key), (batch_size,))",
+            "replay/test_uniform.py::test_every_possible_step_is_as_likely",
+        ),
         (
             "the-older-half-is-replayed",
             "window.oldest + index // storage.num_envs",
@@ -1119,6 +1137,15 @@ _ACTION_VALUE_AGENTS = [
             "jax.random.split(key_critics, rule.num_critics)",
             "[key_critics] * rule.num_critics",
             _FRESH_Q + "test_targets_and_the_actor_draw_apart_and_critics_start_apart",
+        ),
+    ),
+    _of(
+        "q_learning/deterministic.py",
+        (
+            "all-targets-are-smoothed-alike",
+            "jax.random.normal(key, action.shape, jnp.float32)",
+            "jax.random.normal(key, action.shape[1:], jnp.float32)",
+            "test_fresh_draws.py",
         ),
     ),
     _of(

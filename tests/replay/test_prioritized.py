@@ -46,6 +46,15 @@ def test_probabilities_and_weights_by_hand():
     np.testing.assert_array_equal(batch.observation[:, 0], batch.index)
 
 
+def test_in_each_share_another_place_is_drawn():
+    """Of 400 equal steps one from each quarter, and not every hundredth from some place on."""
+    replay = make_replay(sizes={"capacity": 400, "num_envs": 1, "num_steps": 400}, batch_size=4)
+    state = jax.jit(replay.add)(replay.init(), Stream(1, ends=0.0).take(400))
+    index = np.asarray(jax.jit(replay.sample)(jax.random.key(0), state).index)
+    np.testing.assert_array_equal(index // 100, np.arange(4))
+    assert np.unique(index % 100).size > 1
+
+
 def test_steps_get_the_highest_priority_and_lose_it_with_their_place():
     """T = 1, B = 2, n = 2, 3 slots: what is complete has the highest priority so far."""
     sizes = {"capacity": 6, "num_envs": 2, "n_step": 2}
