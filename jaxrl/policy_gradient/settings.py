@@ -38,7 +38,7 @@ class WholeEpisodeSettings:
     baseline: str = static("value", choices=("none", "batch_mean", "leave_one_out", "value"))
     """Subtracted from the weight: nothing, a mean over all or all other episodes, or V(s)."""
     normalize_returns: bool = static(False)
-    """Standardise an update's weights, baseline already subtracted; equal ones become 0, a single one
+    """Standardise an update's weights, baseline already subtracted; equal ones become 0, one alone
     stays as it is."""
 
 
