@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from jaxrl.environments import clip_actions, record_episode_statistics
+from jaxrl.keys import taking_any_key
 from jaxrl.loops.on_policy import (
     FinishedEpisodes,
     Worlds,
@@ -108,7 +109,7 @@ def asynchronous(
         metrics = {"steps": steps} | episode_metrics(finished) | means
         return state._replace(worlds=worlds, steps=steps), metrics
 
-    return Algorithm(
+    algorithm = Algorithm(
         init=init,
         step=step,
         policy=lambda state: agent.policy(agent.params(state.agent)),
@@ -117,6 +118,7 @@ def asynchronous(
         steps_per_iteration=steps_per_iteration,
         max_iterations=-(-total_steps // steps_per_iteration),
     )
+    return taking_any_key(algorithm)
 
 
 def _work(

@@ -9,8 +9,10 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import clip_actions, unmasked_space
+from jaxrl.keys import taking_any_key
 from jaxrl.loops.episode_counts import PlayedEpisodes, episode_metrics, normalized
 from jaxrl.loops.episodes import Act, play_population
+from jaxrl.networks import refuse_masks
 from jaxrl.ops.statistics import RunningStatistics, init_statistics, merge_sums
 from jaxrl.types import (
     Action,
@@ -110,7 +112,7 @@ def population(
 
     # The shortest episode takes one step.
     fewest_steps = strategy.population_size * episodes_per_candidate
-    return Algorithm(
+    algorithm = Algorithm(
         init=init,
         step=lambda key, state: _iteration(
             key, state, strategy, play, limit=environment.max_episode_steps
@@ -121,6 +123,7 @@ def population(
         steps_per_iteration=None,
         max_iterations=-(-total_steps // fewest_steps),
     )
+    return taking_any_key(algorithm)
 
 
 def _iteration(
@@ -172,6 +175,7 @@ def vector_policy(
         return scale * ravel_pytree(network.init(key, observation))[0]
 
     def act_greedily(params: Params, observation: Observation) -> Action:
+        refuse_masks(observation)
         return network.apply(params, observation).mode()
 
     def act(key: Key, params: Params, observation: Observation) -> Action:
