@@ -32,6 +32,7 @@ from jaxrl.types import (
     TimeStep,
 )
 
+
 @pytest.fixture(autouse=True)
 def as_users_run_it(monkeypatch):
     """Without the checks of annotations that all other tests run under: users have none."""
@@ -210,7 +211,7 @@ class TestSettings:
             entry.build(task(name), own)
         with refused(rf"use {own.__name__}\(\*\*settings\)"):
             entry.build(task(name), {})
-        with pytest.raises(ValueError, match="[Ee]nvironment"):
+        with pytest.raises(ValueError, match=r"[Ee]nvironment"):
             entry.build(own(), task(name))
 
     def test_a_subclass_is_taken(self):
