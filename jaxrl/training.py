@@ -166,8 +166,7 @@ def evaluate(
         num_episodes: how many; each runs to its own end.
 
     Returns:
-        Returns and lengths, [num_episodes]; nan and 0 of an episode that had not ended after
-        `environment.max_episode_steps` steps, which is then not the task's limit.
+        Returns and lengths, [num_episodes]; nan and 0 of what overruns `max_episode_steps`.
 
     Raises:
         ValueError: an argument is not what it should be, or episodes might never end.
@@ -176,11 +175,7 @@ def evaluate(
     environment = require_environment(environment)
     _require_policy(policy)
     _require_whole("num_episodes", num_episodes, minimum=1)
-    if environment.max_episode_steps is None:
-        raise ValueError(
-            f"{environment.name} has no time limit, so an episode might never end: "
-            "wrap it, as in time_limit(env, max_steps=1000)"
-        )
+    _require_time_limit(environment)
     # A policy may give vectors where the environment's own actions have another shape.
     environment = play_once(record_episode_statistics(flatten_actions(clip_actions(environment))))
     key_reset, key_start, key_loop = jax.random.split(key, 3)
@@ -227,6 +222,14 @@ def _require_algorithm(algorithm: Any, key: Any) -> None:
         raise ValueError("the key comes first: train(key, algorithm), advance(key, algorithm, ...)")
     given = algorithm.__name__ if callable(algorithm) else type(algorithm).__name__
     raise ValueError(f"an algorithm is needed, such as jaxrl.ppo(env, config), not {given}")
+
+
+def _require_time_limit(environment: Environment) -> None:
+    if environment.max_episode_steps is None:
+        raise ValueError(
+            f"{environment.name} has no time limit, so an episode might never end: "
+            "wrap it, as in time_limit(env, max_steps=1000)"
+        )
 
 
 def _require_progress(progress: Any) -> None:

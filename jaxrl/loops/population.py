@@ -74,16 +74,15 @@ def population(
     """Builds the algorithm that lets a strategy search for the parameters of a policy.
 
     Args:
-        environment: the task; Box actions are clipped to its bounds at its door. A candidate of
-            which an episode overruns the time limit has failed.
+        environment: the task; Box actions are clipped to its bounds at its door. A candidate that
+            overruns the time limit has failed.
         strategy: proposes vectors of parameters, and is told the mean return of each.
         policy: what the vectors are parameters of; the recommended one is evaluated greedily.
         total_steps: the budget; the fewest iterations that reach it are taken.
         episodes_per_candidate: whole episodes from which a candidate's fitness is the mean.
         common_random_numbers: the i-th episodes of all candidates of an iteration start alike and
             meet the same chances, so that they are compared like with like.
-        normalize_observations: standardise them by the moments of everything that the whole
-            population saw before the iteration.
+        normalize_observations: standardise them by all that was seen before the iteration.
 
     Raises:
         ValueError: the environment has no time limit, or there are no episodes to play.
@@ -114,9 +113,7 @@ def population(
     fewest_steps = strategy.population_size * episodes_per_candidate
     algorithm = Algorithm(
         init=init,
-        step=lambda key, state: _iteration(
-            key, state, strategy, play, limit=environment.max_episode_steps
-        ),
+        step=lambda key, state: _iteration(key, state, strategy, play, door.max_episode_steps),
         policy=lambda state: _recommended(policy, strategy, state),
         environment=environment,
         total_steps=total_steps,
@@ -131,7 +128,6 @@ def _iteration(
     state: PopulationState,
     strategy: Strategy,
     play: Callable[[Key, PopulationState, Array], PlayedEpisodes],
-    *,
     limit: Any,
 ) -> tuple[PopulationState, Metrics]:
     """Asks for candidates, plays with them, and tells what they were worth."""
