@@ -25,11 +25,7 @@ def check_replay_task(env: Environment, config: ReplaySettings) -> Environment:
     require_settings(config, ReplaySettings)
     size = config.num_envs * config.num_steps
     check_budget(config, config.random_steps + size, "random_steps + num_envs * num_steps")
-    if config.random_steps >= config.total_steps:
-        raise ValueError(
-            f"random_steps={config.random_steps} must be less than "
-            f"total_steps={config.total_steps}: nothing would be learnt"
-        )
+    _check_random_steps(config, size)
     if config.normalize_observations:
         check_normalization(env)
     _check_n_step(config)
@@ -122,6 +118,19 @@ def num_updates(config: ReplaySettings) -> int:
     size = config.num_envs * config.num_steps
     random_iterations = -(-config.random_steps // size)
     return config.num_updates * -(-(config.total_steps - random_iterations * size) // size)
+
+
+def _check_random_steps(config: ReplaySettings, size: int) -> None:
+    """Some of the budget must be left after the random steps, which come in whole iterations."""
+    taken = size * -(-config.random_steps // size)
+    if taken < config.total_steps:
+        return
+    rounded = "" if taken == config.random_steps else f" are {taken} in whole iterations, which"
+    raise ValueError(
+        f"random_steps={config.random_steps}{rounded} must be less than "
+        f"total_steps={config.total_steps}: nothing would be learnt; with num_envs * num_steps = "
+        f"{size} they may be at most {size * ((config.total_steps - 1) // size)}"
+    )
 
 
 def _check_n_step(config: ReplaySettings) -> None:

@@ -117,7 +117,8 @@ def ring_storage(
         num_steps: T, of each addition.
         n_step: n, steps from an observation to the one that is its successor in learning.
         max_episode_steps: the longest episode, for how many final observations are kept. Where
-            episodes are cut off more often than that, the ring remembers fewer steps than S.
+            episodes are cut off more often than that, the ring remembers fewer steps than S, but
+            always those of the last T + n - 1 times.
 
     Raises:
         ValueError: a count is not positive, or the capacity does not hold T + n - 1 steps of
@@ -128,7 +129,7 @@ def ring_storage(
 
     def init() -> Ring:
         shape = (num_slots, num_envs)
-        count = num_finals(num_slots, num_steps, max_episode_steps)
+        count = num_finals(num_slots, num_steps, n_step, max_episode_steps)
         return Ring(
             observation=observations.zeros(shape),
             action=actions.zeros(shape),
@@ -220,7 +221,9 @@ def _read(
     ends = (successor != _GOES_ON).at[:, -1].set(True)
     last = jnp.argmax(ends, axis=1)
     code = jnp.take_along_axis(successor, last[:, None], axis=1)[:, 0]
-    counted = jnp.where(steps <= last[:, None], reward * discount**steps, 0.0)
+    # What is worth nothing is left out, and not multiplied by 0: it may not be finite.
+    worth = discount**steps
+    counted = jnp.where((steps <= last[:, None]) & (worth > 0), reward * worth, 0.0)
 
     after = time + last + 1
     apart = (code >= 0) | (after == ring.time)

@@ -190,6 +190,12 @@ def test_epsilon_falls_with_the_steps_that_are_observed():
         ({"discount": 1.5}, "discount=1.5 must be at most 1"),
         ({"loss": "absolute"}, "loss='absolute' is not one of huber, squared"),
         ({"random_steps": 3000}, "random_steps=3000 must be less than total_steps=3000"),
+        (
+            {"random_steps": 2998},
+            "random_steps=2998 are 3000 in whole iterations, which must be less than "
+            "total_steps=3000: nothing would be learnt; with num_envs . num_steps = 4 they may be "
+            "at most 2996",
+        ),
         ({"n_step": 101}, "buffer_size=400 keeps 100 steps.*too few for n_step=101"),
         ({"n_step": 30}, "random_steps=100 give 26 steps.*too few for n_step=30"),
         ({"epsilon_fraction": 0.0}, "epsilon_fraction=0.0 must be greater than 0"),
