@@ -59,5 +59,5 @@ def ornstein_uhlenbeck_noise(
 
 
 def _displaced(action: Array, noise: Array, space: Box) -> Array:
-    half_width = 0.5 * (jnp.asarray(space.high) - jnp.asarray(space.low))
-    return jnp.clip(action + half_width * noise, space.low, space.high)
+    low, high = space.bounds()
+    return jnp.clip(action + 0.5 * (high - low) * noise, low, high)

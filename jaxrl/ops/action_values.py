@@ -31,10 +31,12 @@ def q_target(
 def value_of(
     values: Float[Array, "*batch K"], action: Int[Array, "*batch"]
 ) -> Float[Array, "*batch"]:
-    """Q(s, a) of a vector Q(s, .)."""
+    """Q(s, a) of a vector Q(s, .); NaN where there is no such action."""
+    size = values.shape[-1]
     # A gather would have a scatter for its gradient, which is slow on the CPU.
-    chosen = jax.nn.one_hot(action, values.shape[-1], dtype=bool)
-    return jnp.sum(jnp.where(chosen, values, 0.0), axis=-1)
+    chosen = jax.nn.one_hot(action, size, dtype=bool)
+    total = jnp.sum(jnp.where(chosen, values, 0.0), axis=-1)
+    return jnp.where((action >= 0) & (action < size), total, jnp.nan)
 
 
 def double_q_value(
@@ -71,7 +73,8 @@ def smoothed_action(
     Source: Fujimoto et al. (2018, arXiv:1802.09477), equation 14, where the bounds are -1 and 1.
     """
     chex.assert_equal_shape([action, noise])
-    half_width = 0.5 * (jnp.asarray(high) - jnp.asarray(low))
+    low, high = jnp.broadcast_to(low, action.shape), jnp.broadcast_to(high, action.shape)
+    half_width = 0.5 * (high - low)
     return jnp.clip(action + half_width * jnp.clip(noise, -noise_clip, noise_clip), low, high)
 
 

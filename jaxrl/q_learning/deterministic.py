@@ -150,9 +150,8 @@ def _rule(
 
 def _smoothed(key: Key, action: Array, smoothing: TargetSmoothing, space: Box) -> Array:
     noise = smoothing.noise * jax.random.normal(key, action.shape)
-    return smoothed_action(
-        action, noise, noise_clip=smoothing.noise_clip, low=space.low, high=space.high
-    )
+    low, high = map(jnp.asarray, space.bounds())
+    return smoothed_action(action, noise, noise_clip=smoothing.noise_clip, low=low, high=high)
 
 
 def _action_noise(action_space: Box, config: DeterministicSettings) -> Exploration:

@@ -97,11 +97,15 @@ def discrete_actions(
 
 
 def _scaled_entropy(space: Box, config: SoftSettings) -> Float[Array, ""]:
-    """The target of actions as the environment takes them: log of half the width more for each."""
-    size = space.shape[0]
-    target = -size if config.target_entropy is None else config.target_entropy
-    half_width = 0.5 * (jnp.asarray(space.high) - jnp.asarray(space.low))
-    return target + jnp.sum(jnp.log(jnp.broadcast_to(half_width, (size,))))
+    """The target of actions as the environment takes them: log of half the width more for each.
+
+    Dimensions whose bounds are equal have no entropy, and do not count.
+    """
+    low, high = space.bounds()
+    free = high > low
+    target = -jnp.sum(free) if config.target_entropy is None else config.target_entropy
+    log_half_width = jnp.log(0.5 * jnp.where(free, high - low, 1.0))
+    return target + jnp.sum(jnp.where(free, log_half_width, 0.0))
 
 
 def _exploration(policy: Network, env: Environment, config: SoftSettings) -> Exploration:
