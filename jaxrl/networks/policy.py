@@ -59,7 +59,8 @@ class PolicyNetwork(nn.Module):
             initializer = nn.initializers.constant(self.initial_log_std)
             log_std = self.param("log_std", initializer, (size,), jnp.float32)
         if self.squash_actions:
-            return TanhGaussian(mean=mean, log_std=log_std, low=space.low, high=space.high)
+            low, high = map(jnp.asarray, space.bounds())
+            return TanhGaussian(mean=mean, log_std=log_std, low=low, high=high)
         return DiagonalGaussian(mean=mean, log_std=log_std)
 
     def _affine(self, size: int, kernel_init: orthogonal) -> nn.Module:

@@ -1,5 +1,6 @@
 """From an environment, settings and a learning rule to an algorithm with a replay."""
 
+import numpy as np
 from jax.core import Tracer
 
 from jaxrl.budget import check_budget
@@ -67,6 +68,12 @@ def check_bounded(env: Environment, name: str) -> Box:
         raise ValueError(
             f"{name} needs actions between finite bounds, but those of {env.name} are bounded by "
             f"{space.low} and {space.high}"
+        )
+    low, high = space.bounds()
+    if isinstance(low, np.ndarray) and isinstance(high, np.ndarray) and not (high > low).any():
+        raise ValueError(
+            f"{name} has nothing to choose: every action of {env.name} is bounded by {space.low} "
+            f"and {space.high}"
         )
     return space
 

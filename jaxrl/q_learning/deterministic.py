@@ -156,7 +156,7 @@ def _rule(
 
 def _smoothed(key: Key, action: Array, smoothing: TargetSmoothing, space: Box) -> Array:
     noise = smoothing.noise * jax.random.normal(key, action.shape, jnp.float32)
-    low, high = space.bounds()
+    low, high = map(jnp.asarray, space.bounds())
     return smoothed_action(action, noise, noise_clip=smoothing.noise_clip, low=low, high=high)
 
 
