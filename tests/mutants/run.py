@@ -21,9 +21,11 @@ from mutants.table import MUTANTS, Mutant, stale
 ROOT = pathlib.Path(__file__).parent.parent.parent
 COPIED = ("jaxrl", "tests", "pyproject.toml", "README.md", "Makefile")
 TIMEOUT = 600
-# Imported once, before the tests of each mutant start in a process forked from here.
-PRELOADED = ("pytest", "hypothesis", "scipy.stats", "jax", "flax.linen", "optax", "gymnax")
-PASSED, FAILED = 0, 1
+# Imported once, before the tests of each mutant start in a process forked from there. None of them
+# may start a client of JAX (as gymnax does), whose threads would be missing after the fork.
+PRELOADED = ("pytest", "hypothesis", "scipy.stats", "jax", "flax.linen", "optax", "rlax")
+# Of a process whose tests ran; one that dies before has another code.
+PASSED, FAILED = 100, 101
 
 
 class Outcome(NamedTuple):
@@ -41,7 +43,7 @@ class Outcome(NamedTuple):
 
 
 def run_tests(tree: pathlib.Path, tests: tuple[str, ...], log: pathlib.Path) -> None:
-    """The body of a process: runs some tests of a tree, and exits with pytest's code."""
+    """The body of a process: runs some tests of a tree, and exits with 100 + pytest's code."""
     os.chdir(tree)
     sys.path.insert(0, str(tree))
     with log.open("w") as file:
@@ -49,16 +51,17 @@ def run_tests(tree: pathlib.Path, tests: tuple[str, ...], log: pathlib.Path) -> 
         os.dup2(file.fileno(), 2)
         import pytest
 
-        arguments = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not learning", *tests]
-        code = pytest.main(arguments)
+        # Assertions are not rewritten: some of what would be is imported already.
+        options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-m", "not learning"]
+        code = pytest.main([*options, *tests])
         sys.stdout.flush()
-    os._exit(code)
+    os._exit(100 + code)
 
 
 def outcome_of(
     tree: pathlib.Path, tests: tuple[str, ...], log: pathlib.Path
 ) -> tuple[int | None, float]:
-    """pytest's exit code, None where it took too long, and the seconds."""
+    """The exit code of `run_tests`, None where it took too long, and the seconds."""
     started = time.monotonic()
     process = multiprocessing.get_context("forkserver").Process(
         target=run_tests, args=(tree, tests, log)
@@ -168,6 +171,8 @@ def main() -> int:
     # As tests/conftest.py, which comes too late where JAX is imported before it.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("MPLBACKEND", "agg")
+    # JAX warns of every fork; here none of its threads has started by then.
+    os.environ["PYTHONWARNINGS"] = "ignore:os.fork() was called:RuntimeWarning"
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOADED))
     return run(chosen, verbose=options.verbose, skip_unmutated=options.skip_unmutated)
 

@@ -78,13 +78,13 @@ _OPERATIONS = [
         ),
         (
             "lambda-and-its-complement-swapped",
-            "((1 - trace_t) * v_tp1 + trace_t * g_tp1)",
-            "(trace_t * v_tp1 + (1 - trace_t) * g_tp1)",
+            "weighted(bootstrap_discount * (1 - trace), next_value)",
+            "weighted(bootstrap_discount * trace, next_value)",
             _RETURNS + "test_lambda_and_n_step_returns_known_values",
         ),
         (
             "returns-flow-back-over-a-time-limit",
-            "trace = jnp.where(jnp.logical_or(terminated, truncated), 0.0, lambda_)",
+            "trace = jnp.where(ends, 0.0, lambda_)",
             "trace = jnp.where(terminated, 0.0, lambda_)",
             _RETURNS + "test_truncation_by_hand",
         ),
@@ -96,8 +96,8 @@ _OPERATIONS = [
         ),
         (
             "importance-ratios-without-a-limit",
-            "jnp.exp(jnp.minimum(log_ratio, jnp.log(clip)))",
-            "jnp.exp(log_ratio)",
+            "return jnp.minimum(probability_ratio(log_ratio), clip)",
+            "return probability_ratio(log_ratio)",
             _RETURNS + "test_vtrace_known_values",
         ),
         (
@@ -111,8 +111,8 @@ _OPERATIONS = [
         "ops/value_losses.py",
         (
             "a-termination-is-bootstrapped",
-            "jnp.where(terminated, 0.0, next_value) - value",
-            "next_value - value",
+            "jnp.where(terminated, 0.0, next_value))",
+            "next_value)",
             "ops/test_value_losses.py::test_td_error_bootstraps_a_truncation_and_not_a_termination",
         ),
         (
@@ -145,8 +145,8 @@ _OPERATIONS = [
         ),
         (
             "the-score-goes-downhill",
-            "return -jnp.mean(log_probability * weight)",
-            "return jnp.mean(log_probability * weight)",
+            "return -jnp.mean(weighted(weight, log_probability))",
+            "return jnp.mean(weighted(weight, log_probability))",
             _EPISODES,
         ),
     ),
@@ -154,7 +154,7 @@ _OPERATIONS = [
         "ops/action_values.py",
         (
             "q-targets-are-not-discounted",
-            "return reward + discount * next_value",
+            "return reward + weighted(discount, next_value)",
             "return reward + next_value",
             _ACTION_VALUES + "test_target_of_a_termination_and_a_truncation_by_hand",
         ),
@@ -187,9 +187,22 @@ _OPERATIONS = [
         "ops/statistics.py",
         (
             "batches-merge-without-the-distance-of-their-means",
-            "spread = (1 - share) * jnp.square(difference)",
-            "spread = 0.0 * jnp.square(difference)",
+            "spread = (1 - share) * jnp.square(coarse + fine)",
+            "spread = 0.0 * jnp.square(coarse + fine)",
             _STATISTICS + "test_batches_merge_to_the_moments_of_all_samples",
+        ),
+        (
+            "what-is-not-finite-enters-the-moments",
+            "return jnp.abs(x) <= _LARGEST",
+            "return jnp.abs(x) == jnp.abs(x)",
+            _STATISTICS + "test_what_is_no_measurement_is_left_out",
+        ),
+        (
+            "the-digits-of-a-large-mean-are-lost",
+            "remainder=first_rest + second_rest",
+            "remainder=0.0 * first_rest",
+            _STATISTICS + "test_a_constant_normalizes_to_exactly_zero",
+            _STATISTICS + "test_a_large_offset_that_moves_keeps_the_digits",
         ),
         (
             "normalised-by-the-variance",
@@ -199,8 +212,8 @@ _OPERATIONS = [
         ),
         (
             "the-kl-estimate-drops-a-term",
-            "jnp.expm1(log_ratio) - log_ratio",
-            "-log_ratio",
+            "jnp.expm1(bounded) - bounded",
+            "-bounded",
             _STATISTICS
             + "test_approximate_kl_of_actions_in_their_exact_frequencies_is_the_divergence",
         ),
@@ -209,6 +222,22 @@ _OPERATIONS = [
             "1 - unexplained / ",
             "unexplained / ",
             _STATISTICS + "test_explained_variance_by_hand",
+        ),
+    ),
+    _of(
+        "ops/weighting.py",
+        (
+            "what-has-no-weight-is-multiplied-by-0",
+            "return weight * counted(weight, x)",
+            "return weight * x",
+            "ops/test_action_values.py",
+            "ops/test_returns.py",
+        ),
+        (
+            "ratios-overflow",
+            "bounded = jnp.minimum(log_ratio, LARGEST_LOG_RATIO)",
+            "bounded = log_ratio",
+            "ops/test_policy_losses.py",
         ),
     ),
     _of(
@@ -278,8 +307,8 @@ _OPERATIONS = [
         ),
         (
             "targets-follow-one-update-late",
-            "update % period == 0",
-            "update % period == 1",
+            "% period == 0",
+            "% period == 1",
             "ops/test_target_updates.py::test_periodic_copies_are_rlaxs",
         ),
     ),
@@ -366,8 +395,10 @@ _ROOT_MODULES = [
         ),
         (
             "off-policy-statistics-of-the-successors",
-            "_seen(transitions.observation))\n        seen = transitions._replace(",
-            "_seen(transitions.final_observation))\n        seen = transitions._replace(",
+            "observation = _seen(transitions.observation)\n"
+            "        statistics = update_statistics(state.statistics, observation)\n        seen",
+            "observation = _seen(transitions.final_observation)\n"
+            "        statistics = update_statistics(state.statistics, observation)\n        seen",
             "test_normalization.py::TestReplayedObservations::"
             "test_statistics_are_those_of_what_actions_were_chosen_from",
         ),
@@ -395,8 +426,8 @@ _ROOT_MODULES = [
         "optimization.py",
         (
             "up-the-gradient",
-            "p - learning_rate * c",
-            "p + learning_rate * c",
+            "p - (learning_rate * c)",
+            "p + (learning_rate * c)",
             "agents/test_pqn.py::test_one_update_by_hand",
         ),
         (
@@ -404,6 +435,19 @@ _ROOT_MODULES = [
             "if clip and config.max_gradient_norm is not None:",
             "if config.max_gradient_norm is not None:",
             _ACTOR_CRITICS + "test_the_critics_gradient_is_clipped_and_the_actors_is_not",
+        ),
+        (
+            "a-linear-schedule-goes-on-below-zero",
+            "jnp.clip(1.0 - jnp.float32(update) / num_updates, 0.0, 1.0)",
+            "(1.0 - jnp.float32(update) / num_updates)",
+            "test_optimization.py::test_linear_schedules_end_at_zero_and_stay_there",
+        ),
+        (
+            "a-schedules-function-counts-updates",
+            "update // updates_per_iteration",
+            "update",
+            "test_optimization.py::"
+            "test_a_function_counts_iterations_and_never_turns_a_setting_negative",
         ),
         (
             "rmsprop-forgets-faster",
@@ -467,8 +511,8 @@ _ROOT_MODULES = [
         ),
         (
             "an-evaluation-goes-on-after-an-episodes-end",
-            'jnp.where(finished, result.returns, timestep.info["episode_return"])',
-            'timestep.info["episode_return"]',
+            "ends = (timestep.terminated | timestep.truncated) & ~finished",
+            "ends = timestep.terminated | timestep.truncated",
             "test_training.py::TestEvaluate::test_episodes_of_different_length_each_count_once",
         ),
     ),
@@ -500,7 +544,7 @@ _EXPLORATION = [
         ),
         (
             "noise-in-the-unit-of-the-action",
-            "action + half_width * noise",
+            "action + 0.5 * (high - low) * noise",
             "action + noise",
             "test_action_exploration.py::test_gaussian_noise_has_its_scale_and_no_memory",
         ),
@@ -549,8 +593,8 @@ _REPLAY = [
         "replay/ring.py",
         (
             "rewards-of-n-steps-are-not-discounted",
-            "reward * discount**steps",
-            "reward",
+            "worth = discount**steps",
+            "worth = jnp.ones(steps.shape)",
             "replay/test_ring.py::test_n_steps_by_hand",
         ),
         (
@@ -614,14 +658,14 @@ _REPLAY = [
         "replay/prioritized.py",
         (
             "importance-weights-upside-down",
-            "(count * leaf_weight / total) ** (-beta)",
-            "(count * leaf_weight / total) ** beta",
+            "jnp.where(total > 0, ratio**beta, 0.0)",
+            "jnp.where(total > 0, ratio**-beta, 0.0)",
             "replay/test_prioritized.py::test_probabilities_and_weights_by_hand",
         ),
         (
             "importance-weights-exceed-1",
-            "weight=weight / jnp.max(weight)",
-            "weight=weight",
+            "ratio = jnp.min(leaf_weight) / ",
+            "ratio = jnp.max(leaf_weight) / ",
             "replay/test_prioritized.py::test_probabilities_and_weights_by_hand",
         ),
         (
@@ -696,7 +740,7 @@ _ENVIRONMENTS = [
         ),
         (
             "actions-are-not-clipped",
-            "jnp.clip(action, space.low, space.high)",
+            "jnp.clip(action, low, high).astype(action.dtype)",
             "action",
             "environments/wrappers/test_actions.py::test_clipping",
         ),
@@ -758,8 +802,8 @@ _LOOPS = [
         ),
         (
             "all-environments-start-alike",
-            "jax.vmap(environment.reset)(jax.random.split(key_reset, num_envs))",
-            "jax.vmap(environment.reset)(jnp.broadcast_to(key_reset, (num_envs,)))",
+            "reset_all(jax.random.split(key_reset, num_envs))",
+            "reset_all(jnp.broadcast_to(key_reset, (num_envs,)))",
             _FRESH + "test_rollouts",
         ),
     ),
@@ -794,8 +838,8 @@ _LOOPS = [
         "loops/off_policy.py",
         (
             "all-updates-of-an-iteration-draw-the-same-batch",
-            "update, carry, jax.random.split(key, num_updates)",
-            "update, carry, jnp.broadcast_to(key, (num_updates,))",
+            "keys = jax.random.split(key, num_updates)",
+            "keys = jnp.broadcast_to(key, (num_updates,))",
             _FRESH + "test_replays",
         ),
         (
@@ -941,7 +985,7 @@ _POLICY_GRADIENTS = [
         "policy_gradient/whole_episodes.py",
         (
             "time-is-not-discounted",
-            "jnp.power(config.discount, jnp.arange(len(mask)))",
+            "jnp.power(jnp.float32(config.discount), jnp.arange(len(mask)))",
             "jnp.ones(len(mask))",
             _EPISODES + "::test_discounts_by_hand",
         ),
@@ -1111,13 +1155,19 @@ _ACTION_VALUE_AGENTS = [
         "q_learning/soft.py",
         (
             "the-temperature-is-not-learnt",
-            "actions.target_entropy if learn_temperature else None",
+            "actions.target_entropy(observation) if learn_temperature else None",
             "None",
             _ACTOR_CRITICS + "test_sac_is_paid_for_entropy_by_hand",
         ),
     ),
     _of(
         "q_learning/soft_actions.py",
+        (
+            "a-target-entropy-of-all-actions-whatever-the-mask",
+            "allowed = jnp.sum(mask, axis=-1, dtype=jnp.int32)",
+            "allowed = 0 * jnp.sum(mask, axis=-1, dtype=jnp.int32) + space.num_categories",
+            "agents/test_sac_entropy.py::test_the_target_is_that_of_each_states_allowed_actions",
+        ),
         (
             "values-of-discrete-actions-are-not-weighed",
             "value = distribution.probabilities() * least_value",
