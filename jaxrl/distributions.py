@@ -81,7 +81,8 @@ class Categorical:
         chex.assert_shape(action, self.logits.shape[:-1])
         log_probability = jax.nn.log_softmax(self.logits)
         # A gather's gradient is a scatter, which on the CPU costs a third of a network's gradient.
-        chosen = jnp.arange(self.logits.shape[-1]) == action[..., None]
+        categories = jnp.arange(self.logits.shape[-1], dtype=jnp.int32)
+        chosen = jnp.broadcast_to(categories, self.logits.shape) == action[..., None]
         return jnp.sum(jnp.where(chosen, log_probability, 0.0), axis=-1)
 
     def probabilities(self) -> Float[Array, "*batch K"]:

@@ -103,7 +103,7 @@ def _add_observations(
 ) -> RunningStatistics | None:
     if sums is None or pivot is None:
         return None
-    difference = observation.astype(jnp.float32) - pivot
+    difference = observation.astype(jnp.float32) - jnp.broadcast_to(pivot, observation.shape)
     lane_axes = tuple(range(running.ndim))
     sample_axes = tuple(range(running.ndim, difference.ndim))
     counted = running & jnp.all(jnp.isfinite(jnp.square(difference)), axis=sample_axes)

@@ -69,7 +69,7 @@ class Critic(nn.Module):
     def __call__(
         self, observation: Observation, action: Float[Array, "*batch D"]
     ) -> Float[Array, "*batch"]:
-        low, high = self.action_space.bounds()
+        low, high = (jnp.broadcast_to(x, action.shape) for x in self.action_space.bounds())
         action = (action - low) / (high - low) * 2 - 1
         x = self.torso("torso")(encode_observation(observation, self.observation_space))
         for layer, size in enumerate(self.hidden_sizes):

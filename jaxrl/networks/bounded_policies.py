@@ -34,8 +34,8 @@ class DeterministicHead(nn.Module):
 
     @nn.compact
     def __call__(self, features: Float[Array, "*batch H"]) -> Float[Array, "*batch D"]:
-        low, high = self.action_space.bounds()
         unit = jnp.tanh(Dense(self.action_space.shape[0], HEAD_INIT, name="action")(features))
+        low, high = (jnp.broadcast_to(x, unit.shape) for x in self.action_space.bounds())
         return low + (high - low) * 0.5 * (unit + 1)
 
 

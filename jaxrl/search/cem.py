@@ -67,7 +67,7 @@ def cem_strategy(config: CEMConfig) -> Strategy:
 
     def ask(key: Key, state: CEMState) -> tuple[CEMState, Float[Array, "N D"]]:
         noise = jax.random.normal(key, (config.population_size, state.mean.size), jnp.float32)
-        return state, state.mean + state.deviation * noise
+        return state, state.mean[None] + state.deviation[None] * noise
 
     def tell(
         key: Key, state: CEMState, candidates: Float[Array, "N D"], fitness: Float[Array, " N"]
@@ -77,7 +77,7 @@ def cem_strategy(config: CEMConfig) -> Strategy:
         # Where all candidates failed, there is nothing to fit the Gaussian to.
         is_known = jnp.any(weights > 0)
         mean = jnp.where(is_known, weights @ candidates, state.mean)
-        deviation = jnp.sqrt(weights @ jnp.square(candidates - mean))
+        deviation = jnp.sqrt(weights @ jnp.square(candidates - mean[None]))
         deviation = jnp.where(is_known, deviation, state.deviation)
         fitness = failures_last(fitness)
         winner = jnp.argmax(fitness)
