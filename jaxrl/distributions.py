@@ -86,7 +86,8 @@ class Categorical:
         size = self.logits.shape[-1]
         log_probability = jax.nn.log_softmax(self.logits)
         # A gather's gradient is a scatter, which on the CPU costs a third of a network's gradient.
-        chosen = jnp.arange(size) == action[..., None]
+        categories = jnp.broadcast_to(jnp.arange(size, dtype=jnp.int32), self.logits.shape)
+        chosen = categories == action[..., None]
         total = jnp.sum(jnp.where(chosen, log_probability, 0.0), axis=-1)
         return jnp.where((action >= 0) & (action < size), total, jnp.nan)
 

@@ -178,7 +178,7 @@ def play_episodes(
             key_chunk, environment, act, start, play.worlds, num_steps=chunk
         )
         ended_before = jnp.cumsum(finished.ended, axis=0) > finished.ended
-        mask = play.unfinished & ~ended_before
+        mask = play.unfinished[None] & ~ended_before
         transitions = rollout.transitions._replace(final_observation=())
         finished = finished._replace(ended=finished.ended & mask)
         time = play.num_chunks * chunk

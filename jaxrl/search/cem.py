@@ -68,7 +68,7 @@ def cem_strategy(config: CEMConfig) -> Strategy:
 
     def ask(key: Key, state: CEMState) -> tuple[CEMState, Float[Array, "N D"]]:
         noise = jax.random.normal(key, (config.population_size, state.mean.size), jnp.float32)
-        return state, state.mean + state.deviation * noise
+        return state, state.mean[None] + state.deviation[None] * noise
 
     def tell(
         key: Key, state: CEMState, candidates: Float[Array, "N D"], fitness: Float[Array, " N"]
@@ -79,7 +79,7 @@ def cem_strategy(config: CEMConfig) -> Strategy:
         is_known = jnp.any(weights > 0)
         average = partial(jnp.matmul, weights, precision="highest")
         mean = jnp.where(is_known, average(candidates), state.mean)
-        deviation = jnp.sqrt(average(jnp.square(candidates - mean)))
+        deviation = jnp.sqrt(average(jnp.square(candidates - mean[None])))
         deviation = jnp.where(is_known, deviation, state.deviation)
         fitness = failures_last(fitness)
         winner = jnp.argmax(fitness)
