@@ -4,13 +4,17 @@ Accelerators multiply matrices of float32 with the 10 bits of TF32, or fewer, un
 otherwise. Here the CPU is made to do the same.
 """
 
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.extend.core import primitives
+from probe_environments import constant_reward, continuous_target
 
 import jaxrl
+from jaxrl import registry
 from jaxrl.exploration import StateDependentGaussian
 from jaxrl.networks.initialization import orthogonal
 from jaxrl.ops.fitness import centered_ranks, elite_weights
@@ -21,6 +25,7 @@ from jaxrl.search.cem import cem_strategy
 from jaxrl.search.openes import openes_strategy
 
 KEY = jax.random.key(0)
+PACKAGE = pathlib.Path(jaxrl.__file__).parent
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +156,40 @@ def products(jaxpr):
         ):
             if hasattr(inner, "eqns"):
                 yield from products(getattr(inner, "jaxpr", inner))
+
+
+def place_of(equation):
+    """The innermost file of ours that a product comes from, if any."""
+    files = (pathlib.Path(frame.file_name) for frame in equation.source_info.traceback.frames)
+    ours = (file.relative_to(PACKAGE) for file in files if PACKAGE in file.parents)
+    return next(ours, pathlib.Path())
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("dqn", {"prioritized": True, "random_steps": 8, "batch_size": 4}),
+        ("sac", {"state_dependent_exploration": True, "random_steps": 8, "batch_size": 4}),
+        ("trpo", {"num_envs": 2, "num_steps": 8}),
+        ("cem", {"population_size": 4}),
+        ("openes", {"population_size": 4}),
+        ("ars", {"num_directions": 2}),
+    ],
+)
+def test_only_layers_of_networks_leave_their_precision_open(name, changed):
+    entry = registry.get(name)
+    config = entry.settings(total_steps=1000, hidden_sizes=(4,), **changed)
+    env = continuous_target() if name == "sac" else constant_reward(5)
+    algorithm = entry.build(env, config)
+    state = jax.eval_shape(algorithm.init, KEY)
+    programs = [jax.make_jaxpr(algorithm.init)(KEY), jax.make_jaxpr(algorithm.step)(KEY, state)]
+    found = [product for program in programs for product in products(program.jaxpr)]
+    loose = {place_of(x) for x in found if "HIGHEST" not in str(x.params["precision"])}
+    strict = {place_of(x) for x in found} - loose
+    networks = pathlib.Path("networks")
+    assert strict
+    assert all(place.parent == networks for place in loose)
+    assert networks / "initialization.py" not in loose
 
 
 @pytest.mark.parametrize("strategy", ["Sep_CMA_ES", "CMA_ES"])
