@@ -22,6 +22,7 @@ ENVIRONMENTS = {
     "discrete": corridor(),
     "continuous": corridor(continuous=True),
     "image": corridor(shape=(3, 3, 1)),
+    "continuous image": corridor(continuous=True, shape=(3, 3, 1)),
 }
 
 GRU = {"core": "gru"}
@@ -37,7 +38,8 @@ TOGETHER = {
     "importance_exponent": {"prioritized": True},
     "min_temperature": {"temperature_decay": 0.01},
     "min_noise_scale": {"noise_decay": 0.01, "noise_shrink": 0.01, "noise_scale": 0.1},
-    "max_noise_scale": {"noise_growth": 100.0},
+    "max_noise_scale": {"noise_growth": 100.0, "min_noise_scale": 0.001, "noise_scale": 0.01},
+    "tau": {"target_period": 1},
     "target_noise_clip": {"target_noise": 10.0},
     "epsilon_end": {"epsilon_fraction": 0.2},
     "temperature_decay": {"temperature": 100.0, "min_temperature": 1e-9},
@@ -66,6 +68,8 @@ VALUES = {
     "clip_policy_gradient_rho": (10.0, 0.1),
     "clip_epsilon": (0.2, 1e-3),
     "initial_scale": (1.0, 0.5),
+    "max_noise_scale": (2.0, 0.01),
+    "optimizer_epsilon": (1e-5, 1e-2),
     "epsilon_start": (1.0, 0.0),
     "epsilon_end": (1.0, 0.0),
     "epsilon_fraction": (1.0, 0.01),
