@@ -16,8 +16,7 @@ from jaxrl.environments import (
     record_episode_statistics,
     require_environment,
 )
-from jaxrl.keys import typed_key
-from jaxrl.ops.keys import scan_keys
+from jaxrl.keys import scan_keys, typed_key
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
 
 # Where the cost of an iteration varies, metrics are put in place so many rows at a time.

@@ -15,9 +15,8 @@ from jaxtyping import Array, Int
 
 from jaxrl.distributions import Categorical, MultiCategorical, mask_logits
 from jaxrl.environments import clip_actions, record_episode_statistics
-from jaxrl.keys import taking_any_key
+from jaxrl.keys import scan_keys, taking_any_key
 from jaxrl.loops.on_policy import Act, Worlds, collect, episode_metrics, start_worlds
-from jaxrl.ops.keys import scan_keys
 from jaxrl.types import (
     Action,
     AgentState,

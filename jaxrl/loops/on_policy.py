@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import clip_actions, record_episode_statistics
-from jaxrl.keys import taking_any_key
-from jaxrl.ops.keys import scan_keys
+from jaxrl.keys import scan_keys, taking_any_key
 from jaxrl.types import (
     Action,
     Agent,

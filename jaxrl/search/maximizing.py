@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxrl.keys import typed_key
-from jaxrl.ops.keys import scan_keys
+from jaxrl.keys import scan_keys, typed_key
 from jaxrl.types import Key, Metrics, SearchState, Strategy
 
 
