@@ -53,7 +53,7 @@ def ddpg(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_replay_task(env, config)
+    env = check_replay_task(env, config, DDPGConfig)
     agent = deterministic_agent(
         env, config, name="DDPG", num_critics=1, policy=policy, critic=critic
     )

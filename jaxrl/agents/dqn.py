@@ -32,7 +32,7 @@ from jaxrl.q_learning.settings import (
     TargetSettings,
 )
 from jaxrl.q_learning.values import greedy_policy, make_values_network, seen_and_mask
-from jaxrl.settings import number, settings, static
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import (
     Algorithm,
     Carry,
@@ -105,7 +105,7 @@ def dqn(env: Environment, config: DQNConfig, *, network: Network | None = None) 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_replay_task(env, config)
+    env = check_replay_task(env, config, DQNConfig)
     return join_replay(env, dqn_agent(env, config, network=network), config)
 
 
@@ -113,6 +113,7 @@ def dqn_agent(
     env: Environment, config: DQNConfig, *, network: Network | None = None
 ) -> ReplayAgent:
     """Builds DQN's learning rule, to be joined to a replay; arguments as for `dqn`."""
+    require_settings(config, DQNConfig)
     network = make_values_network(
         env.observation_space,
         check_discrete(env, "DQN"),

@@ -40,7 +40,7 @@ from jaxrl.policy_gradient.settings import (
     NetworkSettings,
     OnPolicySettings,
 )
-from jaxrl.settings import number, settings, static
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import (
     Agent,
     Algorithm,
@@ -105,7 +105,7 @@ def ppo(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_task(env, config)
+    env = check_task(env, config, PPOConfig)
     agent = ppo_agent(env.observation_space, env.action_space, config, network=network)
     return join_rollouts(env, agent, config)
 
@@ -118,6 +118,7 @@ def ppo_agent(
     network: Network | RecurrentNetwork | None = None,
 ) -> Agent:
     """Builds PPO's learning rule, to be joined to a loop; arguments as for `ppo`."""
+    require_settings(config, PPOConfig)
     actor = make_actor(observation_space, action_space, config, network=network)
     check_minibatches(config, actor)
     optimizer = make_optimizer(config)

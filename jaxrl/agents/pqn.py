@@ -42,7 +42,7 @@ from jaxrl.q_learning.q_lambda import q_lambda_returns
 from jaxrl.q_learning.regression import regress
 from jaxrl.q_learning.settings import ActionValueSettings
 from jaxrl.q_learning.values import greedy_policy, make_values_network, seen_and_mask
-from jaxrl.settings import number, settings, static
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import (
     Agent,
     Algorithm,
@@ -103,7 +103,7 @@ def pqn(env: Environment, config: PQNConfig, *, network: Network | None = None) 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_rollout_task(env, config)
+    env = check_rollout_task(env, config, PQNConfig)
     size = config.num_envs * config.num_steps
     check_shares(config.num_minibatches, size, f"num_envs * num_steps = {size}")
     return join_rollouts(env, pqn_agent(env, config, network=network), config)
@@ -111,6 +111,7 @@ def pqn(env: Environment, config: PQNConfig, *, network: Network | None = None) 
 
 def pqn_agent(env: Environment, config: PQNConfig, *, network: Network | None = None) -> Agent:
     """Builds PQN's learning rule, to be joined to a loop; arguments as for `pqn`."""
+    require_settings(config, PQNConfig)
     observation_space, action_space = env.observation_space, check_discrete(env, "PQN")
     network = make_values_network(
         observation_space, action_space, config, network=network, dueling=config.dueling

@@ -13,6 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxrl.budget import check_budget
+from jaxrl.environments import require_environment
 from jaxrl.loops.episodic import episodic, longest_episode
 from jaxrl.ops.statistics import explained_variance
 from jaxrl.optimization import (
@@ -24,7 +25,7 @@ from jaxrl.optimization import (
     scheduled,
 )
 from jaxrl.policy_gradient.actor import Actor, make_actor
-from jaxrl.policy_gradient.building import check_settings, with_actions_of
+from jaxrl.policy_gradient.building import with_actions_of
 from jaxrl.policy_gradient.settings import NetworkSettings, WholeEpisodeSettings
 from jaxrl.policy_gradient.whole_episodes import (
     WeighedEpisodes,
@@ -33,7 +34,7 @@ from jaxrl.policy_gradient.whole_episodes import (
     value_regression_loss,
     weigh_episodes,
 )
-from jaxrl.settings import number, settings, static
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import (
     Agent,
     Algorithm,
@@ -96,7 +97,8 @@ def reinforce(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    check_settings(env, config)
+    env = require_environment(env)
+    require_settings(config, ReinforceConfig)
     batch_size = config.num_episodes * longest_episode(env)
     check_budget(config, batch_size, "num_episodes * the time limit")
     check_credit(config)
@@ -108,6 +110,7 @@ def reinforce(
 
 def reinforce_agent(actor: Actor, config: ReinforceConfig) -> Agent:
     """Builds the learning rule, to be joined to a loop of whole episodes."""
+    require_settings(config, ReinforceConfig)
     optimizer = make_optimizer(config)
 
     def init(key: Key) -> ReinforceState:

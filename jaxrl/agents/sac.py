@@ -45,7 +45,7 @@ def sac(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_replay_task(env, config)
+    env = check_replay_task(env, config, SACConfig)
     discrete = isinstance(env.action_space, Discrete)
     actions = (discrete_actions if discrete else continuous_actions)(env, config, policy, critic)
     rule = soft_rule(

@@ -53,7 +53,7 @@ def td3(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_replay_task(env, config)
+    env = check_replay_task(env, config, TD3Config)
     agent = deterministic_agent(
         env,
         config,

@@ -120,7 +120,7 @@ def _overrides(environment: Any, method: str) -> bool:
 
 def _reset_function(reset: Callable[..., Any], params: Any) -> Reset:
     def function(key: Key) -> tuple[EnvState, Observation]:
-        observation, state = reset(key, params)
+        observation, state = _theirs(reset, key, params)
         return state, observation
 
     return function
@@ -144,10 +144,10 @@ def _transition(environment: Any, params: Any, name: str) -> GymnaxStep:
     """A step that does not reset."""
 
     def function(key: Key, state: EnvState, action: Any) -> tuple[EnvState, TimeStep]:
-        values = environment.step_env(key, state, action, params)
+        values = _theirs(environment.step_env, key, state, action, params)
         _expect_values(values, "observation, state, reward, terminated, info", "step_env", name)
         observation, state, reward, terminated, info = values
-        truncated = environment.is_truncated(state, params)
+        truncated = _theirs(environment.is_truncated, state, params)
         return state, TimeStep(observation, reward, terminated, truncated, observation, info)
 
     return function
@@ -157,7 +157,7 @@ def _own_step(environment: Any, params: Any, name: str) -> GymnaxStep:
     """The environment's own `step`, which resets."""
 
     def function(key: Key, state: EnvState, action: Any) -> tuple[EnvState, TimeStep]:
-        values = environment.step(key, state, action, params)
+        values = _theirs(environment.step, key, state, action, params)
         expected = "observation, state, reward, terminated, truncated, info"
         _expect_values(values, expected, "step", name)
         observation, state, reward, terminated, truncated, info = values
@@ -173,6 +173,12 @@ def _own_step(environment: Any, params: Any, name: str) -> GymnaxStep:
         return state, time_step
 
     return function
+
+
+def _theirs(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function of gymnax's, in some of which arrays of different rank meet."""
+    with jax.numpy_rank_promotion("allow"):
+        return function(*arguments)
 
 
 def _expect_values(values: Any, expected: str, method: str, name: str) -> None:

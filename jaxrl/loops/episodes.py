@@ -71,8 +71,7 @@ def play_population(
 
     Args:
         key: consumed.
-        environment: with a time limit; an episode that overruns it is cut there, and its candidate
-            has failed.
+        environment: with a time limit; a candidate that overruns it has failed.
         act: (key, params, observation) -> action, one candidate in one environment.
         params: leaves [N, ...].
         num_episodes: E, of each candidate.

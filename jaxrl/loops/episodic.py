@@ -8,6 +8,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Int
 
 from jaxrl.environments import clip_actions, play_once, record_episode_statistics
+from jaxrl.keys import taking_any_key
 from jaxrl.loops.on_policy import (
     Act,
     FinishedEpisodes,
@@ -109,7 +110,7 @@ def episodic(
     def policy(state: EpisodicState) -> Policy:
         return agent.policy(state.agent)
 
-    return Algorithm(
+    algorithm = Algorithm(
         init=init,
         step=step,
         policy=policy,
@@ -119,6 +120,7 @@ def episodic(
         # An episode has at least one step.
         max_iterations=-(-total_steps // num_episodes),
     )
+    return taking_any_key(algorithm)
 
 
 def longest_episode(environment: Environment) -> int:
@@ -176,7 +178,7 @@ def play_episodes(
             key_chunk, environment, act, start, play.worlds, num_steps=chunk
         )
         ended_before = jnp.cumsum(finished.ended, axis=0) > finished.ended
-        mask = play.unfinished & ~ended_before
+        mask = play.unfinished[None] & ~ended_before
         transitions = rollout.transitions._replace(final_observation=())
         finished = finished._replace(ended=finished.ended & mask)
         time = play.num_chunks * chunk

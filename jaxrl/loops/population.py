@@ -9,8 +9,10 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import clip_actions, unmasked_space
+from jaxrl.keys import taking_any_key
 from jaxrl.loops.episode_counts import PlayedEpisodes, episode_metrics, normalized
 from jaxrl.loops.episodes import Act, play_population
+from jaxrl.networks import refuse_masks
 from jaxrl.ops.statistics import RunningStatistics, init_statistics, merge_sums
 from jaxrl.types import (
     Action,
@@ -72,16 +74,15 @@ def population(
     """Builds the algorithm that lets a strategy search for the parameters of a policy.
 
     Args:
-        environment: the task; Box actions are clipped to its bounds at its door. A candidate of
-            which an episode overruns the time limit has failed.
+        environment: the task; Box actions are clipped to its bounds at its door. A candidate that
+            overruns the time limit has failed.
         strategy: proposes vectors of parameters, and is told the mean return of each.
         policy: what the vectors are parameters of; the recommended one is evaluated greedily.
         total_steps: the budget; the fewest iterations that reach it are taken.
         episodes_per_candidate: whole episodes from which a candidate's fitness is the mean.
         common_random_numbers: the i-th episodes of all candidates of an iteration start alike and
             meet the same chances, so that they are compared like with like.
-        normalize_observations: standardise them by the moments of everything that the whole
-            population saw before the iteration.
+        normalize_observations: standardise them by all that was seen before the iteration.
 
     Raises:
         ValueError: the environment has no time limit, or there are no episodes to play.
@@ -110,17 +111,16 @@ def population(
 
     # The shortest episode takes one step.
     fewest_steps = strategy.population_size * episodes_per_candidate
-    return Algorithm(
+    algorithm = Algorithm(
         init=init,
-        step=lambda key, state: _iteration(
-            key, state, strategy, play, limit=environment.max_episode_steps
-        ),
+        step=lambda key, state: _iteration(key, state, strategy, play, door.max_episode_steps),
         policy=lambda state: _recommended(policy, strategy, state),
         environment=environment,
         total_steps=total_steps,
         steps_per_iteration=None,
         max_iterations=-(-total_steps // fewest_steps),
     )
+    return taking_any_key(algorithm)
 
 
 def _iteration(
@@ -128,7 +128,6 @@ def _iteration(
     state: PopulationState,
     strategy: Strategy,
     play: Callable[[Key, PopulationState, Array], PlayedEpisodes],
-    *,
     limit: Any,
 ) -> tuple[PopulationState, Metrics]:
     """Asks for candidates, plays with them, and tells what they were worth."""
@@ -172,6 +171,7 @@ def vector_policy(
         return scale * ravel_pytree(network.init(key, observation))[0]
 
     def act_greedily(params: Params, observation: Observation) -> Action:
+        refuse_masks(observation)
         return network.apply(params, observation).mode()
 
     def act(key: Key, params: Params, observation: Observation) -> Action:

@@ -34,8 +34,8 @@ class DeterministicHead(nn.Module):
 
     @nn.compact
     def __call__(self, features: Float[Array, "*batch H"]) -> Float[Array, "*batch D"]:
-        low, high = self.action_space.bounds()
         unit = jnp.tanh(Dense(self.action_space.shape[0], HEAD_INIT, name="action")(features))
+        low, high = (jnp.broadcast_to(x, unit.shape) for x in self.action_space.bounds())
         return low + (high - low) * 0.5 * (unit + 1)
 
 
@@ -58,7 +58,7 @@ class SquashedGaussianHead(nn.Module):
         self, features: Float[Array, "*batch H"]
     ) -> TanhGaussian | SquashedStateDependentGaussian:
         space = self.action_space
-        low, high = space.bounds()
+        low, high = map(jnp.asarray, space.bounds())
         size = space.shape[0]
         mean = Dense(size, HEAD_INIT, name="mean")(features)
         if self.state_dependent_exploration:

@@ -70,4 +70,5 @@ class Dense(nn.Module):
     def __call__(self, x: Float[Array, "*batch M"]) -> Float[Array, "*batch N"]:
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.size), jnp.float32)
         bias = self.param("bias", self.bias_init, (self.size,), jnp.float32)
-        return matmul(x.astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(self.dtype)
+        product = matmul(x.astype(self.dtype), kernel.astype(self.dtype))
+        return product + jnp.broadcast_to(bias.astype(self.dtype), product.shape)

@@ -60,7 +60,8 @@ class PolicyNetwork(nn.Module):
             difference = self.param("log_std", nn.initializers.zeros, (size,), jnp.float32)
             log_std = jnp.asarray(self.initial_log_std, jnp.float32) + difference
         if self.squash_actions:
-            return TanhGaussian(mean=mean, log_std=log_std, low=space.low, high=space.high)
+            low, high = map(jnp.asarray, space.bounds())
+            return TanhGaussian(mean=mean, log_std=log_std, low=low, high=high)
         return DiagonalGaussian(mean=mean, log_std=log_std)
 
     def _affine(self, size: int, kernel_init: orthogonal) -> nn.Module:

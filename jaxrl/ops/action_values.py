@@ -33,10 +33,12 @@ def q_target(
 def value_of(
     values: Float[Array, "*batch K"], action: Int[Array, "*batch"]
 ) -> Float[Array, "*batch"]:
-    """Q(s, a) of a vector Q(s, .)."""
+    """Q(s, a) of a vector Q(s, .); NaN where there is no such action."""
+    size = values.shape[-1]
     # A gather would have a scatter for its gradient, which is slow on the CPU.
-    chosen = jax.nn.one_hot(action, values.shape[-1], dtype=bool)
-    return jnp.sum(jnp.where(chosen, values, 0.0), axis=-1)
+    chosen = jax.nn.one_hot(action, size, dtype=bool)
+    total = jnp.sum(jnp.where(chosen, values, 0.0), axis=-1)
+    return jnp.where((action >= 0) & (action < size), total, jnp.nan)
 
 
 def double_q_value(

@@ -22,7 +22,9 @@ from jaxrl.networks import (
     actor_critic,
     masking_actions,
     recurrent_actor_critic,
+    require_distribution,
     require_network,
+    without_masks,
     without_memory,
 )
 from jaxrl.policy_gradient.settings import ActorCriticSettings, MemorySettings, NetworkSettings
@@ -41,6 +43,9 @@ from jaxrl.types import (
     RecurrentNetwork,
     Space,
 )
+
+# What acting and the losses ask of a distribution.
+_METHODS = ("sample", "mode", "log_probability", "entropy")
 
 
 class ActorCarry(NamedTuple):
@@ -157,7 +162,7 @@ def _make_model(
     else:
         require_network(network, RecurrentNetwork)
     model = without_memory(network) if isinstance(network, Network) else network
-    return masking_actions(model) if has_masks else model
+    return masking_actions(model) if has_masks else without_masks(model)
 
 
 def _warn_of_scale(action_space: Space, config: NetworkSettings) -> None:
@@ -204,26 +209,38 @@ def _exploration(
     def examine(key: Key, observation: Observation) -> Any:
         params = network.init(key, observation)
         _, output = network.apply(params, network.start(), observation)
-        if not isinstance(output, tuple) or len(output) != 2 or jnp.shape(output[1]) != ():
+        if not isinstance(output, tuple) or len(output) != 2 or _shape(output[1]) != ():
             raise ValueError(
                 "a network for an actor-critic maps one observation to (distribution, value) with "
                 "a value of shape (), but this one returns shapes "
                 f"{jax.tree.map(jnp.shape, output)}"
             )
+        require_distribution(output[0], *_METHODS)
         _check_categories(output[0], action_space)
-        return output[0].mode(), _features(output[0], config)
+        action = output[0].mode()
+        return action, output[0].log_probability(action), _features(output[0], config)
 
-    action, features = jax.eval_shape(examine, jax.random.key(0), example)
+    action, log_probability, features = jax.eval_shape(examine, jax.random.key(0), example)
     if action.shape != action_space.shape:
         raise ValueError(
             f"the network's distribution is over actions of shape {action.shape}, "
             f"but those of the environment have shape {action_space.shape}"
+        )
+    if log_probability.shape != ():
+        raise ValueError(
+            "the log_probability of one action is one number of shape (), but that of the "
+            f"network's distribution has shape {log_probability.shape}"
         )
     if not config.state_dependent_exploration:
         return independent_sampling()
     return state_dependent_noise(
         features.shape[-1], action.shape[-1], interval=config.noise_interval
     )
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """Of an array of numbers; None of anything else."""
+    return jnp.shape(value) if isinstance(value, jax.Array | float) else None
 
 
 def _features(distribution: Any, config: NetworkSettings) -> Any:

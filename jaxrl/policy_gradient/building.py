@@ -4,20 +4,20 @@ from typing import Any
 
 import jax
 
-from jaxrl.environments import flatten_actions, require_environment, rescale_actions
+from jaxrl.environments import flatten_actions, rescale_actions
 from jaxrl.loops.rollouts import check_rollout_task, check_shares
 from jaxrl.policy_gradient.actor import Actor
 from jaxrl.policy_gradient.settings import MemorySettings, NetworkSettings, OnPolicySettings
-from jaxrl.settings import require_settings
 from jaxrl.types import Box, Environment
 
 
-def check_task(env: Environment, config: Any, *, num_workers: int = 1) -> Environment:
+def check_task(env: Environment, config: Any, kind: type, *, num_workers: int = 1) -> Environment:
     """Checks the settings against the environment before anything is traced.
 
     Args:
         env: the task.
         config: settings with the fields of `OnPolicySettings` and `NetworkSettings`.
+        kind: the class of settings that the algorithm takes.
         num_workers: who have `num_envs` environments each.
 
     Returns:
@@ -27,18 +27,8 @@ def check_task(env: Environment, config: Any, *, num_workers: int = 1) -> Enviro
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    checked = check_rollout_task(env, config, num_workers=num_workers)
+    checked = check_rollout_task(env, config, kind, num_workers=num_workers)
     return with_actions_of(checked, config)
-
-
-def check_settings(env: Environment, config: NetworkSettings) -> None:
-    """Checks each setting alone.
-
-    Raises:
-        ValueError: a setting is wrong or does not suit the environment.
-    """
-    require_environment(env)
-    require_settings(config, NetworkSettings)
 
 
 def with_actions_of(env: Environment, config: NetworkSettings) -> Environment:

@@ -1,5 +1,6 @@
 """From an environment, settings and a learning rule to an algorithm with a replay."""
 
+import numpy as np
 from jax.core import Tracer
 
 from jaxrl.budget import check_budget
@@ -12,8 +13,13 @@ from jaxrl.settings import require_settings
 from jaxrl.types import Algorithm, Box, Discrete, Environment, Replay, ReplayAgent
 
 
-def check_replay_task(env: Environment, config: ReplaySettings) -> Environment:
+def check_replay_task(env: Environment, config: ReplaySettings, kind: type) -> Environment:
     """Checks the settings against the environment before anything is traced.
+
+    Args:
+        env: the task.
+        config: the settings.
+        kind: the class of settings that the algorithm takes.
 
     Returns:
         The environment, with vectors for actions where it has a Box of them.
@@ -21,8 +27,8 @@ def check_replay_task(env: Environment, config: ReplaySettings) -> Environment:
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    require_environment(env)
-    require_settings(config, ReplaySettings)
+    env = require_environment(env)
+    require_settings(config, kind)
     size = config.num_envs * config.num_steps
     check_budget(config, config.random_steps + size, "random_steps + num_envs * num_steps")
     _check_random_steps(config, size)
@@ -62,6 +68,12 @@ def check_bounded(env: Environment, name: str) -> Box:
         raise ValueError(
             f"{name} needs actions between finite bounds, but those of {env.name} are bounded by "
             f"{space.low} and {space.high}"
+        )
+    low, high = space.bounds()
+    if isinstance(low, np.ndarray) and isinstance(high, np.ndarray) and not (high > low).any():
+        raise ValueError(
+            f"{name} has nothing to choose: every action of {env.name} is bounded by {space.low} "
+            f"and {space.high}"
         )
     return space
 

@@ -143,11 +143,15 @@ def _check_target_entropy(config: SoftSettings, most: float, space: Space) -> No
 
 
 def _scaled_entropy(space: Box, config: SoftSettings) -> Float[Array, ""]:
-    """The target of actions as the environment takes them: log of half the width more for each."""
-    size = space.shape[0]
-    target = -size if config.target_entropy is None else config.target_entropy
+    """The target of actions as the environment takes them: log of half the width more for each.
+
+    Dimensions whose bounds are equal have no entropy, and do not count.
+    """
     low, high = space.bounds()
-    return target + jnp.sum(jnp.log(0.5 * (high - low)))
+    free = high > low
+    target = -jnp.sum(free) if config.target_entropy is None else config.target_entropy
+    log_half_width = jnp.log(0.5 * jnp.where(free, high - low, 1.0))
+    return target + jnp.sum(jnp.where(free, log_half_width, 0.0))
 
 
 def _exploration(policy: Network, env: Environment, config: SoftSettings) -> Exploration:

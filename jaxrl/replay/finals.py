@@ -63,7 +63,7 @@ def keep_finals(
         make room, -1 for none.
     """
     size, num_envs = finals.time.shape
-    row = (finals.kept + jnp.cumsum(cut, axis=0) - 1) % size
+    row = (finals.kept[None] + jnp.cumsum(cut, axis=0) - 1) % size
     # Out of bounds, and so dropped, where there is nothing to keep.
     target = jnp.where(cut, row, size + 1)
     environment = jnp.arange(num_envs)

@@ -132,7 +132,7 @@ def _forget(tree: SumTree, start: Array, end: Array, storage: RingStorage) -> Su
 def _leaves(time: Int[Array, " times"], storage: RingStorage) -> Int[Array, " leaves"]:
     """Of all environments at some times."""
     slots = time % storage.num_slots
-    return (slots[:, None] * storage.num_envs + jnp.arange(storage.num_envs)).reshape(-1)
+    return (slots[:, None] * storage.num_envs + jnp.arange(storage.num_envs)[None]).reshape(-1)
 
 
 def _sample(

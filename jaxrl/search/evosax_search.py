@@ -94,22 +94,22 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
         if evosax.has_population:
             population = jnp.broadcast_to(vector, (config.population_size, vector.size))
             fitness = jnp.zeros(config.population_size, jnp.float32)
-            inner = evosax.algorithm.init(key, population, fitness, evosax.params)
+            inner = _theirs(evosax.algorithm.init, key, population, fitness, evosax.params)
         else:
-            inner = evosax.algorithm.init(key, vector, evosax.params)
+            inner = _theirs(evosax.algorithm.init, key, vector, evosax.params)
         inner = jax.tree.map(_settled, inner)
         return EvosaxState(inner=inner, start=vector, is_first=jnp.asarray(True))
 
     def ask(key: Key, state: EvosaxState) -> tuple[EvosaxState, Float[Array, "N D"]]:
         evosax = make(state.start.size)
         key_ask, key_first = jax.random.split(key)
-        candidates, inner = evosax.algorithm.ask(key_ask, state.inner, evosax.params)
+        candidates, inner = _theirs(evosax.algorithm.ask, key_ask, state.inner, evosax.params)
         state = state._replace(inner=_like(state.inner, inner))
         candidates = candidates.astype(jnp.float32)
         if not evosax.has_population:
             return state, candidates
         noise = jax.random.normal(key_first, candidates.shape, jnp.float32)
-        first = state.start + config.noise_scale * noise
+        first = state.start[None] + config.noise_scale * noise
         return state, jnp.where(state.is_first, first, candidates)
 
     def tell(
@@ -118,10 +118,12 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
         evosax = make(state.start.size)
         key_tell, key_first = jax.random.split(key)
         cost = -finite_fitness(fitness)
-        inner, _ = evosax.algorithm.tell(key_tell, candidates, cost, state.inner, evosax.params)
+        inner, _ = _theirs(
+            evosax.algorithm.tell, key_tell, candidates, cost, state.inner, evosax.params
+        )
         inner = _like(state.inner, inner)
         if evosax.has_population:
-            begun = evosax.algorithm.init(key_first, candidates, cost, evosax.params)
+            begun = _theirs(evosax.algorithm.init, key_first, candidates, cost, evosax.params)
             inner = _choose(state.is_first, _like(state.inner, begun), inner)
         told = EvosaxState(inner=inner, start=state.start, is_first=jnp.asarray(False))
         # Where all candidates failed, nothing was told.
@@ -134,11 +136,28 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
             return jnp.where(state.is_first, state.start, state.inner.best_solution)
         return state.inner.mean
 
-    return checked(Strategy(init, ask, tell, solution, population_size=config.population_size))
+    search = (_precise(function) for function in (init, ask, tell, solution))
+    return checked(Strategy(*search, population_size=config.population_size))
+
+
+def _precise(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Sums over a population by matrix products, in whatever precision the networks compute."""
+
+    def precise(*arguments: Any) -> Any:
+        with jax.default_matmul_precision("highest"):
+            return function(*arguments)
+
+    return precise
 
 
 def _choose(condition: Bool[Array, ""], one: Any, other: Any) -> Any:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), one, other)
+
+
+def _theirs(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function of evosax's, in which arrays of different rank meet."""
+    with jax.numpy_rank_promotion("allow"):
+        return function(*arguments)
 
 
 def _settled(x: Any) -> Array:

@@ -88,7 +88,7 @@ def climbing_strategy(config: ClimbingConfig, *, num_neighbors: int) -> Strategy
 
     def ask(key: Key, state: ClimbingState) -> tuple[ClimbingState, Float[Array, "N D"]]:
         noise = jax.random.normal(key, (num_neighbors, state.best.size), jnp.float32)
-        neighbors = state.best + state.noise_scale * noise
+        neighbors = state.best[None] + state.noise_scale * noise
         reevaluate = config.reevaluate_best
         return state, beside_the_best(neighbors, state.best, state.evaluations, reevaluate)
 

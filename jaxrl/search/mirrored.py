@@ -77,7 +77,8 @@ def mirrored_strategy(config: MirroredSearchConfig, *, num_pairs: int, ascent: A
 
     def ask(key: Key, state: MirroredSearchState) -> tuple[MirroredSearchState, Array]:
         noise = jax.random.normal(key, (num_pairs, state.mean.size), jnp.float32)
-        return state, state.mean + config.noise_scale * jnp.concatenate([noise, -noise])
+        noise = config.noise_scale * jnp.concatenate([noise, -noise])
+        return state, state.mean[None] + noise
 
     def tell(
         key: Key,
@@ -86,7 +87,7 @@ def mirrored_strategy(config: MirroredSearchConfig, *, num_pairs: int, ascent: A
         fitness: Float[Array, " N"],
     ) -> tuple[MirroredSearchState, Metrics]:
         del key
-        noise = (candidates[:num_pairs] - state.mean) / config.noise_scale
+        noise = (candidates[:num_pairs] - state.mean[None]) / config.noise_scale
         direction, metrics = ascent(state.mean, noise, fitness)
         change: Any
         change, optimizer_state = optimizer.update(-direction, state.optimizer, state.mean)

@@ -86,7 +86,7 @@ def simulated_annealing_strategy(config: SimulatedAnnealingConfig) -> Strategy:
     def ask(key: Key, state: AnnealingState) -> tuple[AnnealingState, Float[Array, "N D"]]:
         shape = config.num_neighbors, state.current.size
         noise = jax.random.normal(key, shape, jnp.float32)
-        neighbors = state.current + state.noise_scale * noise
+        neighbors = state.current[None] + state.noise_scale * noise
         reevaluate = config.reevaluate_best
         return state, beside_the_best(neighbors, state.best, state.evaluations, reevaluate)
 

@@ -367,6 +367,62 @@ def test_unsuitable_tasks_are_refused(name):
     if name != "sac":
         with pytest.raises(ValueError, match=f"{title} needs Box actions, but the actions of cons"):
             build(name, constant_reward(5))
+    fixed = endless()._replace(action_space=Box([1.0, 2.0], [1.0, 2.0], (2,)))
+    with pytest.raises(ValueError, match=f"{title} has nothing to choose"):
+        build(name, fixed)
+
+
+@pytest.mark.parametrize("name", ["ddpg", "td3", "sac"])
+def test_unsuitable_bounds_are_refused_inside_jit_too(name):
+    """Bounds that the environment is made with there, and of actions that are no vectors."""
+
+    @jax.jit
+    def check(key):
+        for space in (Box(-1.0, [[1.0, np.inf]], (1, 2)), Box(-np.inf, np.inf, ())):
+            with pytest.raises(ValueError, match="needs actions between finite bounds"):
+                build(name, endless()._replace(action_space=space))
+        return key
+
+    check(KEY)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("ddpg", {}),
+        ("ddpg", {"noise": "parameter"}),
+        ("td3", {"noise": "ornstein-uhlenbeck"}),
+        ("sac", {}),
+        ("sac", {"state_dependent_exploration": True}),
+    ],
+)
+def test_a_dimension_with_equal_bounds_is_as_if_it_were_not_there(name, changed):
+    """Everything stays finite, and the only action there is taken."""
+    fixed = Box([-2.0, 1.0], [2.0, 1.0], (2,))
+    env = endless()._replace(action_space=fixed)
+    small = {"total_steps": 60, "random_steps": 20, "num_updates": 1, "hidden_sizes": (8,)}
+    algorithm = build(name, env, **small | changed)
+    result = jax.jit(lambda key: jaxrl.train(key, algorithm))(KEY)
+    learnt = result.state.agent
+    assert all(
+        np.isfinite(x).all()
+        for x in jax.tree.leaves(learnt)
+        if jnp.issubdtype(x.dtype, jnp.inexact)
+    )
+    ring = result.state.replay
+    np.testing.assert_array_equal(ring.action[: ring.time, :, 1], 1.0)
+    for metric in ("value_loss", "actor_loss", "entropy", "temperature", "action_deviation"):
+        assert np.isfinite(result.metrics.get(metric, 0.0)).all()
+
+
+@pytest.mark.parametrize("dimensions", [1, 3])
+def test_the_target_entropy_counts_what_is_free(dimensions):
+    low = jnp.array([-1.0, 5.0, 0.0, -2.0])[:dimensions]
+    high = jnp.array([3.0, 5.0, 0.0, -2.0])[:dimensions]
+    env = endless()._replace(action_space=Box(low, high, (dimensions,)))
+    for given, expected in ((None, -1 + np.log(2)), (-3.0, -3 + np.log(2))):
+        actions = continuous_actions(env, config_of("sac", target_entropy=given), None, None)
+        np.testing.assert_allclose(actions.target_entropy, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

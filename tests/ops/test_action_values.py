@@ -37,6 +37,14 @@ def test_the_value_of_an_action_and_its_gradient():
     np.testing.assert_array_equal(gradient, [[0, 0, 1], [1, 0, 0]])
 
 
+@pytest.mark.parametrize("action", [3, -1])
+def test_an_action_that_does_not_exist_has_no_value(action):
+    values = jnp.array([1.0, 2.0, 3.0])
+    value, gradient = jax.value_and_grad(value_of)(values, jnp.int32(action))
+    assert np.isnan(value)
+    np.testing.assert_array_equal(gradient, 0.0)
+
+
 def test_double_q_by_hand():
     """The learning network prefers the second and the first action; the target values them."""
     online = jnp.array([[1.0, 2.0], [3.0, 2.0]])
