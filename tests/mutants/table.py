@@ -104,7 +104,7 @@ _OPERATIONS = [
             "vtrace-takes-the-error-of-the-same-step-for-the-next-ones",
             "jnp.append(value_error[1:], 0.0)",
             "value_error",
-            _RETURNS + "test_vtrace_known_values",
+            _RETURNS + "test_all_equal_their_definitions",
         ),
     ),
     _of(
