@@ -7,7 +7,7 @@ LINT_STAMP := $(VENV)/.installed-lint
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-learning lint format bench clean
+.PHONY: help install demo test test-full test-learning mutants lint format bench bench-against clean
 
 help:  ## say what can be made
 	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,8 +32,14 @@ demo: $(STAMP)  ## train 8 PPO agents on CartPole side by side, draw their curve
 test: $(STAMP)  ## the default test suite, in parallel
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
+test-full: $(STAMP)  ## the part that `make test` leaves out: large matrices of cases, in parallel
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "full and not learning"
+
 test-learning: $(STAMP)  ## the tests that train for minutes
 	$(BIN)/python -m pytest -m learning
+
+mutants: $(STAMP)  ## break the library in many small ways; the tests must notice each
+	PYTHONPATH=tests $(BIN)/python -m mutants.run
 
 lint: $(LINT_STAMP)  ## formatting, lint and types
 	$(BIN)/ruff format --check .
@@ -48,6 +54,9 @@ bench: $(STAMP)  ## throughput against the peers, into benchmarks/results and be
 	$(BIN)/python benchmarks/make_environments.py
 	$(BIN)/python benchmarks/throughput.py --suite ppo a2c sac sac-256 td3 dqn-5k dqn dqn-500k
 	$(BIN)/python benchmarks/write_table.py
+
+bench-against: $(STAMP)  ## speed beside that of another commit: make bench-against REV=HEAD~1
+	$(BIN)/python benchmarks/against.py $(or $(REV),HEAD)
 
 clean:  ## remove the environments and what tests and builds left
 	rm -rf $(VENV) benchmarks/environments build dist *.egg-info

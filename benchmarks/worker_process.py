@@ -47,14 +47,21 @@ def is_available(name: str) -> bool:
 
 
 class Worker:
-    """A contender's process; a context manager that ends it."""
+    """A contender's process; a context manager that ends it.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: of the contender.
+        source: a folder whose `jaxrl` is imported instead of the installed one.
+    """
+
+    def __init__(self, name: str, *, source: pathlib.Path | None = None) -> None:
         contender = CONTENDERS[name]
         python = python_of(contender.environment) if contender.environment else sys.executable
         # Compile times must be those of a compilation.
         hidden = {"JAX_COMPILATION_CACHE_DIR", "PYTHONPATH"}
         variables = {name: value for name, value in os.environ.items() if name not in hidden}
+        if source is not None:
+            variables["PYTHONPATH"] = str(source)
         self.name = name
         self.process = subprocess.Popen(
             [str(python), str(WORKERS / contender.script[0]), *contender.script[1:]],

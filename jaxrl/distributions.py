@@ -77,13 +77,19 @@ class Categorical:
         return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
 
     def log_probability(self, action: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
-        """The log-probability of an action; NaN where it is no category."""
+        """The log-probability of an action; NaN where it is no category.
+
+        Such an action is a mistake, and not an event of probability 0: minus infinity would make a
+        probability ratio of 0 of it, which a clipped loss passes over in silence.
+        """
         chex.assert_shape(action, self.logits.shape[:-1])
+        size = self.logits.shape[-1]
         log_probability = jax.nn.log_softmax(self.logits)
         # A gather's gradient is a scatter, which on the CPU costs a third of a network's gradient.
-        categories = jnp.arange(self.logits.shape[-1], dtype=jnp.int32)
-        chosen = jnp.broadcast_to(categories, self.logits.shape) == action[..., None]
-        return jnp.sum(jnp.where(chosen, log_probability, 0.0), axis=-1)
+        categories = jnp.broadcast_to(jnp.arange(size, dtype=jnp.int32), self.logits.shape)
+        chosen = categories == action[..., None]
+        total = jnp.sum(jnp.where(chosen, log_probability, 0.0), axis=-1)
+        return jnp.where((action >= 0) & (action < size), total, jnp.nan)
 
     def probabilities(self) -> Float[Array, "*batch K"]:
         """Of every category, [*batch, K]."""
@@ -182,10 +188,7 @@ class DiagonalGaussian:
     def log_probability(self, action: Float[Array, "*batch D"]) -> Float[Array, "*batch"]:
         """-sum_i [((a_i - mean_i) / std_i)^2 / 2 + log std_i + log(2 pi) / 2]."""
         chex.assert_equal_shape([action, self.mean])
-        log_std = self._full_log_std()
-        standardised = (action - self.mean) * jnp.exp(-log_std)
-        terms = 0.5 * jnp.square(standardised) + log_std + 0.5 * math.log(2 * math.pi)
-        return -jnp.sum(terms, axis=-1)
+        return -jnp.sum(_information(action, self.mean, self._full_log_std()), axis=-1)
 
     def entropy(self) -> Float[Array, "*batch"]:
         """sum_i [log std_i + log(2 pi e) / 2]; in nats, and negative where std is small."""
@@ -193,16 +196,27 @@ class DiagonalGaussian:
 
     def kl_divergence(self, other: "DiagonalGaussian") -> Float[Array, "*batch"]:
         """sum_i [log(s_q / s_p) + (s_p^2 + (mean_p - mean_q)^2) / (2 s_q^2) - 1/2]."""
+        return jnp.sum(self.divergences(other), axis=-1)
+
+    def divergences(self, other: "DiagonalGaussian") -> Float[Array, "*batch D"]:
+        """The terms of `kl_divergence`, one of each dimension."""
         chex.assert_equal_shape([self.mean, other.mean])
         log_std, other_log_std = self._full_log_std(), other._full_log_std()
         log_ratio = log_std - other_log_std
         standardised = (self.mean - other.mean) * jnp.exp(-other_log_std)
         # expm1 keeps the digits where the two are close, as successive policies are.
-        terms = 0.5 * jnp.square(standardised) + 0.5 * jnp.expm1(2 * log_ratio) - log_ratio
-        return jnp.sum(terms, axis=-1)
+        return 0.5 * jnp.square(standardised) + 0.5 * jnp.expm1(2 * log_ratio) - log_ratio
 
     def _full_log_std(self) -> Float[Array, "*batch D"]:
         return jnp.broadcast_to(self.log_std, self.mean.shape)
+
+
+def _information(
+    x: Float[Array, "*batch D"], mean: Float[Array, "*batch D"], log_std: Float[Array, "*#batch #D"]
+) -> Float[Array, "*batch D"]:
+    """Minus the logarithm of normal densities."""
+    standardised = (x - mean) * jnp.exp(-log_std)
+    return 0.5 * jnp.square(standardised) + log_std + 0.5 * math.log(2 * math.pi)
 
 
 @distribution_dataclass
@@ -211,7 +225,8 @@ class TanhGaussian:
 
     action = low + (high - low) (tanh(x) + 1) / 2, with x ~ Normal(mean, exp(log_std)).
 
-    There is no `entropy`: it has no closed form. Use -log_probability of a sample.
+    There is no `entropy`: it has no closed form. Use -log_probability of a sample. A dimension
+    whose bounds are equal is constant: densities are those of the others.
 
     Source: Haarnoja et al. (2018), "Soft Actor-Critic Algorithms and Applications", appendix C; the
     density here includes the scale to [low, high], which the paper leaves at [-1, 1].
@@ -247,33 +262,36 @@ class TanhGaussian:
         error of the unit interval; prefer `sample_and_log_probability` for one's own samples.
         """
         chex.assert_equal_shape([action, self.mean])
-        low, high = self._full_bounds()
-        unit = 2 * (action - low) / (high - low) - 1
+        low, _, width = self._full_bounds()
+        unit = 2 * (action - low) / jnp.where(width > 0, width, 1.0) - 1
         limit = 1 - float(jnp.finfo(self.mean.dtype).eps)
         return self._log_density(jnp.arctanh(jnp.clip(unit, -limit, limit)))
 
     def kl_divergence(self, other: "TanhGaussian") -> Float[Array, "*batch"]:
         """That of the Gaussians inside: a shared squashing keeps it. Both need the same bounds."""
-        return self._base().kl_divergence(other._base())
+        divergences = self._base().divergences(other._base())
+        return jnp.sum(jnp.where(self._full_bounds()[2] > 0, divergences, 0.0), axis=-1)
 
     def squash(self, x: Float[Array, "*batch D"]) -> Float[Array, "*batch D"]:
         """The action that a value of the Gaussian inside becomes."""
-        low, high = self._full_bounds()
-        scaled = low + (high - low) * 0.5 * (jnp.tanh(x) + 1)
+        low, high, width = self._full_bounds()
+        scaled = low + width * 0.5 * (jnp.tanh(x) + 1)
         # Rounding in the line above may step over a bound by the last digit.
         return jnp.clip(scaled, low, high)
 
     def _base(self) -> DiagonalGaussian:
         return DiagonalGaussian(self.mean, self.log_std)
 
-    def _full_bounds(self) -> tuple[Float[Array, "*batch D"], Float[Array, "*batch D"]]:
-        shape = self.mean.shape
-        low, high = (jnp.asarray(bound, self.mean.dtype) for bound in (self.low, self.high))
-        return jnp.broadcast_to(low, shape), jnp.broadcast_to(high, shape)
+    def _full_bounds(self) -> tuple[Array, Array, Array]:
+        """Low, high and what lies between, each [*batch, D]."""
+        bounds = (jnp.asarray(bound, self.mean.dtype) for bound in (self.low, self.high))
+        low, high = (jnp.broadcast_to(bound, self.mean.shape) for bound in bounds)
+        return low, high, high - low
 
     def _log_density(self, x: Float[Array, "*batch D"]) -> Float[Array, "*batch"]:
         # log(1 - tanh(x)^2) = 2 (log 2 - x - softplus(-2x)), which stays finite for large |x|.
         log_slope = 2 * (math.log(2) - x - jax.nn.softplus(-2 * x))
-        low, high = self._full_bounds()
-        log_half_range = jnp.log(0.5 * (high - low))
-        return self._base().log_probability(x) - jnp.sum(log_slope + log_half_range, axis=-1)
+        width = self._full_bounds()[2]
+        log_half_range = jnp.log(0.5 * jnp.where(width > 0, width, 1.0))
+        information = _information(x, self.mean, self.log_std) + log_slope + log_half_range
+        return -jnp.sum(jnp.where(width > 0, information, 0.0), axis=-1)

@@ -4,6 +4,10 @@ Those of an `Agent` apply the statistics that were in force when the rollout was
 them after the agent has learnt from it: so the policy that the learner evaluates is the one that
 acted, and the first minibatch of an update has a probability ratio of one. That of a `ReplayAgent`
 keeps raw observations in the replay and applies the newest statistics whenever they are used.
+
+Numbers that are not finite, or beyond 1e18, are left out of the statistics, and counted in the
+metrics `observations_left_out` and `rewards_left_out` of each iteration. The agent gets the clipped
+value in their place, and 0 for nan: the mean observation, or no reward.
 """
 
 from typing import Any, NamedTuple
@@ -15,7 +19,9 @@ from jaxtyping import Array, Float
 from jaxrl.ops.statistics import (
     RunningStatistics,
     init_statistics,
+    is_usable,
     normalize,
+    scale,
     update_statistics,
 )
 from jaxrl.settings import settings, static
@@ -67,6 +73,20 @@ class NormalizedObservations(NamedTuple):
     statistics: RunningStatistics
 
 
+class NormalizedReplay(NamedTuple):
+    """A replay agent's state beside the statistics of its observations.
+
+    Attributes:
+        agent: the wrapped agent's state.
+        statistics: of observations, leaves of the observation's shape.
+        left_out: float32 (), entries of the latest observations that the statistics leave out.
+    """
+
+    agent: AgentState
+    statistics: RunningStatistics
+    left_out: Float[Array, ""]
+
+
 class NormalizedRewards(NamedTuple):
     """An agent's state beside the statistics of its discounted returns.
 
@@ -116,7 +136,9 @@ def normalize_observations(
             final_observation=scaled(state, transitions.final_observation),
         )
         agent_state, metrics = agent.update(key, state.agent, batch._replace(transitions=seen))
-        statistics = update_statistics(state.statistics, _seen(transitions.observation))
+        observation = _seen(transitions.observation)
+        statistics = update_statistics(state.statistics, observation)
+        metrics = metrics | {"observations_left_out": _num_left_out(observation)}
         return NormalizedObservations(agent=agent_state, statistics=statistics), metrics
 
     def policy(state: NormalizedObservations) -> Policy:
@@ -142,37 +164,46 @@ def normalize_replayed_observations(
     """
     shape = _box_of(observation_space).shape
 
-    def init(key: Key) -> NormalizedObservations:
-        return NormalizedObservations(agent=agent.init(key), statistics=init_statistics(shape))
+    def init(key: Key) -> NormalizedReplay:
+        return NormalizedReplay(
+            agent=agent.init(key), statistics=init_statistics(shape), left_out=jnp.float32(0)
+        )
 
     def act(
-        key: Key, state: NormalizedObservations, carry: Carry, observation: Observation
+        key: Key, state: NormalizedReplay, carry: Carry, observation: Observation
     ) -> tuple[Carry, Array]:
         return agent.act(
             key, state.agent, carry, _standardized(state.statistics, observation, clip)
         )
 
-    def observe(
-        key: Key, state: NormalizedObservations, transitions: Transition
-    ) -> NormalizedObservations:
-        statistics = update_statistics(state.statistics, _seen(transitions.observation))
+    def observe(key: Key, state: NormalizedReplay, transitions: Transition) -> NormalizedReplay:
+        observation = _seen(transitions.observation)
+        statistics = update_statistics(state.statistics, observation)
         seen = transitions._replace(
             observation=_standardized(statistics, transitions.observation, clip),
             final_observation=_standardized(statistics, transitions.final_observation, clip),
         )
-        return NormalizedObservations(agent.observe(key, state.agent, seen), statistics)
+        return NormalizedReplay(
+            agent=agent.observe(key, state.agent, seen),
+            statistics=statistics,
+            left_out=_num_left_out(observation),
+        )
 
     def update(
-        key: Key, state: NormalizedObservations, batch: Replayed
-    ) -> tuple[NormalizedObservations, Array, Metrics]:
+        key: Key, state: NormalizedReplay, batch: Replayed
+    ) -> tuple[NormalizedReplay, Array, Metrics]:
         seen = batch._replace(
             observation=_standardized(state.statistics, batch.observation, clip),
             next_observation=_standardized(state.statistics, batch.next_observation, clip),
         )
+        if batch.between is not None:
+            between = _standardized(state.statistics, batch.between.observation, clip)
+            seen = seen._replace(between=batch.between._replace(observation=between))
         agent_state, error, metrics = agent.update(key, state.agent, seen)
+        metrics = metrics | {"observations_left_out": state.left_out}
         return state._replace(agent=agent_state), error, metrics
 
-    def policy(state: NormalizedObservations) -> Policy:
+    def policy(state: NormalizedReplay) -> Policy:
         return _policy_of_scaled(agent.policy(state.agent), state.statistics, clip)
 
     return ReplayAgent(
@@ -205,6 +236,11 @@ def _box_of(space: ObservationSpace) -> Box:
 def _seen(observation: Observation) -> Observation:
     """What is seen, without the mask of the actions."""
     return observation.observation if isinstance(observation, MaskedObservation) else observation
+
+
+def _num_left_out(x: Array) -> Float[Array, ""]:
+    """How many numbers the statistics leave out."""
+    return jnp.sum(~is_usable(x), dtype=jnp.float32)
 
 
 def _standardized(
@@ -256,10 +292,13 @@ def normalize_rewards(agent: Agent, *, num_envs: int, discount: Any, clip: float
     ) -> tuple[NormalizedRewards, Metrics]:
         transitions = batch.transitions
         # The mean is not subtracted: that would change which behaviour is best.
-        deviation = jnp.sqrt(state.statistics.variance + 1e-8)
-        scaled = jnp.clip(transitions.reward / deviation, -clip, clip)
+        scaled = scale(state.statistics, transitions.reward, clip=clip)
         seen = batch._replace(transitions=transitions._replace(reward=scaled))
         agent_state, metrics = agent.update(key, state.agent, seen)
+
+        # A reward that is left out would stay in the return for a hundred steps.
+        usable = is_usable(transitions.reward)
+        rewards = jnp.where(usable, transitions.reward, 0.0)
 
         def accumulate(running: Array, step: tuple[Array, Array]) -> tuple[Array, Array]:
             reward, ended = step
@@ -267,15 +306,13 @@ def normalize_rewards(agent: Agent, *, num_envs: int, discount: Any, clip: float
             return jnp.where(ended, 0.0, running), running
 
         ended = transitions.terminated | transitions.truncated
-        running, returns = jax.lax.scan(
-            accumulate, state.discounted_return, (transitions.reward, ended)
-        )
+        running, returns = jax.lax.scan(accumulate, state.discounted_return, (rewards, ended))
         state = NormalizedRewards(
             agent=agent_state,
             statistics=update_statistics(state.statistics, returns),
             discounted_return=running,
         )
-        return state, metrics
+        return state, metrics | {"rewards_left_out": _num_left_out(transitions.reward)}
 
     def policy(state: NormalizedRewards) -> Policy:
         return agent.policy(state.agent)

@@ -88,18 +88,45 @@ def gradient_norm(gradient: Params) -> Float[Array, ""]:
     return optax.tree.norm(ravel_pytree(gradient)[0])
 
 
-def learning_rate_at(config: Any, update: Array, num_updates: int) -> Any:
-    """The learning rate of the settings at an update of a run of `num_updates`."""
-    return scheduled(config.learning_rate, config.learning_rate_schedule, update, num_updates)
+def learning_rate_at(
+    config: Any, update: Array, num_updates: int, *, updates_per_iteration: int = 1
+) -> Any:
+    """The learning rate of the settings at an update; arguments as for `scheduled`."""
+    return scheduled(
+        config.learning_rate,
+        config.learning_rate_schedule,
+        update,
+        num_updates,
+        updates_per_iteration=updates_per_iteration,
+    )
 
 
 def scheduled(
-    start: Any, schedule: str | Callable[[Array], Array], update: Array, num_updates: int
+    start: Any,
+    schedule: str | Callable[[Array], Array],
+    update: Array,
+    num_updates: int,
+    *,
+    updates_per_iteration: int = 1,
 ) -> Any:
-    """A setting's value at an update of a run of `num_updates`."""
+    """A setting's value at an update of a run; never of another sign than at the start.
+
+    A run that is continued beyond its end stays at what a linear schedule comes to, zero.
+
+    Args:
+        start: the value that the schedule gives factors of.
+        schedule: "constant", "linear" (to zero over the run), or a function from the iteration to
+            a factor, as optax's are.
+        update: how many updates there have been.
+        num_updates: of the whole run.
+        updates_per_iteration: of which a function counts one.
+    """
     if callable(schedule):
-        return start * schedule(update)
-    return start * (1.0 - jnp.float32(update) / num_updates) if schedule == "linear" else start
+        iteration = update if updates_per_iteration == 1 else update // updates_per_iteration
+        return start * jnp.maximum(schedule(iteration), 0.0)
+    if schedule == "linear":
+        return start * jnp.clip(1.0 - jnp.float32(update) / num_updates, 0.0, 1.0)
+    return start
 
 
 def as_metric(x: Any) -> Float[Array, ""]:

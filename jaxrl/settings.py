@@ -5,6 +5,7 @@ and vmapped) or `static(...)` (part of the program's shape). Limits are declared
 checked by `validate`, which names the field, the value and what would be right.
 """
 
+import collections.abc
 import dataclasses
 import math
 import typing
@@ -88,6 +89,11 @@ def validate(config: Any) -> None:
     """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
+        if field.metadata["static"] and _is_traced(value):
+            raise ValueError(
+                f"{field.name} changes the program and cannot be traced: build one algorithm per "
+                "value"
+            )
         if isinstance(value, Tracer):
             continue
         if field.metadata["static"]:
@@ -123,14 +129,25 @@ def require_settings(config: Any, kind: type) -> None:
     """
     if not isinstance(config, kind):
         given = config.__name__ if isinstance(config, type) else type(config).__name__
-        hint = f": use {given}()" if config is kind else ""
+        hint = ""
+        if isinstance(config, type) and issubclass(config, kind):
+            hint = f": use {given}()"
+        elif isinstance(config, dict):
+            hint = f": use {kind.__name__}(**settings)"
+        elif given == "Environment":
+            hint = ": the environment comes first, the settings after it"
         raise ValueError(f"settings of class {kind.__name__} are needed here, not {given}{hint}")
     validate(config)
     require_scalars(config)
 
 
+def _is_traced(value: Any) -> bool:
+    """Whether a value, or one in a tuple, is known only when the program runs."""
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
+
+
 def _validate_number(field: "dataclasses.Field[Any]", value: Any) -> None:
-    if isinstance(value, str | bytes):
+    if isinstance(value, str | bytes | bool):
         # numpy would read the number in it, and the program would not.
         raise ValueError(f"{field.name}={value!r} is not a number")
     try:
@@ -148,21 +165,34 @@ def _validate_static(field: "dataclasses.Field[Any]", value: Any) -> None:
     choices = field.metadata["choices"]
     if choices is not None:
         takes_functions = "Callable" in str(field.type)
-        if value not in choices and not (takes_functions and callable(value)):
+        is_choice = isinstance(value, collections.abc.Hashable) and value in choices
+        if not is_choice and not (takes_functions and callable(value)):
             raise ValueError(f"{field.name}={value!r} is not one of {', '.join(map(str, choices))}")
     elif isinstance(field.default, bool):
         if not isinstance(value, bool | np.bool_):
             raise ValueError(f"{field.name}={value!r} is not True or False")
     elif isinstance(field.default, int):
         if not _is_whole(value):
-            is_integer = isinstance(value, float) and value.is_integer()
-            hint = f" of type int: write {int(value)}" if is_integer else ""
-            raise ValueError(f"{field.name}={value!r} is not a whole number{hint}")
+            raise ValueError(f"{field.name}={value!r} is not a whole number{_hint(value)}")
         _check_limits(field, value, np.asarray(value))
     elif isinstance(field.default, tuple):
         if not isinstance(value, tuple) or not all(map(_is_whole, value)):
             raise ValueError(f"{field.name}={value!r} is not a tuple of whole numbers")
         _check_limits(field, value, np.asarray(value))
+    elif isinstance(field.default, str) and not isinstance(value, str):
+        raise ValueError(f"{field.name}={value!r} is not a name")
+
+
+def _hint(value: Any) -> str:
+    """How to write a whole number that is of another type."""
+    if isinstance(value, bool) or np.ndim(value) != 0:
+        return ""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return ""
+    is_text = isinstance(value, str | bytes)
+    return f" of type int: write {int(number)}" if number.is_integer() and not is_text else ""
 
 
 def _is_whole(value: Any) -> bool:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import (
@@ -16,8 +18,9 @@ from jaxrl.environments import (
     flatten_actions,
     play_once,
     record_episode_statistics,
+    require_environment,
 )
-from jaxrl.ops.keys import scan_keys
+from jaxrl.keys import scan_keys, typed_key
 from jaxrl.ops.missing import missing_value
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
 
@@ -39,6 +42,9 @@ class Progress(NamedTuple):
 
 class Evaluation(NamedTuple):
     """Whole episodes of one policy.
+
+    An episode that overruns the environment's `max_episode_steps` is cut there, and of a part of an
+    episode nothing is reported: its return is nan and its length 0.
 
     Attributes:
         returns: [episodes], the undiscounted sum of the task's own rewards.
@@ -70,7 +76,7 @@ def train(
     """Runs an algorithm for the fewest iterations that reach `algorithm.total_steps`.
 
     Args:
-        key: consumed.
+        key: consumed; one of `jax.random.PRNGKey` is taken too.
         algorithm: as its constructor made it, such as `jaxrl.ppo(env, config)`.
         num_evaluations: how often to evaluate the non-exploring policy, evenly spaced over the
             budget, the last time at its end.
@@ -80,10 +86,13 @@ def train(
         The final state, one row of metrics per iteration, and the evaluations.
 
     Raises:
-        ValueError: a count is out of range, or the environment has no time limit to evaluate under.
+        ValueError: the key or the algorithm is none, a count is out of range, or the environment
+            has no time limit to evaluate under.
     """
-    if num_evaluations < 0:
-        raise ValueError(f"num_evaluations={num_evaluations} must be at least 0")
+    _require_algorithm(algorithm, key)
+    key = typed_key(key)
+    _require_whole("num_evaluations", num_evaluations, minimum=0)
+    _require_whole("evaluation_episodes", evaluation_episodes, minimum=1)
     key_init, key_steps, key_evaluation = jax.random.split(key, 3)
     state = algorithm.init(key_init)
     progress = Progress(iteration=jnp.int32(0), steps=jnp.int32(algorithm.first_steps))
@@ -138,6 +147,10 @@ def advance(
     Returns:
         The state, the progress, and rows of metrics [num_rows], those not used nan (-1 for counts).
     """
+    _require_algorithm(algorithm, key)
+    key = typed_key(key)
+    _require_progress(progress)
+    _require_whole("num_rows", num_rows, minimum=1)
     step = _traced_once(algorithm)
     rows = _unused_rows(step, key, state, num_rows)
     run = (state, progress, rows)
@@ -157,18 +170,16 @@ def evaluate(
         num_episodes: how many; each runs to its own end.
 
     Returns:
-        Returns and lengths, [num_episodes].
+        Returns and lengths, [num_episodes]; nan and 0 of what overruns `max_episode_steps`.
 
     Raises:
-        ValueError: `num_episodes` is not positive, or episodes might never end.
+        ValueError: an argument is not what it should be, or episodes might never end.
     """
-    if num_episodes < 1:
-        raise ValueError(f"num_episodes={num_episodes} must be at least 1")
-    if environment.max_episode_steps is None:
-        raise ValueError(
-            f"{environment.name} has no time limit, so an episode might never end: "
-            "wrap it, as in time_limit(env, max_steps=1000)"
-        )
+    key = typed_key(key)
+    environment = require_environment(environment)
+    _require_policy(policy)
+    _require_whole("num_episodes", num_episodes, minimum=1)
+    _require_time_limit(environment)
     # A policy may give vectors where the environment's own actions have another shape.
     environment = play_once(record_episode_statistics(flatten_actions(clip_actions(environment))))
     key_reset, key_start, key_loop = jax.random.split(key, 3)
@@ -194,16 +205,58 @@ def evaluate(
         env_state, timestep = jax.vmap(environment.step)(
             jax.random.split(key_env, num_episodes), env_state, action
         )
-        # Taken at every step until the episode ends: what stands at the end is the whole episode.
+        # Taken where an episode ends and nowhere else: a part of one is not taken for the whole.
+        ends = (timestep.terminated | timestep.truncated) & ~finished
         result = Evaluation(
-            returns=jnp.where(finished, result.returns, timestep.info["episode_return"]),
-            lengths=jnp.where(finished, result.lengths, timestep.info["episode_length"]),
+            returns=jnp.where(ends, timestep.info["episode_return"], result.returns),
+            lengths=jnp.where(ends, timestep.info["episode_length"], result.lengths),
         )
-        finished = finished | timestep.terminated | timestep.truncated
+        finished = finished | ends
         return time + 1, env_state, timestep.observation, memory, finished, result
 
     start = (jnp.int32(0), env_state, observation, memory, finished, blank)
     return jax.lax.while_loop(unfinished, play, start)[-1]
+
+
+def _require_algorithm(algorithm: Any, key: Any) -> None:
+    """Refuses what is no algorithm, and arguments in the wrong order."""
+    if isinstance(algorithm, Algorithm):
+        return
+    if isinstance(key, Algorithm):
+        raise ValueError("the key comes first: train(key, algorithm), advance(key, algorithm, ...)")
+    given = algorithm.__name__ if callable(algorithm) else type(algorithm).__name__
+    raise ValueError(f"an algorithm is needed, such as jaxrl.ppo(env, config), not {given}")
+
+
+def _require_time_limit(environment: Environment) -> None:
+    if environment.max_episode_steps is None:
+        raise ValueError(
+            f"{environment.name} has no time limit, so an episode might never end: "
+            "wrap it, as in time_limit(env, max_steps=1000)"
+        )
+
+
+def _require_progress(progress: Any) -> None:
+    if not isinstance(progress, Progress):
+        raise ValueError(
+            f"progress is a jaxrl.Progress(iteration, steps), not {type(progress).__name__}"
+        )
+
+
+def _require_policy(policy: Any) -> None:
+    if not isinstance(policy, Policy):
+        hint = ": algorithm.policy(state) gives one" if isinstance(policy, Algorithm) else ""
+        raise ValueError(f"a jaxrl Policy is needed, not {type(policy).__name__}{hint}")
+
+
+def _require_whole(name: str, value: Any, *, minimum: int) -> None:
+    """Refuses what is not a whole number that is large enough."""
+    if isinstance(value, Tracer):
+        raise ValueError(f"{name} changes the program and cannot be traced: give a plain number")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValueError(f"{name}={value!r} is not a whole number")
+    if value < minimum:
+        raise ValueError(f"{name}={value} must be at least {minimum}")
 
 
 def _traced_once(algorithm: Algorithm) -> Any:

@@ -62,7 +62,8 @@ class MultiDiscrete:
 
     def sample(self, key: Key) -> Array:
         """Draws one element uniformly, shape (len(num_categories),)."""
-        upper = jnp.asarray(self.num_categories, self.dtype)
+        # In a narrow type, the number of categories may be one too many.
+        upper = jnp.asarray(self.num_categories, jnp.int32)
         return jax.random.randint(key, self.shape, 0, upper, self.dtype)
 
     def contains(self, x: Array) -> Bool[Array, ""]:
@@ -70,11 +71,13 @@ class MultiDiscrete:
         return jnp.all(jnp.logical_and(x >= 0, x < jnp.asarray(self.num_categories)))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Box:
-    """Arrays of one shape between two bounds; a bound is a scalar or broadcasts to the shape.
+    """Arrays of one shape between two bounds; a bound is a number, or an array or a list of them.
 
-    Bounds may be traced (they can depend on an environment parameter); shape and dtype are static.
+    Bounds broadcast to the shape. They may be traced (they can depend on an environment parameter);
+    shape and dtype are static. Boxes are equal where their elements are; traced bounds are equal to
+    themselves only.
     """
 
     low: Any
@@ -82,11 +85,73 @@ class Box:
     shape: tuple[int, ...]
     dtype: Any = jnp.float32
 
+    def __post_init__(self) -> None:
+        # A frozen dataclass sets its own fields this way too.
+        for name in ("low", "high"):
+            object.__setattr__(self, name, self._as_bound(name))
+        if _is_traced(self.low, self.high):
+            return
+        if np.any(np.asarray(self.low) > np.asarray(self.high)):
+            raise ValueError(f"low={self.low} must be at most high={self.high}")
+
+    def _as_bound(self, name: str) -> Any:
+        """A bound as a number or an array, in the elements' type where these are floats."""
+        bound = getattr(self, name)
+        bound = bound.item() if isinstance(bound, np.generic) else bound
+        if isinstance(bound, list | tuple):
+            leaves = jax.tree.leaves(bound)
+            bound = jnp.asarray(bound) if _is_traced(*leaves) else np.asarray(bound)
+        if isinstance(bound, np.ndarray) and jnp.issubdtype(self.dtype, jnp.floating):
+            bound = bound.astype(self.dtype)
+        try:
+            fits = np.broadcast_shapes(np.shape(bound), self.shape) == self.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(
+                f"{name} has shape {np.shape(bound)}, which does not broadcast to {self.shape}"
+            )
+        return bound
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Box):
+            return NotImplemented
+        if self.shape != other.shape or jnp.dtype(self.dtype) != jnp.dtype(other.dtype):
+            return False
+        bounds = ((self.low, other.low), (self.high, other.high))
+        return all(
+            one is two or (not _is_traced(one, two) and bool(np.all(np.equal(one, two))))
+            for one, two in bounds
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.shape, jnp.dtype(self.dtype)))
+
+    def bounds(self) -> tuple[Any, Any]:
+        """Low and high as arrays of the box's shape, of its type where that is a float.
+
+        They are NumPy's where nothing is traced, so that also inside `jit` they have values.
+        """
+        floating = jnp.issubdtype(self.dtype, jnp.floating)
+        dtype = self.dtype if floating else jnp.float32
+
+        def full(bound: Any) -> Any:
+            library = jnp if _is_traced(bound) else np
+            return library.broadcast_to(library.asarray(bound, dtype), self.shape)
+
+        return full(self.low), full(self.high)
+
     def sample(self, key: Key) -> Array:
-        """Draws one element: uniform where both bounds are usable, standard normal elsewhere."""
+        """Draws one element: uniform where both bounds are usable, standard normal elsewhere.
+
+        Of whole numbers, all between the bounds, both included, are as likely; where a bound is
+        infinite, the normal number is rounded.
+        """
         if self.dtype == jnp.bool_:
             return jax.random.bernoulli(key, shape=self.shape)
         key_uniform, key_normal = jax.random.split(key)
+        if jnp.issubdtype(self.dtype, jnp.integer):
+            return self._sample_whole(key_uniform, key_normal)
         low = jnp.broadcast_to(jnp.asarray(self.low, jnp.float32), self.shape)
         high = jnp.broadcast_to(jnp.asarray(self.high, jnp.float32), self.shape)
         bounded = jnp.isfinite(high - low)
@@ -95,20 +160,74 @@ class Box:
         unbounded = jnp.clip(jax.random.normal(key_normal, self.shape, jnp.float32), low, high)
         return jnp.where(bounded, scaled, unbounded).astype(self.dtype)
 
+    def _sample_whole(self, key_uniform: Key, key_normal: Key) -> Array:
+        dtype = jax.dtypes.canonicalize_dtype(self.dtype)
+        low, high = _whole(self.low, dtype, up=True), _whole(self.high, dtype, up=False)
+        if not _is_traced(low, high) and np.any(np.asarray(low) > np.asarray(high)):
+            raise ValueError(f"there is no whole number between {self.low} and {self.high}")
+        low, high = (jnp.broadcast_to(jnp.asarray(x), self.shape) for x in (low, high))
+        bounded = jnp.asarray(_is_finite(self.low) & _is_finite(self.high))
+        normal = jnp.round(jax.random.normal(key_normal, self.shape, jnp.float32))
+        least = float(jnp.iinfo(dtype).min)
+        unbounded = jnp.clip(jnp.maximum(normal, least).astype(dtype), low, high)
+        return jnp.where(bounded, _uniform_whole(key_uniform, low, high), unbounded)
+
     def contains(self, x: Array) -> Bool[Array, ""]:
         """Whether `x` lies in the space."""
         return jnp.all(jnp.logical_and(x >= self.low, x <= self.high))
 
     def is_bounded(self) -> bool:
         """Whether it is of finite width on all sides; traced bounds are taken to be."""
-        if isinstance(self.low, Tracer) or isinstance(self.high, Tracer):
+        if _is_traced(self.low, self.high):
             return True
-        return bool(np.isfinite(np.asarray(self.high) - np.asarray(self.low)).all())
+        width = np.asarray(self.high, np.float64) - np.asarray(self.low, np.float64)
+        # Beyond, the width is infinite in the arithmetic of float32.
+        return bool((width <= np.finfo(np.float32).max).all())
 
-    def bounds(self) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
-        """The least and the greatest of each entry, float32, in the shape of the space."""
-        low, high = (jnp.asarray(bound, jnp.float32) for bound in (self.low, self.high))
-        return jnp.broadcast_to(low, self.shape), jnp.broadcast_to(high, self.shape)
+
+def _is_traced(*values: Any) -> bool:
+    return any(isinstance(value, Tracer) for value in values)
+
+
+def _is_finite(bound: Any) -> Any:
+    return (jnp if _is_traced(bound) else np).isfinite(bound)
+
+
+def _whole(bound: Any, dtype: Any, *, up: bool) -> Any:
+    """The nearest whole number within a bound, in an integer type; NumPy's if it is not traced."""
+    info, traced = jnp.iinfo(dtype), _is_traced(bound)
+    bound = bound if traced else np.asarray(bound)
+    if not jnp.issubdtype(bound.dtype, jnp.inexact):
+        bound = bound.astype(np.int32) if bound.dtype == jnp.bool_ else bound
+        own = jnp.iinfo(bound.dtype)
+        return bound.clip(max(own.min, info.min), min(own.max, info.max)).astype(dtype)
+    library = jnp if traced else np
+    bound = bound if traced else bound.astype(np.float64)
+    bound = library.ceil(bound) if up else library.floor(bound)
+    # As a float, the greatest number may be rounded to one more, which has no integer.
+    inside = library.where((bound > info.min) & (bound < info.max), bound, 0).astype(dtype)
+    outside = library.where(bound >= info.max, info.max, info.min).astype(dtype)
+    return library.where((bound > info.min) & (bound < info.max), inside, outside)
+
+
+def _uniform_whole(key: Key, low: Array, high: Array) -> Array:
+    """Draws from low .. high, both included, whatever lies between."""
+    dtype = low.dtype
+    if jnp.iinfo(dtype).bits > 32:
+        beyond = jnp.minimum(high, jnp.iinfo(dtype).max - 1) + 1
+        return jax.random.randint(key, low.shape, low, beyond, dtype)
+    wide = jnp.int32 if jnp.issubdtype(dtype, jnp.signedinteger) else jnp.uint32
+    start, end = (jax.lax.bitcast_convert_type(x.astype(wide), jnp.uint32) for x in (low, high))
+    count = end - start + 1  # 0 for all 2^32.
+    bits = jax.random.bits(key, low.shape, jnp.uint32)
+    # floor(bits count / 2^32), by halves of 16 bits.
+    upper, lower = bits >> 16, bits & 0xFFFF
+    most, least = count >> 16, count & 0xFFFF
+    middle = upper * least + (lower * least >> 16)
+    other = lower * most + (middle & 0xFFFF)
+    offset = upper * most + (middle >> 16) + (other >> 16)
+    number = start + jnp.where(count == 0, bits, offset)
+    return jax.lax.bitcast_convert_type(number, wide).astype(dtype)
 
 
 Space: TypeAlias = Discrete | MultiDiscrete | Box
@@ -279,13 +398,28 @@ class Episodes(NamedTuple):
         transitions: leaves [T, m, ...]; T is the longest that an episode can be. After its end an
             episode repeats its first step, so that whatever is computed there is nothing unusual.
             `final_observation` is (): a whole episode is not bootstrapped.
-        mask: bool [T, m], which steps are the episode's, up to and including its last.
+        mask: bool [T, m], which steps are the episode's, up to and including its last; none of an
+            episode that had not ended after T steps.
         carry: leaves [m, ...]: the actors' memory before the first step.
     """
 
     transitions: Transition
     mask: Array
     carry: Carry
+
+
+class StepsBetween(NamedTuple):
+    """The steps after a replayed step and before its successor, of a replay of n steps.
+
+    Attributes:
+        observation: leaves [M, n - 1, ...], what their actions were chosen from; anything where the
+            discount is 0.
+        discount: float32 [M, n - 1], gamma to the number of steps after the replayed one; 0 where
+            the episode had ended.
+    """
+
+    observation: Observation
+    discount: Float[Array, "M K"]
 
 
 class Replayed(NamedTuple):
@@ -301,6 +435,7 @@ class Replayed(NamedTuple):
             terminated.
         weight: float32 [M], of the step in the loss; 1 where all are as likely to be sampled.
         index: int32 [M], by which `Replay.prioritize` knows the step.
+        between: the steps before the successor; None where there are none, or nobody asked.
     """
 
     observation: Observation
@@ -310,6 +445,7 @@ class Replayed(NamedTuple):
     next_observation: Observation
     weight: Float[Array, " M"]
     index: Int[Array, " M"]  # pyright: ignore[reportIncompatibleMethodOverride]
+    between: StepsBetween | None = None
 
 
 class Replay(NamedTuple):

@@ -186,3 +186,10 @@ def test_both_sides_of_the_population_benchmark_count_their_steps(load) -> None:
     assert population.rollout_run("Pendulum-v1", 2, ())(0) == 2 * population.ROLLOUT_STEPS
     # Two candidates with an episode of 200 steps each.
     assert population.population_run("Pendulum-v1", 2, 1, (), "random", num_seeds=1)(0) == 2 * 200
+
+
+def test_another_commit_must_exist() -> None:
+    command = [sys.executable, BENCHMARKS / "against.py", "no-such-commit"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert answer.returncode == 2
+    assert "no-such-commit is no commit of this repository" in answer.stderr

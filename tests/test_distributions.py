@@ -184,8 +184,26 @@ def test_half_precision_logits_are_sampled_as_well_as_full_ones() -> None:
     assert_frequencies(actions, np.full(300, 1 / 300))
 
 
-def test_an_action_that_does_not_exist_has_no_log_probability() -> None:
-    assert Categorical(LOGITS[0]).log_probability(jnp.int32(4)) == 0
+@pytest.mark.parametrize("action", [4, -1, 100])
+def test_an_action_that_does_not_exist_has_no_log_probability(action: int) -> None:
+    """And no gradient; of a product, one factor is enough."""
+
+    def score(logits: Array) -> Array:
+        return Categorical(logits).log_probability(jnp.int32(action))
+
+    value, gradient = jax.jit(jax.value_and_grad(score))(LOGITS[0])
+    assert np.isnan(value)
+    np.testing.assert_array_equal(gradient, 0.0)
+    product = MultiCategorical(LOGITS[0], (1, 3))
+    assert np.isnan(product.log_probability(jnp.array([0, action])))
+    assert np.isfinite(product.log_probability(jnp.array([0, 2])))
+
+
+def test_actions_that_exist_do_not_trip_the_checker_of_nan() -> None:
+    logits = mask_logits(LOGITS[0], jnp.array([True, False, True, True]))
+    with jax.debug_nans(True):
+        for action in range(4):
+            assert np.isfinite(Categorical(logits).log_probability(jnp.int32(action)))
 
 
 def test_multi_categorical_is_the_product_of_its_factors() -> None:
@@ -210,6 +228,13 @@ def test_multi_categorical_is_the_product_of_its_factors() -> None:
     np.testing.assert_array_equal(distribution.mode(), [0, 0])
     drawn = np.asarray(sample_many(distribution, 30_000))
     assert_frequencies(drawn[:, 0] * 3 + drawn[:, 1], p)
+
+
+def test_the_factors_of_an_action_are_drawn_apart():
+    """Of two factors of 8 categories, an eighth of the draws agree."""
+    distribution = MultiCategorical(jnp.zeros((1000, 16)), (8, 8))
+    action = distribution.sample(jax.random.key(0))
+    assert 0.08 < np.mean(action[:, 0] == action[:, 1]) < 0.18
 
 
 def test_multi_categorical_over_a_batch() -> None:
@@ -339,6 +364,34 @@ def test_tanh_gaussian_never_steps_over_a_bound_by_rounding() -> None:
         action = TanhGaussian(jnp.full(200, mean), jnp.zeros(200), low, high).mode()
         assert (low <= action).all()
         assert (action <= high).all()
+
+
+def test_tanh_gaussian_leaves_out_what_is_constant() -> None:
+    """A second dimension with equal bounds: densities, divergences and gradients of the first."""
+    one, other = (
+        TanhGaussian(
+            jnp.array([mean, 3.0]), jnp.array([-0.3, spread]), jnp.array([-1.0, 7.0]), high
+        )
+        for mean, spread, high in (
+            (0.4, 0.2, jnp.array([3.0, 7.0])),
+            (-0.2, 0.9, jnp.array([3.0, 7.0])),
+        )
+    )
+    first, second = bounded(0.4, -0.3), bounded(-0.2, -0.3)
+    action = one.sample(jax.random.key(0))
+    assert action[1] == one.mode()[1] == 7
+    expected = first.log_probability(action[:1])
+    np.testing.assert_allclose(one.log_probability(action), expected, rtol=1e-6)
+    np.testing.assert_allclose(one.kl_divergence(other), first.kl_divergence(second), rtol=1e-6)
+
+    def score(distribution: TanhGaussian) -> Array:
+        drawn, log_probability = distribution.sample_and_log_probability(jax.random.key(0))
+        return log_probability + jnp.sum(drawn) + distribution.log_probability(action)
+
+    value, gradient = jax.value_and_grad(score)(one)
+    assert np.isfinite(value)
+    assert gradient.mean[0] != 0
+    assert gradient.mean[1] == gradient.log_std[1] == 0
 
 
 def test_tanh_gaussian_accepts_plain_numbers_as_bounds() -> None:

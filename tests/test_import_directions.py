@@ -10,6 +10,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "jaxrl"
 # From the top down. Rooms in one tuple are neighbours: neither may import the other.
 ROOMS = [
     ("types",),
+    ("keys",),
     ("settings",),
     ("ops",),
     ("budget",),

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxrl
 from jaxrl.distributions import Categorical, DiagonalGaussian, MultiCategorical
 from jaxrl.exploration import StateDependentGaussian
 from jaxrl.networks import (
@@ -15,6 +16,8 @@ from jaxrl.networks import (
     from_one_draw,
     orthogonal,
 )
+from jaxrl.policy_gradient.actor import make_actor
+from jaxrl.q_learning.values import make_values_network
 from jaxrl.types import Box, Discrete, MultiDiscrete
 
 KEY = jax.random.key(0)
@@ -35,12 +38,61 @@ def shapes_of(network, observation):
         (Box(0, 9, (2, 2), jnp.int32), [[1, 2], [3, 4]], [[1, 2], [3, 4]]),
         (Box(0, 255, (2,), jnp.uint8), [0, 255], [0, 1]),
         (Box(0, 1, (2,), jnp.bool_), [False, True], [0, 1]),
+        # Images of integers, and bytes of the whole range, by the bounds that the space declares.
+        (Box(0, 1, (2,), jnp.uint8), [0, 1], [0, 1]),
+        (Box(0, 10, (2, 2), jnp.uint8), [[0, 10], [3, 5]], [[0, 10], [3, 5]]),
+        (Box(0, 10, (1, 2, 1), jnp.uint8), [[[0], [5]]], [[[0], [0.5]]]),
+        (Box(0, 1, (1, 2, 1), jnp.uint8), [[[0], [1]]], [[[0], [1]]]),
+        (Box(0, 255, (1, 2, 1), jnp.uint8), [[[0], [255]]], [[[0], [1]]]),
+        (Box(0, 255, (1, 2, 1), jnp.int32), [[[0], [51]]], [[[0], [0.2]]]),
+        (Box(-128, 127, (1, 2, 1), jnp.int8), [[[-128], [127]]], [[[0], [1]]]),
+        (Box(0, 65535, (1, 2, 1), jnp.uint16), [[[0], [65535]]], [[[0], [1]]]),
+        (Box([0, 10], [4, 30], (1, 1, 2), jnp.uint8), [[[1, 15]]], [[[0.25, 0.25]]]),
+        (Box(0, 1, (1, 2, 1), jnp.bool_), [[[0], [1]]], [[[0], [1]]]),
+        (Box(7, 7, (1, 2, 1), jnp.uint8), [[[7], [7]]], [[[0], [0]]]),
+        # Where no bound says what the values are, they stay.
+        (Box(-np.inf, np.inf, (1, 2, 1), jnp.int32), [[[-9], [99]]], [[[-9], [99]]]),
+        (Box(-(2**31), 2**31 - 1, (1, 2, 1), jnp.int32), [[[-9], [99]]], [[[-9], [99]]]),
+        (Box(0.0, 255.0, (1, 2, 1)), [[[0.0], [255.0]]], [[[0], [255]]]),
     ],
 )
 def test_observations_become_floats(space, observation, expected):
     encoded = encode_observation(jnp.asarray(observation, space.dtype), space)
     assert encoded.dtype == jnp.float32
     np.testing.assert_allclose(encoded, expected, rtol=1e-6)
+
+
+def test_images_are_scaled_by_bounds_that_are_traced_and_in_batches():
+    def encode(high):
+        space = Box(0, high, (1, 1, 2), jnp.uint8)
+        return encode_observation(jnp.full((3, 4, 1, 1, 2), 5, jnp.uint8), space)
+
+    np.testing.assert_allclose(jax.jit(encode)(jnp.int32(10)), np.full((3, 4, 1, 1, 2), 0.5))
+
+
+def test_agents_see_small_whole_numbers_as_they_are():
+    """PPO's and DQN's networks of bytes 0 and 1 give what those of floats 0 and 1 give."""
+    bytes_, floats = Box(0, 1, (2,), jnp.uint8), Box(0.0, 1.0, (2,))
+
+    def values(space):
+        config = jaxrl.DQNConfig(hidden_sizes=(4,))
+        network = make_values_network(space, Discrete(3), config)
+        return lambda x: network.apply(network.init(KEY, x), x)
+
+    def logits(space):
+        actor = make_actor(space, Discrete(3), jaxrl.PPOConfig(hidden_sizes=(4,)))
+        params = actor.init(KEY)
+        return lambda x: actor.network.apply(params, (), x)[1][0].logits
+
+    for make in (values, logits):
+        given = make(bytes_)(jnp.array([0, 1], jnp.uint8))
+        np.testing.assert_array_equal(given, make(floats)(jnp.array([0.0, 1.0])))
+
+
+def test_what_was_standardised_is_not_scaled_again():
+    space = Box(0, 255, (1, 1, 2), jnp.uint8)
+    standardised = jnp.array([[[-1.5, 2.0]]])
+    np.testing.assert_array_equal(encode_observation(standardised, space), standardised)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.normalization import normalize_observations, normalize_rewards
-from jaxrl.types import Agent, Box, Discrete, Policy, Rollout, Transition
+from jaxrl.normalization import (
+    normalize_observations,
+    normalize_replayed_observations,
+    normalize_rewards,
+)
+from jaxrl.types import (
+    Agent,
+    Box,
+    Discrete,
+    Policy,
+    ReplayAgent,
+    Replayed,
+    Rollout,
+    Transition,
+)
 
 
 def seeing_agent():
@@ -78,6 +91,50 @@ class TestObservations:
             normalize_observations(seeing_agent(), Discrete(3))
 
 
+class TestReplayedObservations:
+    """Observations 0 and 4, mean 2 and deviation 2, whose successors are 1 and 5."""
+
+    def observed(self):
+        agent = ReplayAgent(
+            init=lambda key: {},
+            start=lambda key: (),
+            act=lambda key, state, carry, observation: (carry, observation),
+            observe=lambda key, state, transitions: {"observed": transitions},
+            update=lambda key, state, batch: ({"replayed": batch}, batch.reward, {}),
+            policy=seeing_agent().policy,
+        )
+        agent = normalize_replayed_observations(agent, Box(-1.0, 1.0, (1,)))
+        steps = rollout([[[0.0]], [[4.0]]]).transitions
+        return agent, agent.observe(KEY, agent.init(KEY), steps)
+
+    def test_statistics_are_those_of_what_actions_were_chosen_from(self):
+        _, state = self.observed()
+        np.testing.assert_allclose(state.statistics.mean, [2.0], rtol=1e-6)
+        np.testing.assert_allclose(state.statistics.variance, [4.0], rtol=1e-6)
+        assert state.statistics.count == 2
+        seen = state.agent["observed"]
+        np.testing.assert_allclose(seen.observation.ravel(), [-1.0, 1.0], rtol=1e-6)
+        np.testing.assert_allclose(seen.final_observation.ravel(), [-0.5, 1.5], rtol=1e-6)
+
+    def test_what_is_replayed_and_its_successor_are_seen_alike(self):
+        agent, state = self.observed()
+        batch = Replayed(
+            observation=jnp.array([[6.0]]),
+            action=jnp.zeros(1),
+            reward=jnp.ones(1),
+            discount=jnp.ones(1),
+            next_observation=jnp.array([[8.0]]),
+            weight=jnp.ones(1),
+            index=jnp.zeros(1, jnp.int32),
+        )
+        after, _, _ = agent.update(KEY, state, batch)
+        np.testing.assert_allclose(after.agent["replayed"].observation, [[2.0]], rtol=1e-6)
+        np.testing.assert_allclose(after.agent["replayed"].next_observation, [[3.0]], rtol=1e-6)
+        assert after.statistics.count == 2
+        for act in (agent.act, lambda key, state, *rest: agent.policy(state).act(key, *rest)):
+            np.testing.assert_allclose(act(KEY, state, (), jnp.array([4.0]))[1], [1.0], rtol=1e-6)
+
+
 class TestRewards:
     def test_by_hand(self):
         """One environment, discount 0.5; the episode ends at the second step."""
@@ -102,3 +159,36 @@ class TestRewards:
         agent = normalize_rewards(seeing_agent(), num_envs=1, discount=0.0, clip=3.0)
         state, _ = agent.update(KEY, agent.init(KEY), rollout([[[0.0]]], reward=[[-50.0]]))
         np.testing.assert_array_equal(state.agent["seen"].reward, [[-3.0]])
+
+
+SPOILT = [jnp.nan, jnp.inf, -jnp.inf, 1e20, 1e30]
+
+
+@pytest.mark.parametrize("worst", SPOILT)
+def test_one_observation_does_not_spoil_the_normaliser(worst):
+    agent = normalize_observations(seeing_agent(), Box(-1.0, 1.0, (2,)))
+    batch = rollout([[[1.0, worst]], [[3.0, 4.0]], [[worst, 8.0]]])
+    state, metrics = agent.update(KEY, agent.init(KEY), batch)
+    assert metrics["observations_left_out"] == 2
+    np.testing.assert_array_equal(state.statistics.count, [2, 2])
+    np.testing.assert_allclose(state.statistics.mean, [2.0, 6.0])
+    np.testing.assert_allclose(state.statistics.variance, [1.0, 4.0])
+    for seen in (state.agent["seen"].observation, agent.act(KEY, state, (), jnp.full(2, worst))[1]):
+        assert np.isfinite(seen).all()
+        assert np.abs(seen).max() <= 10
+
+
+@pytest.mark.parametrize("worst", SPOILT)
+def test_one_reward_does_not_spoil_the_scale(worst):
+    """Nor what comes after it in its episode."""
+    agent = normalize_rewards(seeing_agent(), num_envs=1, discount=0.5)
+    rewards = [[2.0], [worst], [4.0]]
+    state, metrics = agent.update(
+        KEY, agent.init(KEY), rollout(jnp.zeros((3, 1, 1)), reward=rewards)
+    )
+    assert metrics["rewards_left_out"] == 1
+    returns = [2.0, 1.0, 4.5]
+    np.testing.assert_allclose(state.statistics.variance, np.var(returns), rtol=1e-6)
+    np.testing.assert_allclose(state.discounted_return, [4.5])
+    clipped = {jnp.nan: 0.0, -jnp.inf: -10.0}.get(worst, 10.0)
+    np.testing.assert_allclose(state.agent["seen"].reward.ravel(), [2.0, clipped, 4.0])

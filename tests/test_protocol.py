@@ -1,7 +1,7 @@
 """What every registered algorithm promises: `train`, vmap and the run folder need no special case.
 
 An algorithm that is registered later is tested here without a line of its own. One that needs
-smaller settings than its defaults, to be quick, gets them in `small_algorithms.SMALL`.
+smaller settings than its defaults, to be quick, gets them in `small_runs.SMALL`.
 """
 
 import functools
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_algorithms import NAMES, TOTAL_STEPS, build, task
+from small_runs import NAMES, TOTAL_STEPS, build, task
 
 from jaxrl import environments, experiment, train
 from jaxrl.experiment import checkpoints, load

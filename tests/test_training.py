@@ -141,6 +141,24 @@ class TestEvaluate:
         assert {8, 9, 10} <= lengths <= {8, 9, 10, 11}
         np.testing.assert_array_equal(result.returns, result.lengths)
 
+    @pytest.mark.parametrize("limit", [4, 6])
+    def test_part_of_an_episode_is_nothing(self, limit):
+        """The task ends after 7 steps, whatever it declares."""
+        env = constant_reward(7)._replace(max_episode_steps=limit)
+        result = evaluate(jax.random.key(0), env, POLICY, num_episodes=3)
+        assert np.isnan(result.returns).all()
+        np.testing.assert_array_equal(result.lengths, [0, 0, 0])
+
+    def test_whole_episodes_count_beside_those_that_are_cut(self):
+        env = jaxrl.make_env("CartPole-v1")
+        whole = evaluate(jax.random.key(0), env, POLICY, num_episodes=64)
+        overrun = env._replace(max_episode_steps=9)
+        result = evaluate(jax.random.key(0), overrun, POLICY, num_episodes=64)
+        cut = np.asarray(whole.lengths) > 9
+        assert 0 < cut.sum() < 64
+        np.testing.assert_array_equal(result.returns, np.where(cut, np.nan, whole.returns))
+        np.testing.assert_array_equal(result.lengths, np.where(cut, 0, whole.lengths))
+
     def test_scaled_and_clipped_rewards_are_not_reported(self):
         env = clip_reward(scale_reward(constant_reward(4), scale=0.1), low=-0.05, high=0.05)
         result = evaluate(jax.random.key(0), env, POLICY, num_episodes=1)

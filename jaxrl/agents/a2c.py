@@ -29,7 +29,11 @@ from jaxrl.types import Algorithm, Environment, Network, RecurrentNetwork
 class AdvantageActorCriticSettings(
     MemorySettings, NetworkSettings, ActorCriticSettings, OptimizerSettings, OnPolicySettings
 ):
-    """What A2C, A3C and IMPALA have in common; the defaults are those of Mnih et al. 2016."""
+    """What A2C, A3C and IMPALA have in common; the defaults are those of Stable-Baselines3's A2C.
+
+    Mnih et al. 2016 have as many actors and steps, and the same optimiser, discount and decay, but
+    draw learning rates at random, anneal them to zero, and weigh the entropy by 0.01.
+    """
 
     num_envs: int = static(16, minimum=1)
     """Environments stepped side by side."""
@@ -48,7 +52,7 @@ class AdvantageActorCriticSettings(
     entropy_coefficient: float = number(0.0, minimum=0)
     """Weight of the entropy bonus."""
     normalize_advantages: bool = static(False)
-    """Standardise the advantages of each gradient's batch."""
+    """Standardise the advantages of each gradient's batch; a single one stays as it is."""
 
 
 @settings
@@ -70,7 +74,7 @@ def a2c(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_task(env, config)
+    env = check_task(env, config, A2CConfig)
     actor = make_actor(env.observation_space, env.action_space, config, network=network)
     estimator = gae_estimator(config)
     rule = actor_critic_agent(actor, estimator, config, num_updates=num_rollouts(config))

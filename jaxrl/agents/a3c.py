@@ -10,7 +10,7 @@ from jaxrl.policy_gradient.actor import make_actor
 from jaxrl.policy_gradient.building import check_task
 from jaxrl.policy_gradient.experience import gae_estimator
 from jaxrl.policy_gradient.gradient_agent import actor_critic_agent
-from jaxrl.settings import settings, static
+from jaxrl.settings import require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Network, RecurrentNetwork
 
 
@@ -37,13 +37,18 @@ def a3c(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_task(env, config, num_workers=config.num_workers)
+    require_settings(config, A3CConfig)
+    env = check_task(env, config, A3CConfig, num_workers=config.num_workers)
     actor = make_actor(env.observation_space, env.action_space, config, network=network)
     # Annealing goes by applied gradients, of which an iteration has one per worker.
     steps_per_iteration = config.num_workers * config.num_envs * config.num_steps
     iterations = -(-config.total_steps // steps_per_iteration)
     rule = actor_critic_agent(
-        actor, gae_estimator(config), config, num_updates=iterations * config.num_workers
+        actor,
+        gae_estimator(config),
+        config,
+        num_updates=iterations * config.num_workers,
+        updates_per_iteration=config.num_workers,
     )
     return asynchronous(
         env,

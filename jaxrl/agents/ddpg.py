@@ -1,7 +1,6 @@
 """Deep deterministic policy gradients (Lillicrap et al. 2016, arXiv:1509.02971).
 
-Unlike in the reference implementations, a time limit is not a termination: the final observation's
-value counts.
+A time limit is not a termination: the final observation's value counts.
 """
 
 from jaxrl.q_learning.building import check_replay_task, join_replay
@@ -12,7 +11,11 @@ from jaxrl.types import Algorithm, Environment, Network
 
 @settings
 class DDPGConfig(DeterministicSettings):
-    """Settings of DDPG; those of its learning default to the paper's."""
+    """Settings of DDPG; the defaults are those of the paper's section 7, with three exceptions.
+
+    The critic's weights do not decay (there by 0.01), no layer is normalised over its batch, and
+    the replay keeps 100,000 transitions and not 1,000,000.
+    """
 
     batch_size: int = static(64, minimum=1, maximum=2**24)
     """Transitions of each update."""
@@ -50,7 +53,7 @@ def ddpg(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_replay_task(env, config)
+    env = check_replay_task(env, config, DDPGConfig)
     agent = deterministic_agent(
         env, config, name="DDPG", num_critics=1, policy=policy, critic=critic
     )

@@ -1,8 +1,8 @@
 """Deep Q-networks (Mnih et al. 2015) with the improvements of Hessel et al. (2018).
 
 Each is a setting: double (van Hasselt et al. 2016), dueling (Wang et al. 2016), prioritised
-(Schaul et al. 2016), n-step returns. Unlike in the reference implementations, a time limit is not a
-termination: the final observation's value counts.
+(Schaul et al. 2016), n-step returns. A time limit is not a termination: the final observation's
+value counts.
 """
 
 from typing import NamedTuple
@@ -32,7 +32,7 @@ from jaxrl.q_learning.settings import (
     TargetSettings,
 )
 from jaxrl.q_learning.values import greedy_policy, make_values_network, seen_and_mask
-from jaxrl.settings import number, settings, static
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import (
     Algorithm,
     Carry,
@@ -52,7 +52,11 @@ from jaxrl.types import (
 class DQNConfig(
     EpsilonSettings, ActionValueSettings, TargetSettings, QOptimizerSettings, ReplaySettings
 ):
-    """Settings of DQN; the defaults are those of CleanRL's `dqn.py` where nothing else is said."""
+    """Settings of DQN; the defaults are those of CleanRL's `dqn.py`, with three exceptions.
+
+    The budget is 100,000 steps and not 500,000, the replay keeps 100,000 transitions and not
+    10,000, and `double` is on, which CleanRL does not have.
+    """
 
     num_steps: int = static(10, minimum=1)
     """Steps of each environment in an iteration."""
@@ -101,7 +105,7 @@ def dqn(env: Environment, config: DQNConfig, *, network: Network | None = None) 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_replay_task(env, config)
+    env = check_replay_task(env, config, DQNConfig)
     return join_replay(env, dqn_agent(env, config, network=network), config)
 
 
@@ -109,6 +113,7 @@ def dqn_agent(
     env: Environment, config: DQNConfig, *, network: Network | None = None
 ) -> ReplayAgent:
     """Builds DQN's learning rule, to be joined to a replay; arguments as for `dqn`."""
+    require_settings(config, DQNConfig)
     network = make_values_network(
         env.observation_space,
         check_discrete(env, "DQN"),
@@ -176,7 +181,9 @@ def _update(
     gradient, error, metrics = regress(
         predict, state.params, target, weight=batch.weight, loss=config.loss
     )
-    learning_rate = learning_rate_at(config, state.updates, num_updates(config))
+    learning_rate = learning_rate_at(
+        config, state.updates, num_updates(config), updates_per_iteration=config.num_updates
+    )
     params, optimizer_state = gradient_step(
         optimizer, state.params, state.optimizer, gradient, learning_rate
     )

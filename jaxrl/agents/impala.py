@@ -40,7 +40,7 @@ from jaxrl.types import (
 
 @settings
 class IMPALAConfig(AdvantageActorCriticSettings, NormalizationSettings):
-    """Settings of IMPALA."""
+    """Settings of IMPALA; the rollouts are as long as in the paper, the rest is as for A2C."""
 
     num_steps: int = static(20, minimum=1)
     """Steps of each environment between two updates."""
@@ -81,7 +81,7 @@ def impala(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_task(env, config)
+    env = check_task(env, config, IMPALAConfig)
     actor = make_actor(env.observation_space, env.action_space, config, network=network)
     estimator = vtrace_estimator(config)
     rule = actor_critic_agent(actor, estimator, config, num_updates=num_rollouts(config))

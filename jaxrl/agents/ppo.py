@@ -2,7 +2,7 @@
 
 The details follow "The 37 Implementation Details of Proximal Policy Optimization" (Huang et al.,
 ICLR blog track 2022), except where a time limit cuts an episode off: there the value of the final
-observation is bootstrapped, which the reference implementations do not do.
+observation is bootstrapped, which their code does not do.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ from jaxrl.policy_gradient.settings import (
     NetworkSettings,
     OnPolicySettings,
 )
-from jaxrl.settings import number, settings, static
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import (
     Agent,
     Algorithm,
@@ -65,7 +65,10 @@ class PPOConfig(
     OptimizerSettings,
     OnPolicySettings,
 ):
-    """Settings of PPO; the defaults are those of CleanRL's `ppo.py` where nothing else is said."""
+    """Settings of PPO; the defaults are those of CleanRL's `ppo.py`, but for `value_clip_epsilon`.
+
+    CleanRL clips the value's change by the surrogate's 0.2; here that is off.
+    """
 
     num_epochs: int = static(4, minimum=1)
     """Passes over each rollout."""
@@ -80,9 +83,12 @@ class PPOConfig(
     value_clip_epsilon: float | None = number(None, minimum=0, open_minimum=True, optional=True)
     """Clips the value's change as well; None (off) is no worse (Andrychowicz et al. 2021)."""
     target_kl: float | None = number(None, minimum=0, open_minimum=True, optional=True)
-    """Ends an iteration's updates when the approximate KL exceeds 1.5 times this; None: never."""
+    """Ends an iteration's updates when the approximate KL exceeds 1.5 times this; None: never.
+
+    The factor is Stable-Baselines3's; CleanRL has none.
+    """
     normalize_advantages: bool = static(True)
-    """Standardise the advantages of each minibatch."""
+    """Standardise the advantages of each minibatch; a single one stays as it is."""
 
 
 def ppo(
@@ -99,7 +105,7 @@ def ppo(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_task(env, config)
+    env = check_task(env, config, PPOConfig)
     agent = ppo_agent(env.observation_space, env.action_space, config, network=network)
     return join_rollouts(env, agent, config)
 
@@ -112,6 +118,7 @@ def ppo_agent(
     network: Network | RecurrentNetwork | None = None,
 ) -> Agent:
     """Builds PPO's learning rule, to be joined to a loop; arguments as for `ppo`."""
+    require_settings(config, PPOConfig)
     actor = make_actor(observation_space, action_space, config, network=network)
     check_minibatches(config, actor)
     optimizer = make_optimizer(config)

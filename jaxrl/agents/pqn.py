@@ -42,7 +42,7 @@ from jaxrl.q_learning.q_lambda import q_lambda_returns
 from jaxrl.q_learning.regression import regress
 from jaxrl.q_learning.settings import ActionValueSettings
 from jaxrl.q_learning.values import greedy_policy, make_values_network, seen_and_mask
-from jaxrl.settings import number, settings, static
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import (
     Agent,
     Algorithm,
@@ -61,7 +61,10 @@ from jaxrl.types import (
 class PQNConfig(
     EpsilonSettings, ActionValueSettings, NormalizationSettings, OptimizerSettings, RolloutSettings
 ):
-    """Settings of PQN; the defaults are those of the authors' `pqn_minatar.yaml`."""
+    """Settings of PQN; the defaults are the authors' `pqn_minatar.yaml`'s, with one exception.
+
+    The budget is 500,000 steps and not 10,000,000.
+    """
 
     num_envs: int = static(128, minimum=1)
     """Environments stepped side by side."""
@@ -100,7 +103,7 @@ def pqn(env: Environment, config: PQNConfig, *, network: Network | None = None) 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_rollout_task(env, config)
+    env = check_rollout_task(env, config, PQNConfig)
     size = config.num_envs * config.num_steps
     check_shares(config.num_minibatches, size, f"num_envs * num_steps = {size}")
     return join_rollouts(env, pqn_agent(env, config, network=network), config)
@@ -108,6 +111,7 @@ def pqn(env: Environment, config: PQNConfig, *, network: Network | None = None) 
 
 def pqn_agent(env: Environment, config: PQNConfig, *, network: Network | None = None) -> Agent:
     """Builds PQN's learning rule, to be joined to a loop; arguments as for `pqn`."""
+    require_settings(config, PQNConfig)
     observation_space, action_space = env.observation_space, check_discrete(env, "PQN")
     network = make_values_network(
         observation_space, action_space, config, network=network, dueling=config.dueling

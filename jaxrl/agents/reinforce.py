@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxrl.budget import check_budget
-from jaxrl.environments import flatten_actions
+from jaxrl.environments import require_environment
 from jaxrl.loops.episodic import episodic, longest_episode
 from jaxrl.ops.statistics import explained_variance
 from jaxrl.optimization import (
@@ -25,7 +25,7 @@ from jaxrl.optimization import (
     scheduled,
 )
 from jaxrl.policy_gradient.actor import Actor, make_actor
-from jaxrl.policy_gradient.building import check_settings
+from jaxrl.policy_gradient.building import with_actions_of
 from jaxrl.policy_gradient.settings import NetworkSettings, WholeEpisodeSettings
 from jaxrl.policy_gradient.whole_episodes import (
     WeighedEpisodes,
@@ -34,7 +34,7 @@ from jaxrl.policy_gradient.whole_episodes import (
     value_regression_loss,
     weigh_episodes,
 )
-from jaxrl.settings import number, settings, static
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import (
     Agent,
     Algorithm,
@@ -97,11 +97,12 @@ def reinforce(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    check_settings(env, config)
+    env = require_environment(env)
+    require_settings(config, ReinforceConfig)
     batch_size = config.num_episodes * longest_episode(env)
     check_budget(config, batch_size, "num_episodes * the time limit")
     check_credit(config)
-    env = flatten_actions(env)
+    env = with_actions_of(env, config)
     actor = make_actor(env.observation_space, env.action_space, config, network=network)
     agent = reinforce_agent(actor, config)
     return episodic(env, agent, num_episodes=config.num_episodes, total_steps=config.total_steps)
@@ -109,6 +110,7 @@ def reinforce(
 
 def reinforce_agent(actor: Actor, config: ReinforceConfig) -> Agent:
     """Builds the learning rule, to be joined to a loop of whole episodes."""
+    require_settings(config, ReinforceConfig)
     optimizer = make_optimizer(config)
 
     def init(key: Key) -> ReinforceState:

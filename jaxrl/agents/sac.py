@@ -1,8 +1,8 @@
 """Soft actor-critic (Haarnoja et al. 2018, arXiv:1812.05905), for continuous and discrete actions.
 
 The discrete form is that of Christodoulou (2019, arXiv:1910.07207): expectations over all actions
-where the continuous one draws. Unlike in the reference implementations, a time limit is not a
-termination: the final observation's value counts.
+where the continuous one draws. A time limit is not a termination: the final observation's value
+counts.
 """
 
 from jaxrl.q_learning.actor_critic import actor_critic_agent
@@ -16,7 +16,11 @@ from jaxrl.types import Algorithm, Discrete, Environment, Network
 
 @settings
 class SACConfig(SoftSettings):
-    """Settings of SAC; those of its learning default to the paper's."""
+    """Settings of SAC; the defaults are those of the paper's table 1, but for the replay.
+
+    It keeps 100,000 transitions and not 1,000,000. The temperature's start, which the table leaves
+    out, is 1, as in the authors' code.
+    """
 
     learning_rate: float = number(3e-4, minimum=0, open_minimum=True)
     """The critics' step size at the start."""
@@ -41,7 +45,7 @@ def sac(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_replay_task(env, config)
+    env = check_replay_task(env, config, SACConfig)
     discrete = isinstance(env.action_space, Discrete)
     actions = (discrete_actions if discrete else continuous_actions)(env, config, policy, critic)
     rule = soft_rule(
@@ -51,4 +55,5 @@ def sac(
         learn_temperature=config.learn_temperature,
         num_critics=config.num_critics,
     )
-    return join_replay(env, actor_critic_agent(rule, config), config)
+    # The entropies of the steps before an n-step successor are part of the return.
+    return join_replay(env, actor_critic_agent(rule, config), config, with_steps_between=True)

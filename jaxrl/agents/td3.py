@@ -17,7 +17,11 @@ from jaxrl.types import Algorithm, Environment, Network
 
 @settings
 class TD3Config(DeterministicSettings):
-    """Settings of TD3; those of its learning default to the authors' code."""
+    """Settings of TD3; the defaults are those of the authors' code, with three exceptions.
+
+    The budget is 100,000 steps and not 1,000,000, of which 1,000 and not 25,000 are random, and the
+    replay keeps 100,000 transitions and not 1,000,000.
+    """
 
     learning_rate: float = number(3e-4, minimum=0, open_minimum=True)
     """The critics' step size at the start."""
@@ -49,7 +53,7 @@ def td3(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_replay_task(env, config)
+    env = check_replay_task(env, config, TD3Config)
     agent = deterministic_agent(
         env,
         config,

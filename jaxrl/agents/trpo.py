@@ -14,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from jaxrl.loops.rollouts import join_rollouts, num_rollouts
+from jaxrl.networks import require_distribution
 from jaxrl.normalization import NormalizationSettings
 from jaxrl.ops.minibatches import over_minibatches
 from jaxrl.ops.policy_losses import surrogate_loss
@@ -72,7 +73,7 @@ class TRPOConfig(NetworkSettings, NormalizationSettings, OptimizerSettings, OnPo
     num_minibatches: int = static(4, minimum=1)
     """The value function's gradient steps per pass; must divide num_envs * num_steps."""
     normalize_advantages: bool = static(True)
-    """Standardise the advantages of each rollout."""
+    """Standardise the advantages of each rollout; a single one stays as it is."""
 
 
 def trpo(
@@ -89,9 +90,10 @@ def trpo(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_task(env, config)
+    env = check_task(env, config, TRPOConfig)
     actor = make_actor(env.observation_space, env.action_space, config, network=network)
     check_minibatches(config, actor)
+    _require_divergence(env, actor)
     optimizer = make_optimizer(config)
 
     def update(key: Key, state: LearnerState, batch: Rollout) -> tuple[LearnerState, Metrics]:
@@ -107,6 +109,19 @@ def trpo(
         return state, metrics | value_metrics
 
     return join_rollouts(env, learner_agent(actor, optimizer, update), config)
+
+
+def _require_divergence(env: Environment, actor: Actor) -> None:
+    """Refuses a network whose distributions have no KL divergence, which is what is bounded."""
+
+    def examine(key: Key) -> Array:
+        observation = env.observation_space.sample(key)
+        params = actor.network.init(key, observation)
+        distribution = actor.network.apply(params, actor.network.start(), observation)[1][0]
+        require_distribution(distribution, "kl_divergence")
+        return distribution.kl_divergence(distribution)
+
+    jax.eval_shape(examine, jax.random.key(0))
 
 
 def improve_policy(

@@ -5,6 +5,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
@@ -13,7 +14,8 @@ from rich.console import Console
 from jaxrl import experiment
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import check_range, checking_input
-from jaxrl.cli.report import return_interval, returns_table
+from jaxrl.cli.report import cut_short, return_interval, returns_table
+from jaxrl.experiment.rows import cut_episodes
 from jaxrl.experiment.specification import LARGEST_SEED
 
 MOST_EPISODES = 10_000_000
@@ -30,7 +32,8 @@ class EvaluateArguments:
     seed: int = 0
     """Of the episodes."""
     json: bool = False
-    """Print nothing but JSON: returns per agent and episode, mean, and its 95 % interval."""
+    """Print nothing but JSON: returns per agent and episode, mean, its 95 % interval, and how many
+    episodes were cut; the returns of those are null."""
 
 
 def run(arguments: list[str]) -> int:
@@ -55,12 +58,30 @@ def run(arguments: list[str]) -> int:
     evaluation = experiment.evaluate_run(loaded, num_episodes=values.episodes, seed=values.seed)
     returns = np.asarray(evaluation.returns, dtype=float)
     if values.json:
-        mean, low, high = return_interval(returns)
-        ends = [None if math.isnan(end) else end for end in (low, high)]
-        answer = {"returns": returns.tolist(), "mean": mean, "ci95": ends}
+        answer = _plain(returns, evaluation.lengths)
         sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
         return 0
     specification = loaded.specification
     title = f"evaluation of {specification.algorithm} on {specification.environment}"
-    Console().print(returns_table(returns, first_seed=specification.seed, title=title))
+    console = Console()
+    table = returns_table(returns, evaluation.lengths, first_seed=specification.seed, title=title)
+    console.print(table)
+    cut = cut_short(returns, evaluation.lengths, loaded.algorithm.environment.max_episode_steps)
+    if cut is not None:
+        console.print(cut, markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+def _plain(returns: np.ndarray, lengths: Any) -> dict[str, Any]:
+    """What is printed as JSON, which has no nan: null stands for it."""
+
+    def number(value: float) -> float | None:
+        return None if math.isnan(value) else value
+
+    mean, low, high = return_interval(returns, lengths)
+    return {
+        "returns": [[number(value) for value in seed] for seed in returns.tolist()],
+        "mean": number(mean),
+        "ci95": [number(low), number(high)],
+        "cut": int(cut_episodes(returns, lengths).sum()),
+    }

@@ -1,9 +1,11 @@
 """What follows the training of `train` and `resume`: the table, the curve, what to do next."""
 
+from typing import Any
+
 from rich.console import Console
 
-from jaxrl import experiment, plotting
-from jaxrl.cli.report import returns_table
+from jaxrl import environments, experiment, plotting
+from jaxrl.cli.report import cut_short, returns_table
 
 
 def finish(outcome: experiment.Outcome) -> int:
@@ -14,12 +16,17 @@ def finish(outcome: experiment.Outcome) -> int:
     specification = experiment.read_specification(outcome.folder)
     if specification.evaluation_episodes > 0:
         rows = experiment.read_evaluations(outcome.folder)
+        returns, lengths = rows.returns[:, -1], rows.lengths[:, -1]
         table = returns_table(
-            rows.returns[:, -1],
+            returns,
+            lengths,
             first_seed=specification.seed,
             title=f"final evaluation of {specification.algorithm} on {specification.environment}",
         )
         console.print(table)
+        cut = cut_short(returns, lengths, _limit(specification))
+        if cut is not None:
+            console.print(cut, markup=False, highlight=False)
     console.print(f"run folder: {outcome.folder}", markup=False, highlight=False)
     curve = outcome.folder / "learning_curve.png"
     try:
@@ -30,3 +37,11 @@ def finish(outcome: experiment.Outcome) -> int:
     else:
         console.print(f"learning curve: {curve}", markup=False, highlight=False)
     return outcome.exit_code
+
+
+def _limit(specification: experiment.Specification) -> Any:
+    """The environment's `max_episode_steps`."""
+    environment = environments.make_env(
+        specification.environment, **specification.environment_parameters
+    )
+    return environment.max_episode_steps

@@ -1,50 +1,81 @@
-"""Evaluation returns for people: a table per seed, and the interval of the mean."""
+"""Evaluation returns for people: a table per seed, and the interval of the mean.
 
+An episode that was cut before its end has no return: it is left out, and counted.
+"""
+
+import math
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
+from jaxrl.experiment.rows import cut_episodes, mean_over_episodes
 from jaxrl.plotting import seed_interval
 
 
-def return_interval(returns: Any) -> tuple[float, float, float]:
+def return_interval(returns: Any, lengths: Any = 1) -> tuple[float, float, float]:
     """The mean return and its 95 % bootstrap interval.
 
     The interval is over seeds; where there is one seed, over its episodes.
 
     Args:
         returns: [seeds, episodes].
+        lengths: of the episodes; 0 where one was cut, which leaves it out.
 
     Returns:
-        The mean and both ends; the ends are nan where one episode is all there is.
+        The mean and both ends; the ends are nan where one episode is all there is, and so is the
+        mean where there is none or a return is nan.
     """
     returns = np.asarray(returns, dtype=float)
-    independent = returns.mean(axis=1) if len(returns) > 1 else returns[0]
+    cut = cut_episodes(returns, lengths)
+    values = mean_over_episodes(returns, cut) if len(returns) > 1 else returns[0]
+    independent = values[~(cut.all(axis=1) if len(returns) > 1 else cut[0])]
+    if not independent.size or np.isnan(independent).any():
+        return math.nan, math.nan, math.nan
     interval = seed_interval(independent)
     return float(interval.centre), float(interval.low), float(interval.high)
 
 
-def returns_table(returns: Any, *, first_seed: int, title: str) -> Table:
+def cut_short(returns: Any, lengths: Any, limit: Any) -> str | None:
+    """One line on the episodes that had not ended at the environment's limit; None: all had.
+
+    Args:
+        returns: [seeds, episodes].
+        lengths: of the episodes; 0 where one was cut.
+        limit: the environment's `max_episode_steps`.
+    """
+    cut = cut_episodes(returns, lengths)
+    if not cut.any():
+        return None
+    return (
+        f"{cut.sum()} of {cut.size} episodes had not ended after max_episode_steps={limit} steps "
+        "and are left out: the environment overruns the limit that it declares"
+    )
+
+
+def returns_table(returns: Any, lengths: Any, *, first_seed: int, title: str) -> Table:
     """A table of evaluation returns: one row per seed, and the mean with its interval.
 
     Args:
         returns: [seeds, episodes].
+        lengths: of the episodes; 0 where one was cut, which leaves it out.
         first_seed: the number of the first row's seed.
         title: above the table.
     """
     returns = np.asarray(returns, dtype=float)
+    cut = cut_episodes(returns, lengths)
     table = Table(title=title, title_justify="left")
     table.add_column("seed")
     for column in ("mean return", "std", "lowest", "highest", "episodes"):
         table.add_column(column, justify="right")
-    for index, seed in enumerate(returns):
-        numbers = (seed.mean(), seed.std(), seed.min(), seed.max())
-        row = [f"{number:.2f}" for number in numbers]
+    for index in range(len(returns)):
+        whole = returns[index][~cut[index]]
+        numbers = (whole.mean(), whole.std(), whole.min(), whole.max()) if whole.size else ()
+        row = [f"{number:.2f}" for number in numbers] or 4 * [""]
         end = index == len(returns) - 1
-        table.add_row(str(first_seed + index), *row, str(len(seed)), end_section=end)
-    mean, low, high = return_interval(returns)
-    table.add_row("all", f"{mean:.2f}", *_interval_cells(low, high), str(returns.size))
+        table.add_row(str(first_seed + index), *row, str(whole.size), end_section=end)
+    mean, low, high = return_interval(returns, lengths)
+    table.add_row("all", f"{mean:.2f}", *_interval_cells(low, high), str(np.sum(~cut)))
     return table
 
 

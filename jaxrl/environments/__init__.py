@@ -1,7 +1,8 @@
 """Where tasks come from: environments by name, the adapter for gymnax, and wrappers."""
 
+from jaxrl.environments.checking import require_environment
 from jaxrl.environments.gymnax_adapter import from_gymnax
-from jaxrl.environments.making import available_environments, make_env, require_environment
+from jaxrl.environments.making import available_environments, make_env
 from jaxrl.environments.resets import auto_reset, change_step, play_once
 from jaxrl.environments.wrappers import (
     clip_actions,

@@ -140,16 +140,3 @@ def _refusal(name: str, arguments: dict[str, Any], error: Exception) -> str:
     given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
     reason = (str(error) or "it does not accept them").splitlines()[0]
     return f"cannot make {name} with {given or 'no arguments'}: {reason}"
-
-
-def require_environment(value: Any) -> None:
-    """Lets an `Environment` pass, and says how to make one of anything else.
-
-    Raises:
-        ValueError: `value` is a name, an environment of another library, or something else.
-    """
-    if not isinstance(value, Environment):
-        raise ValueError(
-            f"an algorithm needs a jaxrl Environment, not {value!r}: make one with "
-            "jaxrl.make_env(...)"
-        )

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxrl.experiment.charts import Charts, TensorBoard, WeightsAndBiases
 from jaxrl.experiment.folder import EVALUATIONS, METRICS, TENSORBOARD, writing
-from jaxrl.experiment.rows import to_rows
+from jaxrl.experiment.rows import cut_episodes, mean_over_episodes, to_rows
 from jaxrl.experiment.specification import Specification, to_json
 from jaxrl.training import Evaluation
 
@@ -57,7 +57,7 @@ class Logs(contextlib.AbstractContextManager["Logs"]):
         self._chart(rows)
 
     def write_evaluation(self, steps: np.ndarray, evaluation: Evaluation) -> None:
-        """Writes every episode of every seed; the charts show the means.
+        """Writes every episode of every seed; the charts show the means over those that ended.
 
         Args:
             steps: [seeds], environment steps taken.
@@ -65,10 +65,11 @@ class Logs(contextlib.AbstractContextManager["Logs"]):
         """
         columns = {"steps": steps, "returns": evaluation.returns, "lengths": evaluation.lengths}
         self._append(EVALUATIONS, to_rows(columns, self._seeds))
+        cut = cut_episodes(evaluation.returns, evaluation.lengths)
         means = {
             "steps": steps,
-            "evaluation_return": np.mean(evaluation.returns, axis=1),
-            "evaluation_length": np.mean(evaluation.lengths, axis=1),
+            "evaluation_return": mean_over_episodes(evaluation.returns, cut),
+            "evaluation_length": mean_over_episodes(evaluation.lengths, cut),
         }
         self._chart(to_rows(means, self._seeds))
 

@@ -73,6 +73,18 @@ def _weighted_mean(values: Float[Array, " n"], weights: Float[Array, " n"]) -> F
     return jnp.where(total > 0, mean, missing_value())
 
 
+def cut_episodes(returns: Any, lengths: Any) -> np.ndarray:
+    """Which evaluation episodes were cut before their end: their return is nan, their length 0."""
+    return np.isnan(np.asarray(returns, dtype=float)) & (np.asarray(lengths) == 0)
+
+
+def mean_over_episodes(values: Any, cut: np.ndarray) -> np.ndarray:
+    """The mean over the last axis of the episodes that were not cut; nan where all were."""
+    count = np.sum(~cut, axis=-1)
+    total = np.sum(np.where(cut, 0.0, np.asarray(values, dtype=float)), axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
 def to_rows(values: Mapping[str, Any], seeds: range) -> list[dict[str, Any]]:
     """Splits values by name, each [seeds, ...], into one JSON row per seed; not finite is null."""
     names = [name for name in _LEADING if name in values]

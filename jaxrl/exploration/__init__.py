@@ -2,6 +2,7 @@
 
 from jaxrl.exploration.action_noise import gaussian_noise, ornstein_uhlenbeck_noise
 from jaxrl.exploration.epsilon_greedy import epsilon_greedy, linear_epsilon
+from jaxrl.exploration.reach import ActionScaleWarning, warn_of_scale
 from jaxrl.exploration.seam import Exploration, independent_sampling
 from jaxrl.exploration.state_dependent import (
     NoiseMatrix,
@@ -11,6 +12,7 @@ from jaxrl.exploration.state_dependent import (
 )
 
 __all__ = [
+    "ActionScaleWarning",
     "Exploration",
     "NoiseMatrix",
     "SquashedStateDependentGaussian",
@@ -21,4 +23,5 @@ __all__ = [
     "linear_epsilon",
     "ornstein_uhlenbeck_noise",
     "state_dependent_noise",
+    "warn_of_scale",
 ]

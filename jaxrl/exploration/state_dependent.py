@@ -33,13 +33,15 @@ class StateDependentGaussian:
         """The law of one action, [..., D]."""
         squares = jnp.square(jax.lax.stop_gradient(self.features))
         # The constant keeps the logarithm finite where every feature is zero (SB3 does the same).
-        variance = jnp.einsum("...h,...hd->...d", squares, jnp.exp(2 * self.log_std)) + 1e-6
+        variances = jnp.exp(2 * self.log_std)
+        variance = jnp.einsum("...h,...hd->...d", squares, variances, precision="highest") + 1e-6
         return DiagonalGaussian(mean=self.mean, log_std=0.5 * jnp.log(variance))
 
     def sample_with(self, noise: Float[Array, "H D"]) -> Float[Array, "*batch D"]:
         """The action that a standard normal noise matrix gives."""
+        scaled = noise * jnp.exp(self.log_std)
         return self.mean + jnp.einsum(
-            "...h,...hd->...d", self.features, noise * jnp.exp(self.log_std)
+            "...h,...hd->...d", self.features, scaled, precision="highest"
         )
 
     def sample(self, key: Key) -> Float[Array, "*batch D"]:

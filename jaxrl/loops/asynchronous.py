@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from jaxrl.environments import clip_actions, record_episode_statistics
+from jaxrl.keys import taking_any_key
 from jaxrl.loops.on_policy import (
     FinishedEpisodes,
     Worlds,
@@ -66,9 +67,7 @@ def asynchronous(
     num_steps: int,
     total_steps: int,
 ) -> Algorithm:
-    """Builds the algorithm whose workers learn asynchronously.
-
-    One worker is never stale, and its run is bit for bit that of the on-policy loop.
+    """Builds the algorithm whose workers learn asynchronously; one is bit for bit `on_policy`.
 
     Args:
         environment: the task; Box actions are clipped to its bounds at its door.
@@ -82,7 +81,7 @@ def asynchronous(
     side_by_side = jax.vmap if num_workers > 1 else _alone
     start = partial(start_worlds, environment=recorded, start=agent.start, num_envs=num_envs)
     work = partial(_work, environment=recorded, agent=agent, num_steps=num_steps)
-    steps_per_iteration = num_workers * num_envs * num_steps
+    size = num_workers * num_envs * num_steps
 
     def init(key: Key) -> AsynchronousState:
         key_agent, key_worlds = jax.random.split(key)
@@ -102,21 +101,22 @@ def asynchronous(
             keys, state.worker_params, state.worlds
         )
         state, staleness, applied_metrics = _apply_in_turn(agent, state, gradients, order)
-        steps = state.steps + steps_per_iteration
+        steps = state.steps + size
         learning_metrics |= applied_metrics | {"staleness": staleness.astype(jnp.float32)}
         means = jax.tree.map(lambda x: jnp.mean(x, axis=0), learning_metrics)
         metrics = {"steps": steps} | episode_metrics(finished) | means
         return state._replace(worlds=worlds, steps=steps), metrics
 
-    return Algorithm(
+    algorithm = Algorithm(
         init=init,
         step=step,
         policy=lambda state: agent.policy(agent.params(state.agent)),
         environment=environment,
         total_steps=total_steps,
-        steps_per_iteration=steps_per_iteration,
-        max_iterations=-(-total_steps // steps_per_iteration),
+        steps_per_iteration=size,
+        max_iterations=-(-total_steps // size),
     )
+    return taking_any_key(algorithm)
 
 
 def _work(

@@ -11,13 +11,11 @@ from jaxtyping import Array, Bool, Int
 
 from jaxrl.environments import play_once
 from jaxrl.loops.episode_counts import (
-    Pivot,
     PlayedEpisodes,
     count_step,
     normalized,
     nothing_played,
-    pivot_of,
-    with_moments,
+    without_parts,
 )
 from jaxrl.ops.statistics import RunningStatistics
 from jaxrl.types import Action, Environment, EnvState, Key, Observation, Params, TimeStep
@@ -33,7 +31,7 @@ class Playing(NamedTuple):
         env_state: leaves [*lanes, ...].
         observation: leaves [*lanes, ...].
         running: bool [*lanes].
-        played: what has been counted; `observations` are sums until the end.
+        played: what has been counted.
     """
 
     time: Any
@@ -73,13 +71,13 @@ def play_population(
 
     Args:
         key: consumed.
-        environment: with a time limit, which no episode overruns.
+        environment: with a time limit; a candidate that overruns it has failed.
         act: (key, params, observation) -> action, one candidate in one environment.
         params: leaves [N, ...].
         num_episodes: E, of each candidate.
         common_random_numbers: the same keys for all candidates. Random numbers, and resets that
             depend on nothing else, are then computed once instead of N times.
-        statistics: normalise observations by these, and take the moments of what is seen.
+        statistics: normalise observations by these, and add up what is seen.
     """
     shape = (jax.tree.leaves(params)[0].shape[0], num_episodes)
     key_shape = shape[1:] if common_random_numbers else shape
@@ -95,16 +93,13 @@ def play_population(
         env_state=env_state,
         observation=observation,
         running=jnp.ones(shape, bool),
-        played=nothing_played(shape, statistics),
+        played=nothing_played(shape, statistics, observation),
     )
 
     def keys_at(time: Array) -> Key:
         return jax.random.split(jax.random.fold_in(key_loop, time), (2, *key_shape))
 
-    pivot = pivot_of(statistics, observation)
-    play = functools.partial(
-        _play, limit=environment.max_episode_steps, statistics=statistics, pivot=pivot
-    )
+    play = functools.partial(_play, limit=environment.max_episode_steps, statistics=statistics)
     lanes = _lanes_of_stages(shape[0] * shape[1])
     playing = play(playing, Interaction(keys_at, act_all, step_all, params), until=lanes[0])
     for width, until in itertools.pairwise(lanes):
@@ -118,7 +113,7 @@ def play_population(
         )
         rest = play(_take(playing, chosen), few, until=until)
         playing = _put_back(playing, rest, chosen)
-    return with_moments(playing.played, pivot)
+    return without_parts(playing.played, playing.running)
 
 
 def _play(
@@ -128,7 +123,6 @@ def _play(
     until: int,
     limit: Any,
     statistics: RunningStatistics | None,
-    pivot: Pivot,
 ) -> Playing:
     """Goes on until no more than so many episodes are running."""
 
@@ -147,7 +141,7 @@ def _play(
             env_state=env_state,
             observation=timestep.observation,
             running=running & ~(timestep.terminated | timestep.truncated),
-            played=count_step(played, timestep, running, observation, pivot),
+            played=count_step(played, timestep, running, observation),
         )
 
     return jax.lax.while_loop(unfinished, step, playing)

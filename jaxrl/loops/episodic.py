@@ -8,6 +8,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Int
 
 from jaxrl.environments import clip_actions, play_once, record_episode_statistics
+from jaxrl.keys import taking_any_key
 from jaxrl.loops.on_policy import (
     Act,
     FinishedEpisodes,
@@ -100,14 +101,16 @@ def episodic(
             max_steps=max_steps,
         )
         agent_state, learning_metrics = agent.update(key_update, state.agent, episodes)
-        steps = state.steps + jnp.sum(episodes.mask, dtype=jnp.int32)
+        # An episode without a step of its own was played up to the limit, and cut there.
+        lengths = jnp.sum(episodes.mask, axis=0, dtype=jnp.int32)
+        steps = state.steps + jnp.sum(jnp.where(lengths > 0, lengths, max_steps), dtype=jnp.int32)
         metrics = {"steps": steps} | episode_metrics(finished) | learning_metrics
         return EpisodicState(agent=agent_state, steps=steps), metrics
 
     def policy(state: EpisodicState) -> Policy:
         return agent.policy(state.agent)
 
-    return Algorithm(
+    algorithm = Algorithm(
         init=init,
         step=step,
         policy=policy,
@@ -117,6 +120,7 @@ def episodic(
         # An episode has at least one step.
         max_iterations=-(-total_steps // num_episodes),
     )
+    return taking_any_key(algorithm)
 
 
 def longest_episode(environment: Environment) -> int:
@@ -159,7 +163,8 @@ def play_episodes(
         max_steps: T, the environment's time limit.
 
     Returns:
-        The episodes, and at which steps they ended with which return and length.
+        The episodes, and at which steps they ended with which return and length. One that had not
+        ended after `max_steps` is no whole episode, and its mask has no step.
     """
     environment = play_once(environment)
     key_worlds, key_play = jax.random.split(key)
@@ -195,6 +200,7 @@ def play_episodes(
     play = _Play(first, jnp.ones(num_episodes, bool), jnp.int32(0), records)
     played = jax.lax.while_loop(is_unfinished, continue_play, play).records
     transitions, finished, mask = jax.tree.map(lambda x: x[:max_steps], played)
+    mask = mask & jnp.any(finished.ended, axis=0)
     repeated = jax.tree.map(lambda x: _where(mask, x, x[:1]), transitions)
     return Episodes(transitions=repeated, mask=mask, carry=first.carry), finished
 

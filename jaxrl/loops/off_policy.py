@@ -15,8 +15,8 @@ from jaxtyping import Array, Int
 
 from jaxrl.distributions import Categorical, MultiCategorical, mask_logits
 from jaxrl.environments import clip_actions, record_episode_statistics
+from jaxrl.keys import scan_keys, taking_any_key
 from jaxrl.loops.on_policy import Act, Worlds, collect, episode_metrics, start_worlds
-from jaxrl.ops.keys import scan_keys
 from jaxrl.types import (
     Action,
     AgentState,
@@ -99,7 +99,7 @@ def off_policy(
         state, learning_metrics = _learn(key_updates, state, agent, replay, num_updates)
         return state, {"steps": state.steps} | metrics | learning_metrics
 
-    return Algorithm(
+    algorithm = Algorithm(
         init=init,
         step=step,
         policy=lambda state: agent.policy(state.agent),
@@ -109,6 +109,7 @@ def off_policy(
         max_iterations=-(-(total_steps - num_random * size) // size),
         first_steps=num_random * size,
     )
+    return taking_any_key(algorithm)
 
 
 def _gather(

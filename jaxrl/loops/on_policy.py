@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import clip_actions, record_episode_statistics
-from jaxrl.ops.keys import scan_keys
+from jaxrl.keys import scan_keys, taking_any_key
 from jaxrl.ops.missing import missing_value
 from jaxrl.types import (
     Action,
@@ -113,7 +113,7 @@ def on_policy(
     def policy(state: OnPolicyState) -> Policy:
         return agent.policy(state.agent)
 
-    return Algorithm(
+    algorithm = Algorithm(
         init=init,
         step=step,
         policy=policy,
@@ -122,6 +122,7 @@ def on_policy(
         steps_per_iteration=steps_per_iteration,
         max_iterations=-(-total_steps // steps_per_iteration),
     )
+    return taking_any_key(algorithm)
 
 
 def start_worlds(key: Key, environment: Environment, start: Start, *, num_envs: int) -> Worlds:

@@ -9,9 +9,11 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import clip_actions, unmasked_space
+from jaxrl.keys import taking_any_key
 from jaxrl.loops.episode_counts import PlayedEpisodes, episode_metrics, normalized
 from jaxrl.loops.episodes import Act, play_population
-from jaxrl.ops.statistics import RunningStatistics, init_statistics, merge_statistics
+from jaxrl.networks import refuse_masks
+from jaxrl.ops.statistics import RunningStatistics, init_statistics, merge_sums
 from jaxrl.types import (
     Action,
     Algorithm,
@@ -72,15 +74,15 @@ def population(
     """Builds the algorithm that lets a strategy search for the parameters of a policy.
 
     Args:
-        environment: the task; Box actions are clipped to its bounds at its door.
+        environment: the task; Box actions are clipped to its bounds at its door. A candidate that
+            overruns the time limit has failed.
         strategy: proposes vectors of parameters, and is told the mean return of each.
         policy: what the vectors are parameters of; the recommended one is evaluated greedily.
         total_steps: the budget; the fewest iterations that reach it are taken.
         episodes_per_candidate: whole episodes from which a candidate's fitness is the mean.
         common_random_numbers: the i-th episodes of all candidates of an iteration start alike and
             meet the same chances, so that they are compared like with like.
-        normalize_observations: standardise them by the moments of everything that the whole
-            population saw before the iteration.
+        normalize_observations: standardise them by all that was seen before the iteration.
 
     Raises:
         ValueError: the environment has no time limit, or there are no episodes to play.
@@ -109,15 +111,16 @@ def population(
 
     # The shortest episode takes one step.
     fewest_steps = strategy.population_size * episodes_per_candidate
-    return Algorithm(
+    algorithm = Algorithm(
         init=init,
-        step=lambda key, state: _iteration(key, state, strategy, play),
+        step=lambda key, state: _iteration(key, state, strategy, play, door.max_episode_steps),
         policy=lambda state: _recommended(policy, strategy, state),
         environment=environment,
         total_steps=total_steps,
         steps_per_iteration=None,
         max_iterations=-(-total_steps // fewest_steps),
     )
+    return taking_any_key(algorithm)
 
 
 def _iteration(
@@ -125,6 +128,7 @@ def _iteration(
     state: PopulationState,
     strategy: Strategy,
     play: Callable[[Key, PopulationState, Array], PlayedEpisodes],
+    limit: Any,
 ) -> tuple[PopulationState, Metrics]:
     """Asks for candidates, plays with them, and tells what they were worth."""
     key_ask, key_play, key_tell = jax.random.split(key, 3)
@@ -132,11 +136,15 @@ def _iteration(
     played = play(key_play, state, candidates)
     fitness = jnp.mean(played.fitness, axis=1)
     search, search_metrics = strategy.tell(key_tell, search, candidates, fitness)
-    steps = state.steps + jnp.sum(played.lengths, dtype=jnp.int32)
-    state = PopulationState(
-        search=search, statistics=_merge(state.statistics, played.observations), steps=steps
-    )
-    return state, {"steps": steps} | episode_metrics(played) | search_metrics
+    # An episode without a length was played up to the limit, and cut there.
+    taken = jnp.sum(jnp.where(played.lengths > 0, played.lengths, limit), dtype=jnp.int32)
+    steps = state.steps + taken
+    metrics = {"steps": steps} | episode_metrics(played) | search_metrics
+    statistics, sums = state.statistics, played.observations
+    if statistics is not None and sums is not None:
+        statistics = merge_sums(statistics, sums)
+        metrics["observations_left_out"] = jnp.sum(taken.astype(jnp.float32) - sums.count)
+    return PopulationState(search=search, statistics=statistics, steps=steps), metrics
 
 
 def vector_policy(
@@ -163,6 +171,7 @@ def vector_policy(
         return scale * ravel_pytree(network.init(key, observation))[0]
 
     def act_greedily(params: Params, observation: Observation) -> Action:
+        refuse_masks(observation)
         return network.apply(params, observation).mode()
 
     def act(key: Key, params: Params, observation: Observation) -> Action:
@@ -185,14 +194,6 @@ def _recommended(policy: VectorPolicy, strategy: Strategy, state: PopulationStat
         return ()
 
     return Policy(start=start, act=act)
-
-
-def _merge(
-    statistics: RunningStatistics | None, others: RunningStatistics | None
-) -> RunningStatistics | None:
-    if statistics is None or others is None:
-        return None
-    return merge_statistics(statistics, others)
 
 
 def _require_time_limit(environment: Environment) -> None:

@@ -11,7 +11,7 @@ from jaxrl.normalization import (
     normalize_observations,
     normalize_rewards,
 )
-from jaxrl.settings import number, require_scalars, settings, static, validate
+from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import Agent, Algorithm, Environment
 
 
@@ -29,12 +29,15 @@ class RolloutSettings:
     """Gamma, the worth of a reward one step later."""
 
 
-def check_rollout_task(env: Environment, config: Any, *, num_workers: int = 1) -> Environment:
+def check_rollout_task(
+    env: Environment, config: Any, kind: type, *, num_workers: int = 1
+) -> Environment:
     """Checks the settings against the environment before anything is traced.
 
     Args:
         env: the task.
         config: settings with the fields of `RolloutSettings`.
+        kind: the class of settings that the algorithm takes.
         num_workers: who have `num_envs` environments each.
 
     Returns:
@@ -43,9 +46,8 @@ def check_rollout_task(env: Environment, config: Any, *, num_workers: int = 1) -
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    require_environment(env)
-    validate(config)
-    require_scalars(config)
+    env = require_environment(env)
+    require_settings(config, kind)
     size = num_workers * config.num_envs * config.num_steps
     check_budget(config, size, "num_envs * num_steps" if num_workers == 1 else "the workers' steps")
     if isinstance(config, NormalizationSettings) and config.normalize_observations:

@@ -17,11 +17,17 @@ from jaxrl.networks.bounded_policies import (
 from jaxrl.networks.gru import GRU
 from jaxrl.networks.initialization import from_one_draw, orthogonal
 from jaxrl.networks.layers import Dense, matmul
-from jaxrl.networks.masking import masking_actions
+from jaxrl.networks.masking import masking_actions, refuse_masks, require_masks, without_masks
 from jaxrl.networks.memory import start_again, step_by_step, without_memory
 from jaxrl.networks.policy import PolicyNetwork, policy_network
 from jaxrl.networks.recurrent import RecurrentActorCritic, recurrent_actor_critic
-from jaxrl.networks.seam import from_flax, over_batch, require_network
+from jaxrl.networks.seam import (
+    from_flax,
+    over_batch,
+    require_array,
+    require_distribution,
+    require_network,
+)
 from jaxrl.networks.settings import TorsoSettings
 from jaxrl.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, encode_observation, make_torso
 
@@ -56,8 +62,13 @@ __all__ = [
     "policy_network",
     "policy_of_head",
     "recurrent_actor_critic",
+    "refuse_masks",
+    "require_array",
+    "require_distribution",
+    "require_masks",
     "require_network",
     "start_again",
     "step_by_step",
+    "without_masks",
     "without_memory",
 ]

@@ -48,7 +48,8 @@ class Critic(nn.Module):
     Attributes:
         torso: makes what turns an observation into a vector, without dense layers of its own.
         observation_space: of the observations.
-        action_space: a Box of vectors with finite bounds; the network sees them as -1 and 1.
+        action_space: a Box of vectors with finite bounds; the network sees them as -1 and 1, and
+            where they are equal, 0.
         hidden_sizes: widths of the dense layers.
         action_layer: the layer that the action enters, 0 for the first.
         activation: elementwise, between layers.
@@ -70,7 +71,9 @@ class Critic(nn.Module):
         self, observation: Observation, action: Float[Array, "*batch D"]
     ) -> Float[Array, "*batch"]:
         low, high = (jnp.broadcast_to(x, action.shape) for x in self.action_space.bounds())
-        action = (action - low) / (high - low) * 2 - 1
+        free = high > low
+        action = (action - low) / jnp.where(free, high - low, 1.0) * 2 - 1
+        action = jnp.where(free, action, 0.0)
         x = self.torso("torso")(encode_observation(observation, self.observation_space))
         for layer, size in enumerate(self.hidden_sizes):
             if layer == self.action_layer:

@@ -16,7 +16,7 @@ from jaxrl.networks.seam import from_flax
 from jaxrl.networks.torsos import encode_observation, make_torso
 from jaxrl.types import Box, Discrete, Network, Observation, Space
 
-# Haarnoja et al. bound it so in their code; beyond, the gradient of the squashing is of no use.
+# As in CleanRL, by a tanh; Haarnoja et al. clip to -20 and 2. Below -5 a policy hardly explores.
 LOG_STD_RANGE = (-5.0, 2.0)
 
 # Of gSDE, as in Stable-Baselines3: tanh(2) is 0.96.
@@ -58,7 +58,7 @@ class SquashedGaussianHead(nn.Module):
         self, features: Float[Array, "*batch H"]
     ) -> TanhGaussian | SquashedStateDependentGaussian:
         space = self.action_space
-        low, high = space.bounds()
+        low, high = map(jnp.asarray, space.bounds())
         size = space.shape[0]
         mean = Dense(size, HEAD_INIT, name="mean")(features)
         if self.state_dependent_exploration:

@@ -54,7 +54,7 @@ class GRU(nn.Module):
         kernel = self.param("kernel", self.kernel_init, (self.size, 3 * self.size), jnp.float32)
         if ended is None:
             return _step(inputs, memory @ kernel, memory)
-        # A memory that starts over is multiplied by 0 as its next step begins.
+        # A memory that starts over becomes 0 as its next step begins.
         kept = jnp.concatenate((jnp.ones_like(ended[:1]), ~ended[:-1])).astype(jnp.float32)
         return unroll_gru(inputs, kernel, memory, kept[..., None])
 
@@ -132,7 +132,7 @@ def _unroll_forward(
 ) -> tuple[Array, tuple[Array, _Steps]]:
     def step(memory: Array, inputs: tuple[tuple[Array, ...], Array]) -> Any:
         thirds, kept = inputs
-        before = memory * kept
+        before = jnp.where(kept > 0, memory, 0.0)
         products = _thirds(before @ kernel)
         r, z, n = _gates(thirds, products)
         after = n + z * (before - n)
@@ -153,7 +153,8 @@ def _unroll_backward(residuals: tuple[Array, _Steps], gradient: Array) -> tuple[
         to_r = to_n * w * r * (1 - r)
         to_z = total * (before - n) * z * (1 - z)
         to_products = jnp.concatenate((to_r, to_z, to_n * r), axis=-1)
-        return (total * z + to_products @ transposed) * kept, (to_products, to_n)
+        to_before = total * z + to_products @ transposed
+        return jnp.where(kept > 0, to_before, 0.0), (to_products, to_n)
 
     to_first, (to_products, to_n) = jax.lax.scan(
         step_back, jnp.zeros_like(steps.before[0]), (gradient, steps), reverse=True

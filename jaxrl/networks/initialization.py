@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -104,11 +105,12 @@ def _orthonormalize(matrix: Float[Array, "M N"]) -> Float[Array, "M N"]:
     A column depends on those before it only; columns beyond the M-th have nothing left to be
     orthogonal in, and mean nothing.
     """
+    matmul = partial(jnp.matmul, precision="highest")
 
     def add_column(j: Array, basis: Array) -> Array:
         column = matrix[:, j]
         for _ in range(2):
-            column = column - basis @ (column @ basis)
+            column = column - matmul(basis, matmul(column, basis))
         return basis.at[:, j].set(column / jnp.linalg.norm(column))
 
     return jax.lax.fori_loop(0, matrix.shape[1], add_column, jnp.zeros_like(matrix))

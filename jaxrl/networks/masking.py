@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Array, Bool
 
 from jaxrl.distributions import Categorical, MultiCategorical, mask_logits
-from jaxrl.types import Key, MaskedObservation, Params, RecurrentNetwork
+from jaxrl.types import Key, MaskedObservation, Observation, Params, RecurrentNetwork
 
 
 def masking_actions(network: RecurrentNetwork) -> RecurrentNetwork:
@@ -25,19 +25,58 @@ def masking_actions(network: RecurrentNetwork) -> RecurrentNetwork:
     """
 
     def init(key: Key, observation: MaskedObservation) -> Params:
+        require_masks(observation)
         return network.init(key, observation.observation)
 
     def apply(params: Params, memory: Any, observation: MaskedObservation) -> tuple[Any, Any]:
+        require_masks(observation)
         memory, output = network.apply(params, memory, observation.observation)
         return memory, _masked(output, observation.action_mask)
 
     def unroll(
         params: Params, memory: Any, observation: MaskedObservation, ended: Bool[Array, "T B"]
     ) -> tuple[Any, Any]:
+        require_masks(observation)
         memories, output = network.unroll(params, memory, observation.observation, ended)
         return memories, _masked(output, observation.action_mask)
 
     return RecurrentNetwork(init=init, start=network.start, apply=apply, unroll=unroll)
+
+
+def require_masks(observation: Any) -> None:
+    """Lets an observation with a mask of the allowed actions pass.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if not isinstance(observation, MaskedObservation):
+        raise ValueError(
+            "this policy was learnt with masks of actions: give it MaskedObservation(observation, "
+            f"action_mask), not {type(observation).__name__}"
+        )
+
+
+def refuse_masks(observation: Any) -> None:
+    """Lets a bare observation pass.
+
+    Raises:
+        ValueError: it comes with a mask of actions, to which the policy would not keep.
+    """
+    if isinstance(observation, MaskedObservation):
+        raise ValueError(
+            "this policy knows no masks of actions, and was given a MaskedObservation: give it the "
+            "bare one, or build the algorithm with mask_actions(env)"
+        )
+
+
+def without_masks(network: RecurrentNetwork) -> RecurrentNetwork:
+    """The network, which now refuses observations with masks that it would not keep to."""
+
+    def apply(params: Params, memory: Any, observation: Observation) -> tuple[Any, Any]:
+        refuse_masks(observation)
+        return network.apply(params, memory, observation)
+
+    return network._replace(apply=apply)
 
 
 def _masked(output: Any, mask: Bool[Array, "*batch K"]) -> Any:

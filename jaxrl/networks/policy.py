@@ -56,10 +56,12 @@ class PolicyNetwork(nn.Module):
         mean = self._affine(size, HEAD_INIT)(x)
         log_std: Float[Array, " D"] = jnp.zeros(size, jnp.float32)
         if self.is_stochastic:
-            initializer = nn.initializers.constant(self.initial_log_std)
-            log_std = self.param("log_std", initializer, (size,), jnp.float32)
+            # The parameter is the difference from the start: a search scales its first parameters.
+            difference = self.param("log_std", nn.initializers.zeros, (size,), jnp.float32)
+            log_std = jnp.asarray(self.initial_log_std, jnp.float32) + difference
         if self.squash_actions:
-            return TanhGaussian(mean=mean, log_std=log_std, low=space.low, high=space.high)
+            low, high = map(jnp.asarray, space.bounds())
+            return TanhGaussian(mean=mean, log_std=log_std, low=low, high=high)
         return DiagonalGaussian(mean=mean, log_std=log_std)
 
     def _affine(self, size: int, kernel_init: orthogonal) -> nn.Module:

@@ -32,6 +32,45 @@ def require_network(network: Any, *kinds: type) -> None:
         )
 
 
+def require_distribution(distribution: Any, *methods: str) -> None:
+    """Lets a network's distribution over actions pass that can do what is asked of it.
+
+    Args:
+        distribution: what a user's network returned.
+        methods: that it needs, by the names of `jaxrl.distributions`.
+
+    Raises:
+        ValueError: it is an array of logits, another library's distribution, or something else.
+    """
+    missing = [name for name in methods if not callable(getattr(distribution, name, None))]
+    if not missing:
+        return
+    given = type(distribution).__name__
+    if isinstance(distribution, jax.Array):
+        given = f"an array {distribution.dtype}{list(distribution.shape)}"
+    raise ValueError(
+        "a network's actions are a distribution of jaxrl.distributions, such as "
+        "Categorical(logits=...) or DiagonalGaussian(mean=..., log_std=...), or one of your own "
+        f"with the same methods; this is {given}, which lacks {', '.join(missing)}"
+    )
+
+
+def require_array(value: Any, what: str) -> None:
+    """Lets an array pass.
+
+    Raises:
+        ValueError: a network returns something else; `what` says what it should.
+    """
+    if not isinstance(value, jax.Array):
+        raise ValueError(f"{what} is one array, but this network returns {_kinds(value)}")
+
+
+def _kinds(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {', '.join(type(part).__name__ for part in value)}"
+    return f"a {type(value).__name__}"
+
+
 def over_batch(network: Network, function: Callable[..., Any]) -> Callable[..., Any]:
     """Lets a function of (params, *one example) that applies a network take a batch [M, ...].
 

@@ -7,6 +7,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxrl.networks.initialization import orthogonal
@@ -26,7 +28,10 @@ def encode_observation(observation: Observation, space: Space) -> Float[Array, "
     """Turns observations into floats for a network; leading axes are batch.
 
     Integers of a Discrete space become a one-hot vector, those of a MultiDiscrete space a
-    concatenation of them; bytes are scaled from [0, 255] to [0, 1]; a Box keeps its shape.
+    concatenation of them. A Box keeps its shape, and its values but for images of integers,
+    [height, width, channels], which are scaled from the bounds that the space declares to [0, 1].
+    uint8 with the bounds 0 and 255 is an image's in any shape: one that was flattened, say. Other
+    numbers are what they are: a vector of counts or codes has no common scale.
     """
     if isinstance(space, Discrete):
         return jax.nn.one_hot(observation, space.num_categories, dtype=jnp.float32)
@@ -35,8 +40,37 @@ def encode_observation(observation: Observation, space: Space) -> Float[Array, "
         pieces = [jax.nn.one_hot(observation[..., i], size, dtype=jnp.float32) for i, size in sizes]
         return jnp.concatenate(pieces, axis=-1)
     observation = jnp.asarray(observation)
-    scale = 1 / 255 if observation.dtype == jnp.uint8 else 1.0
-    return observation.astype(jnp.float32) * scale
+    # Observations that were standardised are floats, whatever the space says.
+    given_whole = jnp.issubdtype(observation.dtype, jnp.integer)
+    if given_whole and _is_image(space):
+        return _scaled(observation, space)
+    return observation.astype(jnp.float32)
+
+
+def _is_image(space: Box) -> bool:
+    """Whether the elements are intensities, and not numbers each of its own kind."""
+    if len(space.shape) == 3:
+        return jnp.issubdtype(space.dtype, jnp.integer)
+    if jnp.dtype(space.dtype) != jnp.uint8 or _is_traced(space):
+        return False
+    return bool(np.all(np.equal(space.low, 0)) and np.all(np.equal(space.high, 255)))
+
+
+def _is_traced(space: Box) -> bool:
+    return isinstance(space.low, Tracer) or isinstance(space.high, Tracer)
+
+
+def _scaled(image: Array, space: Box) -> Float[Array, "*shape"]:
+    """From the declared bounds to [0, 1]; as it is where there are none."""
+    library = jnp if _is_traced(space) else np
+    low, high = (library.asarray(x, library.float32) for x in (space.low, space.high))
+    width = high - low
+    # The whole range of 32 bits says nothing about the values.
+    known = library.isfinite(width) & (width < 2.0**31)
+    start = library.where(known, low, library.float32(0))
+    scale = 1 / library.where(known & (width > 0), width, library.float32(1))
+    start, scale = (jnp.broadcast_to(x, image.shape) for x in (start, scale))
+    return (image.astype(jnp.float32) - start) * scale
 
 
 class MLP(nn.Module):
@@ -70,7 +104,7 @@ def normalized(x: Array, layer_norm: bool) -> Array:
 
 
 class MinAtarCNN(nn.Module):
-    """One 3x3 convolution of 16 channels, then dense layers (Young & Tian 2019, section 4).
+    """One 3x3 convolution of 16 channels, then dense layers (Young & Tian 2019).
 
     Attributes:
         hidden_sizes: widths of the dense layers that follow.

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxrl.ops.weighting import weighted
+
 
 def q_target(
     reward: Float[Array, "*batch"],
@@ -20,21 +22,23 @@ def q_target(
         reward: of one step, or the discounted sum of several.
         discount: gamma to the number of steps; 0 where the task terminated, and not where a limit
             cut the episode off.
-        next_value: of the true successor, before any reset.
+        next_value: of the true successor, before any reset; not read where the discount is 0.
 
     Source: Watkins and Dayan (1992).
     """
     chex.assert_equal_shape([reward, next_value])
-    return reward + discount * next_value
+    return reward + weighted(discount, next_value)
 
 
 def value_of(
     values: Float[Array, "*batch K"], action: Int[Array, "*batch"]
 ) -> Float[Array, "*batch"]:
-    """Q(s, a) of a vector Q(s, .)."""
+    """Q(s, a) of a vector Q(s, .); NaN where there is no such action."""
+    size = values.shape[-1]
     # A gather would have a scatter for its gradient, which is slow on the CPU.
-    chosen = jax.nn.one_hot(action, values.shape[-1], dtype=bool)
-    return jnp.sum(jnp.where(chosen, values, 0.0), axis=-1)
+    chosen = jax.nn.one_hot(action, size, dtype=bool)
+    total = jnp.sum(jnp.where(chosen, values, 0.0), axis=-1)
+    return jnp.where((action >= 0) & (action < size), total, jnp.nan)
 
 
 def double_q_value(
@@ -94,16 +98,16 @@ def temperature_loss(
     log_temperature: Float[Array, ""],
     log_probability: Float[Array, "*batch"],
     *,
-    target_entropy: Float[Array, ""] | float,
+    target_entropy: Float[Array, "*#batch"] | float,
 ) -> Float[Array, ""]:
     """-log(alpha) (log pi + target entropy), the mean: alpha grows where the entropy is too low.
 
     Args:
         log_temperature: log alpha.
         log_probability: of actions drawn from pi; no gradient of them is meant.
-        target_entropy: in nats.
+        target_entropy: in nats; one for all, or one for each action.
 
-    Source: Haarnoja et al. (2018, arXiv:1812.05905), equation 18, with log(alpha) for alpha, as in
-    the authors' code: the step then does not depend on how large alpha is.
+    Source: Haarnoja et al. (2018, arXiv:1812.05905), equation 18, with log(alpha) for alpha, as the
+    authors' code had it at first: the step then does not depend on how large alpha is.
     """
     return -log_temperature * jnp.mean(log_probability + target_entropy)

@@ -68,6 +68,8 @@ def standardize_counted(
 ) -> Float[Array, "T m"]:
     """Mean 0 and standard deviation 1 over what counts; weights without spread become 0.
 
+    A single weight stays as it is: less its mean it would be 0, and nothing would be learnt.
+
     Args:
         weight: such as returns less a baseline.
         counted: which of them count.
@@ -85,4 +87,5 @@ def standardize_counted(
     centred = weight - jnp.sum(weight, where=counted) / count
     deviation = jnp.sqrt(jnp.sum(jnp.square(centred), where=counted) / count)
     scaled = centred / jnp.where(spread, deviation, 1.0)
-    return jnp.where(spread & counted, scaled, 0.0)
+    standardized = jnp.where(spread & counted, scaled, 0.0)
+    return jnp.where((count == 1) & counted, weight, standardized)

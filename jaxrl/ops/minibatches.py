@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from jaxrl.ops.keys import scan_keys
+from jaxrl.keys import scan_keys
 from jaxrl.ops.shuffling import random_permutation
 from jaxrl.types import Key, Metrics
 

@@ -2,12 +2,16 @@
 
 `log_ratio` is log pi(a|s) - log pi_old(a|s), where pi_old drew the action. No gradient is stopped
 here: pass advantages and old log-probabilities that were computed outside the differentiated
-function, or wrap them in `jax.lax.stop_gradient`.
+function, or wrap them in `jax.lax.stop_gradient`. An element whose weight or advantage is 0 has no
+part in a loss or its gradient, whatever its log-probability is; ratios beyond e^20 are bounded as
+in `probability_ratio`.
 """
 
 import chex
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from jaxrl.ops.weighting import counted, probability_ratio, weighted
 
 
 def score_function_loss(
@@ -28,7 +32,7 @@ def score_function_loss(
     Reinforcement Learning", theorem 1.
     """
     chex.assert_equal_shape([log_probability, weight])
-    return -jnp.mean(log_probability * weight)
+    return -jnp.mean(weighted(weight, log_probability))
 
 
 def surrogate_loss(
@@ -48,7 +52,7 @@ def surrogate_loss(
     Source: Schulman et al. (2015), "Trust Region Policy Optimization", equation 14.
     """
     chex.assert_equal_shape([log_ratio, advantage])
-    return -jnp.mean(jnp.exp(log_ratio) * advantage)
+    return -jnp.mean(probability_ratio(counted(advantage, log_ratio)) * advantage)
 
 
 def clipped_surrogate_loss(
@@ -72,6 +76,6 @@ def clipped_surrogate_loss(
     Source: Schulman et al. (2017), "Proximal Policy Optimization Algorithms", equation 7.
     """
     chex.assert_equal_shape([log_ratio, advantage])
-    ratio = jnp.exp(log_ratio)
+    ratio = probability_ratio(counted(advantage, log_ratio))
     clipped_ratio = jnp.clip(ratio, 1 - clip_epsilon, 1 + clip_epsilon)
     return -jnp.mean(jnp.minimum(ratio * advantage, clipped_ratio * advantage))

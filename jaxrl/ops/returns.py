@@ -8,6 +8,7 @@ All functions share one convention, so that time limits are treated right everyw
 - `truncated[t]`: a limit cut the episode; the future is worth `next_value[t]`.
 - After either, the next step belongs to another episode, and nothing flows back across.
 - The last step is bootstrapped from `next_value[T - 1]`, unless it terminated.
+- What does not count is not read: a value that is nan where an episode terminated changes nothing.
 
 `discount` is one number, or one per step. No gradient is stopped here: call these outside the
 differentiated function, or wrap the results in `jax.lax.stop_gradient`.
@@ -21,6 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxrl.ops.value_losses import td_error
+from jaxrl.ops.weighting import probability_ratio, weighted
 
 Number: TypeAlias = Float[Array, ""] | float
 Discount: TypeAlias = Float[Array, "#T"] | Number
@@ -105,10 +107,12 @@ def n_step_returns(
 
     def add_reward(index: Array, future: Array) -> Array:
         del index
-        return jnp.where(ends, next_value, jnp.roll(reward + bootstrap_discount * future, -1))
+        return jnp.where(
+            ends, next_value, jnp.roll(reward + weighted(bootstrap_discount, future), -1)
+        )
 
     future = jax.lax.fori_loop(0, n - 1, add_reward, next_value)
-    return reward + bootstrap_discount * future
+    return reward + weighted(bootstrap_discount, future)
 
 
 def lambda_returns(
@@ -140,16 +144,12 @@ def lambda_returns(
     """
     _assert_trajectory(reward, next_value, terminated, truncated)
     bootstrap_discount = jnp.where(terminated, 0.0, discount)
-    trace = jnp.where(jnp.logical_or(terminated, truncated), 0.0, lambda_)
-
-    def step(g_tp1: Array, inputs: tuple[Array, ...]) -> tuple[Array, Array]:
-        r_t, discount_t, trace_t, v_tp1 = inputs
-        g_t = r_t + discount_t * ((1 - trace_t) * v_tp1 + trace_t * g_tp1)
-        return g_t, g_t
-
-    dtype = next_value.dtype
-    inputs = (reward, bootstrap_discount.astype(dtype), trace.astype(dtype), next_value)
-    return jax.lax.scan(step, next_value[-1], inputs, reverse=True)[1]
+    # The last step has no next one: all of its future is the value.
+    ends = jnp.logical_or(terminated, truncated).at[-1].set(True)
+    trace = jnp.where(ends, 0.0, lambda_)
+    trace, bootstrap_discount = (x.astype(reward.dtype) for x in (trace, bootstrap_discount))
+    one_step = reward + weighted(bootstrap_discount * (1 - trace), next_value)
+    return _accumulate(one_step, bootstrap_discount * trace)
 
 
 def gae(
@@ -243,16 +243,16 @@ def vtrace(
     return VTrace(
         value_error=value_error,
         value_target=value + value_error,
-        advantage=weight * (delta + trace * next_value_error),
+        advantage=weight * (delta + weighted(trace, next_value_error)),
     )
 
 
 def _accumulate(delta: Float[Array, "T"], trace: Float[Array, "T"]) -> Float[Array, "T"]:
-    """sum_{k >= t} delta_k prod_{t <= j < k} trace_j."""
+    """sum_{k >= t} delta_k prod_{t <= j < k} trace_j; what lies behind a trace of 0 is not read."""
 
     def step(sum_tp1: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         delta_t, trace_t = inputs
-        sum_t = delta_t + trace_t * sum_tp1
+        sum_t = delta_t + weighted(trace_t, sum_tp1)
         return sum_t, sum_t
 
     zero = jnp.zeros((), delta.dtype)
@@ -267,8 +267,7 @@ def _trace(
 
 
 def _clipped_ratio(log_ratio: Float[Array, "T"], clip: Number) -> Float[Array, "T"]:
-    # Clipping the logarithm gives the same and cannot overflow on the way.
-    return jnp.exp(jnp.minimum(log_ratio, jnp.log(clip)))
+    return jnp.minimum(probability_ratio(log_ratio), clip)
 
 
 def _assert_trajectory(*arrays: Array) -> None:

@@ -45,4 +45,6 @@ def periodic_update(
     """
     if period == 1:
         return soft_update(params, target, tau=tau)
-    return soft_update(params, target, tau=jnp.where(update % period == 0, tau, 0.0))
+    changed = soft_update(params, target, tau=tau)
+    is_due = jnp.asarray(update) % period == 0
+    return jax.tree.map(lambda new, old: jnp.where(is_due, new, old), changed, target)

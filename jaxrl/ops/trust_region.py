@@ -39,7 +39,12 @@ def hessian_vector_product(
     over reverse would be cheaper, but dense layers have a reverse mode only
     (`networks.matmul`).
     """
-    return jax.grad(lambda y: jax.grad(function)(y) @ vector)(x)
+    return jax.grad(lambda y: _dot(jax.grad(function)(y), vector))(x)
+
+
+def _dot(x: Float[Array, " D"], y: Float[Array, " D"]) -> Scalar:
+    """In full precision, which an accelerator's default is not: steps are measured by it."""
+    return jnp.dot(x, y, precision="highest")
 
 
 def trust_region_step(
@@ -66,7 +71,7 @@ def trust_region_step(
     """
     # Nothing but the iterations ends the solver: gradients have no scale of their own.
     direction, _ = cg(curvature_product, -gradient, maxiter=num_iterations, tol=1e-10)
-    curvature = direction @ curvature_product(direction)
+    curvature = _dot(direction, curvature_product(direction))
     smallest = jnp.finfo(jnp.float32).tiny
     return jnp.sqrt(2 * radius / jnp.maximum(curvature, smallest)) * direction
 

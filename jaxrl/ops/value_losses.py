@@ -8,6 +8,8 @@ import chex
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxrl.ops.weighting import counted, weighted
+
 
 def td_error(
     reward: Float[Array, "*batch"],
@@ -34,7 +36,8 @@ def td_error(
     Source: Sutton and Barto (2018), equation 6.5.
     """
     chex.assert_equal_shape([reward, value, next_value, terminated])
-    return reward + discount * jnp.where(terminated, 0.0, next_value) - value
+    future = weighted(discount, jnp.where(terminated, 0.0, next_value))
+    return reward + future - value
 
 
 def squared_loss(
@@ -52,13 +55,13 @@ def squared_loss(
     Args:
         prediction: of any shape.
         target: of the same shape.
-        weight: of each element; of the same shape, or one for all.
+        weight: of each element; of the same shape, or one for all. Where it is 0 nothing is read.
 
     Returns:
         The loss.
     """
     chex.assert_equal_shape([prediction, target])
-    return 0.5 * jnp.mean(weight * jnp.square(prediction - target))
+    return 0.5 * jnp.mean(weight * jnp.square(counted(weight, prediction - target)))
 
 
 def huber_loss(
@@ -76,7 +79,7 @@ def huber_loss(
         prediction: of any shape.
         target: of the same shape.
         threshold: the largest slope, positive.
-        weight: of each element; of the same shape, or one for all.
+        weight: of each element; of the same shape, or one for all. Where it is 0 nothing is read.
 
     Returns:
         The loss.
@@ -84,7 +87,7 @@ def huber_loss(
     Source: Huber (1964), "Robust Estimation of a Location Parameter".
     """
     chex.assert_equal_shape([prediction, target])
-    distance = jnp.abs(prediction - target)
+    distance = jnp.abs(counted(weight, prediction - target))
     quadratic = jnp.minimum(distance, threshold)
     loss = 0.5 * jnp.square(quadratic) + threshold * (distance - quadratic)
     return jnp.mean(weight * loss)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxrl import experiment
+from jaxrl.experiment.rows import cut_episodes, mean_over_episodes
 from jaxrl.plotting.curves import Curve, plot_curves, resample
 
 AXES = ("steps", "episodes")
@@ -72,8 +73,7 @@ def _run_curve(folder: Path, label: str, *, metric: str, x: str) -> Curve:
         rows = experiment.read_evaluations(folder)
         # Seeds that have not been evaluated as often are padded with nan, as are their steps.
         horizontal = np.asarray(rows.steps, dtype=float)
-        with np.errstate(invalid="ignore"):
-            values = np.asarray(rows.returns, dtype=float).mean(axis=-1)
+        values = mean_over_episodes(rows.returns, cut_episodes(rows.returns, rows.lengths))
     else:
         metrics = experiment.read_metrics(folder)
         if not metrics:

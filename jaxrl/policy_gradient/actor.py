@@ -1,10 +1,13 @@
 """How a policy-gradient agent acts: its network, and how actions are drawn from it."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxrl.distributions import Categorical, MultiCategorical
@@ -13,12 +16,15 @@ from jaxrl.exploration import (
     StateDependentGaussian,
     independent_sampling,
     state_dependent_noise,
+    warn_of_scale,
 )
 from jaxrl.networks import (
     actor_critic,
     masking_actions,
     recurrent_actor_critic,
+    require_distribution,
     require_network,
+    without_masks,
     without_memory,
 )
 from jaxrl.policy_gradient.settings import ActorCriticSettings, MemorySettings, NetworkSettings
@@ -37,6 +43,9 @@ from jaxrl.types import (
     RecurrentNetwork,
     Space,
 )
+
+# What acting and the losses ask of a distribution.
+_METHODS = ("sample", "mode", "log_probability", "entropy")
 
 
 class ActorCarry(NamedTuple):
@@ -146,12 +155,32 @@ def _make_model(
             )
         attributes |= {"core_size": config.core_size, "shared_core": config.shared_core}
         network = recurrent_actor_critic(seen, action_space, **attributes)
+        _warn_of_scale(action_space, config)
     elif network is None:
+        _warn_of_scale(action_space, config)
         network = actor_critic(seen, action_space, **attributes)
     else:
         require_network(network, RecurrentNetwork)
     model = without_memory(network) if isinstance(network, Network) else network
-    return masking_actions(model) if has_masks else model
+    return masking_actions(model) if has_masks else without_masks(model)
+
+
+def _warn_of_scale(action_space: Space, config: NetworkSettings) -> None:
+    """Warns where the default network's first actions do not suit the bounds."""
+    if isinstance(config.initial_log_std, Tracer):
+        return
+    # numpy's, for within somebody's jit one of jax's would be traced.
+    deviation = np.exp(config.initial_log_std)
+    if config.state_dependent_exploration and config.hidden_sizes:
+        # The noise is a sum over the features, each of about one unit at most.
+        deviation = deviation * math.sqrt(config.hidden_sizes[-1])
+    warn_of_scale(
+        action_space,
+        deviation,
+        "it will stand at a bound, or try little of what it could do. With finite bounds, "
+        "rescale_actions=True scales its actions from -1 .. 1 to them, as "
+        "jaxrl.environments.rescale_actions(env) does",
+    )
 
 
 def _greedy(network: RecurrentNetwork) -> Callable[[Params], Policy]:
@@ -180,26 +209,38 @@ def _exploration(
     def examine(key: Key, observation: Observation) -> Any:
         params = network.init(key, observation)
         _, output = network.apply(params, network.start(), observation)
-        if not isinstance(output, tuple) or len(output) != 2 or jnp.shape(output[1]) != ():
+        if not isinstance(output, tuple) or len(output) != 2 or _shape(output[1]) != ():
             raise ValueError(
                 "a network for an actor-critic maps one observation to (distribution, value) with "
                 "a value of shape (), but this one returns shapes "
                 f"{jax.tree.map(jnp.shape, output)}"
             )
+        require_distribution(output[0], *_METHODS)
         _check_categories(output[0], action_space)
-        return output[0].mode(), _features(output[0], config)
+        action = output[0].mode()
+        return action, output[0].log_probability(action), _features(output[0], config)
 
-    action, features = jax.eval_shape(examine, jax.random.key(0), example)
+    action, log_probability, features = jax.eval_shape(examine, jax.random.key(0), example)
     if action.shape != action_space.shape:
         raise ValueError(
             f"the network's distribution is over actions of shape {action.shape}, "
             f"but those of the environment have shape {action_space.shape}"
+        )
+    if log_probability.shape != ():
+        raise ValueError(
+            "the log_probability of one action is one number of shape (), but that of the "
+            f"network's distribution has shape {log_probability.shape}"
         )
     if not config.state_dependent_exploration:
         return independent_sampling()
     return state_dependent_noise(
         features.shape[-1], action.shape[-1], interval=config.noise_interval
     )
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """Of an array of numbers; None of anything else."""
+    return jnp.shape(value) if isinstance(value, jax.Array | float) else None
 
 
 def _features(distribution: Any, config: NetworkSettings) -> Any:

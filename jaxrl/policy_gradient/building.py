@@ -4,46 +4,46 @@ from typing import Any
 
 import jax
 
-from jaxrl.environments import require_environment
+from jaxrl.environments import flatten_actions, rescale_actions
 from jaxrl.loops.rollouts import check_rollout_task, check_shares
 from jaxrl.policy_gradient.actor import Actor
 from jaxrl.policy_gradient.settings import MemorySettings, NetworkSettings, OnPolicySettings
-from jaxrl.settings import require_settings
 from jaxrl.types import Box, Environment
 
 
-def check_task(env: Environment, config: Any, *, num_workers: int = 1) -> Environment:
+def check_task(env: Environment, config: Any, kind: type, *, num_workers: int = 1) -> Environment:
     """Checks the settings against the environment before anything is traced.
 
     Args:
         env: the task.
         config: settings with the fields of `OnPolicySettings` and `NetworkSettings`.
+        kind: the class of settings that the algorithm takes.
         num_workers: who have `num_envs` environments each.
 
     Returns:
-        The environment, with vectors for actions where it has a Box of them.
+        The environment with the actions that the policy chooses: vectors where it has a Box of
+        them, from -1 to 1 where that was asked for.
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    checked = check_rollout_task(env, config, num_workers=num_workers)
-    check_exploration(env, config)
-    return checked
+    checked = check_rollout_task(env, config, kind, num_workers=num_workers)
+    return with_actions_of(checked, config)
 
 
-def check_settings(env: Environment, config: NetworkSettings) -> None:
-    """Checks each setting alone, and those of the noise against the environment.
+def with_actions_of(env: Environment, config: NetworkSettings) -> Environment:
+    """The environment with the actions that a policy of these settings chooses.
 
     Raises:
-        ValueError: a setting is wrong or does not suit the environment.
+        ValueError: the noise of the settings, or the scaling, does not suit the actions.
     """
-    require_environment(env)
-    require_settings(config, NetworkSettings)
     check_exploration(env, config)
+    env = flatten_actions(env)
+    return rescale_actions(env) if config.rescale_actions else env
 
 
 def check_exploration(env: Environment, config: NetworkSettings) -> None:
-    """Checks that the noise of the settings suits the actions.
+    """Checks that the noise and the scaling of the settings suit the actions.
 
     Raises:
         ValueError: it does not.
@@ -52,6 +52,12 @@ def check_exploration(env: Environment, config: NetworkSettings) -> None:
         raise ValueError(
             "state_dependent_exploration=True needs Box actions, but the actions of "
             f"{env.name} are {env.action_space}"
+        )
+    space = env.action_space
+    if config.rescale_actions and not (isinstance(space, Box) and space.is_bounded()):
+        raise ValueError(
+            "rescale_actions=True needs Box actions with finite bounds, but the actions of "
+            f"{env.name} are {space}"
         )
 
 

@@ -35,7 +35,12 @@ from jaxrl.types import (
 
 
 def actor_critic_agent(
-    actor: Actor, estimator: Estimator, config: Any, *, num_updates: int
+    actor: Actor,
+    estimator: Estimator,
+    config: Any,
+    *,
+    num_updates: int,
+    updates_per_iteration: int = 1,
 ) -> GradientAgent:
     """Builds the learning rule.
 
@@ -44,6 +49,7 @@ def actor_critic_agent(
         estimator: of advantages and value targets.
         config: settings with the fields of `agents.a2c.AdvantageActorCriticSettings`.
         num_updates: gradients applied in a whole run, over which the learning rate is annealed.
+        updates_per_iteration: gradients applied in one iteration.
 
     Returns:
         The rule; its state is a `LearnerState`.
@@ -66,7 +72,9 @@ def actor_critic_agent(
         return gradient, metrics
 
     def apply(state: LearnerState, gradient: Params) -> tuple[LearnerState, Metrics]:
-        learning_rate = learning_rate_at(config, state.updates, num_updates)
+        learning_rate = learning_rate_at(
+            config, state.updates, num_updates, updates_per_iteration=updates_per_iteration
+        )
         params, optimizer_state = gradient_step(
             optimizer, state.params, state.optimizer, gradient, learning_rate
         )

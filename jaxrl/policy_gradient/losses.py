@@ -73,5 +73,10 @@ def actor_critic_loss(
 
 
 def standardize(advantage: Array) -> Array:
-    """Mean 0 and standard deviation 1; equal advantages become 0."""
+    """Mean 0 and standard deviation 1; equal advantages become 0.
+
+    A single advantage stays as it is: less its mean it would be 0, and nothing would be learnt.
+    """
+    if advantage.size == 1:
+        return advantage
     return (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-8)

@@ -38,7 +38,8 @@ class WholeEpisodeSettings:
     baseline: str = static("value", choices=("none", "batch_mean", "leave_one_out", "value"))
     """Subtracted from the weight: nothing, a mean over all or all other episodes, or V(s)."""
     normalize_returns: bool = static(False)
-    """Standardise an update's weights, baseline already subtracted; equal ones become 0."""
+    """Standardise an update's weights, baseline already subtracted; equal ones become 0, a single
+    one stays as it is."""
 
 
 @settings
@@ -51,6 +52,8 @@ class NetworkSettings(TorsoSettings):
     """Steps for which gSDE keeps its noise matrix."""
     initial_log_std: float = number(0.0, minimum=-20.0, maximum=20.0)
     """Logarithm of the standard deviation of Box actions at the start."""
+    rescale_actions: bool = static(False)
+    """Scale the policy's actions from -1 .. 1 to the bounds of a Box, which must be finite."""
 
 
 @settings

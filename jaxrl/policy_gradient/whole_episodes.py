@@ -4,6 +4,9 @@ With G the credit and b the baseline of each step, the estimate is a mean over m
 over time,
 
     1/m sum_i sum_t (G_it - b_it) grad log pi(a_it | s_it)
+
+An episode whose mask has no step was cut before its end: nothing is learnt from it, and m does not
+count it.
 """
 
 from typing import NamedTuple
@@ -50,6 +53,17 @@ def check_credit(config: WholeEpisodeSettings) -> None:
         raise ValueError(
             "discount_time=True needs credit='reward_to_go': with credit='total' the return is "
             "discounted from the episode's start already"
+        )
+    if (
+        config.normalize_returns
+        and config.credit == "total"
+        and config.baseline == "none"
+        and config.num_episodes < 2
+    ):
+        raise ValueError(
+            "normalize_returns=True compares weights with each other, and with credit='total' and "
+            "baseline='none' those of one episode are all the same: num_episodes="
+            f"{config.num_episodes} must be at least 2"
         )
     if config.baseline in ("batch_mean", "leave_one_out") and config.num_episodes < 2:
         raise ValueError(
@@ -112,9 +126,11 @@ def score_and_entropy_loss(
         The loss, and its parts as metrics; the entropy is the mean over steps.
     """
     distribution, log_probability, _ = evaluate_steps(params, batch.experience, actor)
-    num_times, num_episodes = batch.mask.shape
-    # A mean over all T * m places; those after an episode's end have no weight.
-    policy_loss = num_times * score_function_loss(log_probability, batch.experience.advantage)
+    num_times, num_lanes = batch.mask.shape
+    num_episodes = jnp.maximum(jnp.sum(jnp.any(batch.mask, axis=0)), 1)
+    # A mean over all T places of all lanes; those that are no episode's step have no weight.
+    mean = score_function_loss(log_probability, batch.experience.advantage)
+    policy_loss = num_times * mean * (num_lanes / num_episodes)
     entropy = jnp.sum(distribution.entropy(), where=batch.mask)
     loss = policy_loss - entropy_coefficient * entropy / num_episodes
     return loss, {"policy_loss": policy_loss, "entropy": entropy / jnp.sum(batch.mask)}
@@ -128,7 +144,7 @@ def value_regression_loss(
     prediction, target = jax.tree.map(
         lambda x: jnp.where(batch.mask, x, 0.0), (value, batch.experience.target)
     )
-    return squared_loss(prediction, target) * batch.mask.size / jnp.sum(batch.mask)
+    return squared_loss(prediction, target) * batch.mask.size / jnp.maximum(jnp.sum(batch.mask), 1)
 
 
 def _returns(episodes: Episodes, config: WholeEpisodeSettings) -> Float[Array, "T m"]:
@@ -152,7 +168,8 @@ def _baseline(
 ) -> Float[Array, "T m"]:
     """What each step's credit is compared with."""
     # A whole return counts at all times, a reward to go while its episode runs.
-    counted = jnp.ones_like(mask) if config.credit == "total" else mask
+    whole = jnp.broadcast_to(jnp.any(mask, axis=0), mask.shape)
+    counted = whole if config.credit == "total" else mask
     if config.baseline == "batch_mean":
         return batch_mean_baseline(experience.target, counted)
     if config.baseline == "leave_one_out":

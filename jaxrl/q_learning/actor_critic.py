@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxrl.ops.action_values import q_target
 from jaxrl.ops.target_updates import soft_update
+from jaxrl.ops.weighting import weighted
 from jaxrl.optimization import (
     as_metric,
     gradient_norm,
@@ -52,6 +53,8 @@ class Rule(NamedTuple):
         predict: (critic Params, observation [M], action [M]) -> Q [M].
         next_value: (key, actor Params, the N critics' Params, observation [M]) -> V [M]; the
             Params are those of the targets, where there are any.
+        entropy_bonus: (key, actor Params, observation [M]) -> [M], what a step is worth beside its
+            reward; None: nothing.
         actor_loss: (key, actor Params, the N critics' Params, observation [M]) -> (loss, Metrics).
         start: (key) -> Carry, as in `ReplayAgent`.
         act: (key, actor Params, Carry, observation) -> (Carry, action); explores.
@@ -65,6 +68,7 @@ class Rule(NamedTuple):
     init_critic: Callable[[Key], Params]
     predict: Callable[[Params, Observation, Action], Float[Array, " M"]]
     next_value: Callable[[Key, Params, Critics, Observation], Float[Array, " M"]]
+    entropy_bonus: Callable[[Key, Params, Observation], Float[Array, " M"]] | None
     actor_loss: Callable[[Key, Params, Critics, Observation], tuple[Array, Metrics]]
     start: Callable[[Key], Carry]
     act: Callable[[Key, Params, Carry, Observation], tuple[Carry, Action]]
@@ -189,14 +193,19 @@ def _improve_critics(
 ) -> tuple[ActorCriticState, Array, Metrics]:
     """A gradient step of every critic towards the same targets."""
     actor = state.targets.actor if rule.target_actor else state.networks.actor
-    next_value = rule.next_value(key, actor, state.targets.critics, batch.next_observation)
-    target = q_target(batch.reward, batch.discount, next_value)
+    has_bonus = rule.entropy_bonus is not None and batch.between is not None
+    key_value, key_bonus = jax.random.split(key) if has_bonus else (key, key)
+    next_value = rule.next_value(key_value, actor, state.targets.critics, batch.next_observation)
+    reward = batch.reward + _bonuses(key_bonus, actor, batch, rule)
+    target = q_target(reward, batch.discount, next_value)
 
     def predict(critics: Critics) -> list[Float[Array, " M"]]:
         return [rule.predict(params, batch.observation, batch.action) for params in critics]
 
     gradient, error, metrics = regress(predict, state.networks.critics, target, weight=batch.weight)
-    learning_rate = learning_rate_at(config, state.updates, num_updates(config))
+    learning_rate = learning_rate_at(
+        config, state.updates, num_updates(config), updates_per_iteration=config.num_updates
+    )
     critics, optimizer_state = gradient_step(
         optimizer, state.networks.critics, state.critic_optimizer, gradient, learning_rate
     )
@@ -208,6 +217,16 @@ def _improve_critics(
         updates=state.updates + 1,
     )
     return state, error, metrics
+
+
+def _bonuses(key: Key, actor: Params, batch: Replayed, rule: Rule) -> Float[Array, " M"] | float:
+    """The discounted bonuses of the steps between each step and its successor."""
+    if rule.entropy_bonus is None or batch.between is None:
+        return 0.0
+    discount = batch.between.discount
+    observation = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch.between.observation)
+    bonus = rule.entropy_bonus(key, actor, observation)
+    return jnp.sum(weighted(discount, bonus.reshape(discount.shape)), axis=1)
 
 
 def _improve_actor(
@@ -228,8 +247,13 @@ def _improve_actor(
     (loss, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(actor)
     start = config.actor_learning_rate
     start = config.learning_rate if start is None else start
-    schedule = config.learning_rate_schedule
-    learning_rate = scheduled(start, schedule, state.updates - 1, num_updates(config))
+    learning_rate = scheduled(
+        start,
+        config.learning_rate_schedule,
+        state.updates - 1,
+        num_updates(config),
+        updates_per_iteration=config.num_updates,
+    )
     actor, optimizer_state = gradient_step(
         optimizer, actor, state.actor_optimizer, gradient, learning_rate
     )

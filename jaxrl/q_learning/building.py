@@ -1,5 +1,6 @@
 """From an environment, settings and a learning rule to an algorithm with a replay."""
 
+import numpy as np
 from jax.core import Tracer
 
 from jaxrl.budget import check_budget
@@ -12,8 +13,13 @@ from jaxrl.settings import require_settings
 from jaxrl.types import Algorithm, Box, Discrete, Environment, Replay, ReplayAgent
 
 
-def check_replay_task(env: Environment, config: ReplaySettings) -> Environment:
+def check_replay_task(env: Environment, config: ReplaySettings, kind: type) -> Environment:
     """Checks the settings against the environment before anything is traced.
+
+    Args:
+        env: the task.
+        config: the settings.
+        kind: the class of settings that the algorithm takes.
 
     Returns:
         The environment, with vectors for actions where it has a Box of them.
@@ -21,15 +27,11 @@ def check_replay_task(env: Environment, config: ReplaySettings) -> Environment:
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    require_environment(env)
-    require_settings(config, ReplaySettings)
+    env = require_environment(env)
+    require_settings(config, kind)
     size = config.num_envs * config.num_steps
     check_budget(config, config.random_steps + size, "random_steps + num_envs * num_steps")
-    if config.random_steps >= config.total_steps:
-        raise ValueError(
-            f"random_steps={config.random_steps} must be less than "
-            f"total_steps={config.total_steps}: nothing would be learnt"
-        )
+    _check_random_steps(config, size)
     if config.normalize_observations:
         check_normalization(env)
     _check_n_step(config)
@@ -67,23 +69,36 @@ def check_bounded(env: Environment, name: str) -> Box:
             f"{name} needs actions between finite bounds, but those of {env.name} are bounded by "
             f"{space.low} and {space.high}"
         )
+    low, high = space.bounds()
+    if isinstance(low, np.ndarray) and isinstance(high, np.ndarray) and not (high > low).any():
+        raise ValueError(
+            f"{name} has nothing to choose: every action of {env.name} is bounded by {space.low} "
+            f"and {space.high}"
+        )
     return space
 
 
-def join_replay(env: Environment, agent: ReplayAgent, config: ReplaySettings) -> Algorithm:
+def join_replay(
+    env: Environment,
+    agent: ReplayAgent,
+    config: ReplaySettings,
+    *,
+    with_steps_between: bool = False,
+) -> Algorithm:
     """Joins a learning rule to a replay and to the off-policy loop.
 
     Args:
         env: as `check_replay_task` gives it.
         agent: the learning rule.
         config: the settings.
+        with_steps_between: whether the rule reads the steps before an n-step successor too.
     """
     if config.normalize_observations:
         agent = normalize_replayed_observations(agent, env.observation_space)
     return off_policy(
         env,
         agent,
-        make_replay(env, config),
+        make_replay(env, config, with_steps_between=with_steps_between),
         num_envs=config.num_envs,
         num_steps=config.num_steps,
         num_updates=config.num_updates,
@@ -92,8 +107,10 @@ def join_replay(env: Environment, agent: ReplayAgent, config: ReplaySettings) ->
     )
 
 
-def make_replay(env: Environment, config: ReplaySettings) -> Replay:
-    """The replay of the settings."""
+def make_replay(
+    env: Environment, config: ReplaySettings, *, with_steps_between: bool = False
+) -> Replay:
+    """The replay of the settings; arguments as for `join_replay`."""
     limit = env.max_episode_steps
     storage = ring_storage(
         env.observation_space,
@@ -104,6 +121,7 @@ def make_replay(env: Environment, config: ReplaySettings) -> Replay:
         n_step=config.n_step,
         # One that is traced is not known when the memory is laid out.
         max_episode_steps=None if limit is None or isinstance(limit, Tracer) else int(limit),
+        with_steps_between=with_steps_between,
     )
     if not config.prioritized:
         return uniform_replay(storage, batch_size=config.batch_size, discount=config.discount)
@@ -122,6 +140,19 @@ def num_updates(config: ReplaySettings) -> int:
     size = config.num_envs * config.num_steps
     random_iterations = -(-config.random_steps // size)
     return config.num_updates * -(-(config.total_steps - random_iterations * size) // size)
+
+
+def _check_random_steps(config: ReplaySettings, size: int) -> None:
+    """Some of the budget must be left after the random steps, which come in whole iterations."""
+    taken = size * -(-config.random_steps // size)
+    if taken < config.total_steps:
+        return
+    rounded = "" if taken == config.random_steps else f" are {taken} in whole iterations, which"
+    raise ValueError(
+        f"random_steps={config.random_steps}{rounded} must be less than "
+        f"total_steps={config.total_steps}: nothing would be learnt; with num_envs * num_steps = "
+        f"{size} they may be at most {size * ((config.total_steps - 1) // size)}"
+    )
 
 
 def _check_n_step(config: ReplaySettings) -> None:

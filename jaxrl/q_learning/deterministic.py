@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxrl.exploration import Exploration, gaussian_noise, ornstein_uhlenbeck_noise
-from jaxrl.networks import DeterministicHead
+from jaxrl.networks import DeterministicHead, require_array
 from jaxrl.ops.action_values import smoothed_action
 from jaxrl.q_learning.actor_critic import (
     ActorCriticState,
@@ -87,7 +87,7 @@ def deterministic_agent(
     """
     space = check_bounded(env, name)
     actor = make_policy(env, config, DeterministicHead(space), policy)
-    check_actions(actor, lambda action: action, env)
+    check_actions(actor, _action, env)
     values = make_critic(env, space, config, critic)
     rule = _rule(env.observation_space, space, actor, values, config, smoothing, num_critics)
     agent = actor_critic_agent(rule, config)
@@ -100,6 +100,11 @@ def deterministic_agent(
         with_params=_with_actor,
         deviation=config.noise_scale,
     )
+
+
+def _action(output: Any) -> Array:
+    require_array(output, "the action of a deterministic policy")
+    return output
 
 
 def _rule(
@@ -138,6 +143,7 @@ def _rule(
         init_critic=lambda key: init_network(values, key, observation_space, action_space),
         predict=lambda params, *inputs: apply_to_batch(values, params, *inputs),
         next_value=next_value,
+        entropy_bonus=None,
         actor_loss=actor_loss,
         actor_metrics=(),
         start=exploration.start,
@@ -150,7 +156,7 @@ def _rule(
 
 def _smoothed(key: Key, action: Array, smoothing: TargetSmoothing, space: Box) -> Array:
     noise = smoothing.noise * jax.random.normal(key, action.shape, jnp.float32)
-    low, high = space.bounds()
+    low, high = map(jnp.asarray, space.bounds())
     return smoothed_action(action, noise, noise_clip=smoothing.noise_clip, low=low, high=high)
 
 

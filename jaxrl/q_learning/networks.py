@@ -9,7 +9,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxrl.networks import critic, over_batch, policy_of_head, require_network
+from jaxrl.networks import (
+    critic,
+    over_batch,
+    policy_of_head,
+    refuse_masks,
+    require_array,
+    require_network,
+)
 from jaxrl.q_learning.settings import ActorCriticSettings, QNetworkSettings
 from jaxrl.types import (
     Box,
@@ -48,14 +55,25 @@ def make_policy(
     network: Network | None,
 ) -> Network:
     """The user's policy, or the default one that ends in a head."""
-    if network is not None:
-        require_network(network)
-        return network
-    return policy_of_head(
-        seen_space(env.observation_space),
-        head,
-        **torso_attributes(config),
-    )
+    if network is None:
+        network = policy_of_head(
+            seen_space(env.observation_space),
+            head,
+            **torso_attributes(config),
+        )
+    require_network(network)
+    has_masks = isinstance(env.observation_space, MaskedSpace)
+    return network if has_masks else _without_masks(network)
+
+
+def _without_masks(network: Network) -> Network:
+    """The network, which now refuses observations with masks that it would not keep to."""
+
+    def apply(params: Params, observation: Observation) -> Any:
+        refuse_masks(observation)
+        return network.apply(params, observation)
+
+    return network._replace(apply=apply)
 
 
 def make_critic(
@@ -80,13 +98,18 @@ def make_critic(
             **torso_attributes(config),
         )
     require_network(network)
-    shapes = output_shapes(network, lambda value: value, env.observation_space, action_space)
+    shapes = output_shapes(network, _value, env.observation_space, action_space)
     if shapes != [()]:
         raise ValueError(
             "a critic maps one observation and one action to a value of shape (), but this one "
             f"returns {', '.join(map(str, shapes))}"
         )
     return network
+
+
+def _value(output: Any) -> Array:
+    require_array(output, "the value of a critic")
+    return output
 
 
 def init_network(network: Network, key: Key, *spaces: Any) -> Params:

@@ -128,5 +128,8 @@ def _distance(
 
     over_batch = jax.vmap(action_of, (None, 0))
     difference = over_batch(state, observation) - over_batch(other, observation)
-    low, high = space.bounds()
-    return jnp.sqrt(jnp.mean(jnp.square(difference / (0.5 * (high - low)))))
+    low, high = (jnp.broadcast_to(x, difference.shape) for x in space.bounds())
+    # Where the bounds are equal, noise cannot move an action: such dimensions do not count.
+    free = high > low
+    squares = jnp.square(difference / jnp.where(free, 0.5 * (high - low), 1.0))
+    return jnp.sqrt(jnp.mean(squares, where=free))

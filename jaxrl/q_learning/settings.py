@@ -136,7 +136,8 @@ class SoftSettings(ActorCriticSettings):
     learn_temperature: bool = static(True)
     """Let the temperature seek the target entropy."""
     target_entropy: float | None = number(None, optional=True)
-    """In nats, of actions scaled to -1 .. 1; None: minus their number, or .98 log K."""
+    """In nats, of actions scaled to -1 .. 1; None: minus their number, or .98 log K, with K the
+    number of actions that are allowed where there are masks."""
     state_dependent_exploration: bool = static(False)
     """Noise that is a function of the state for some steps (gSDE), for Box actions."""
     noise_interval: int = static(8, minimum=1)

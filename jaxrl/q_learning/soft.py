@@ -49,7 +49,9 @@ class SoftActions(NamedTuple):
         predict: see `Rule`.
         evaluate: (key, distribution [M], the critics' Params, observation [M]) ->
             (E[min Q], E[log pi]), both [M]: of one drawn action, or of all.
-        target_entropy: in nats, of actions as the environment takes them.
+        log_probability: (key, distribution [M]) -> E[log pi] [M]: of one drawn action, or of all.
+        target_entropy: (observation [M]) -> in nats, of actions as the environment takes them: one
+            for all, or [M].
     """
 
     policy: Network
@@ -57,7 +59,8 @@ class SoftActions(NamedTuple):
     init_critic: Callable[[Key], Params]
     predict: Callable[[Params, Observation, Action], Float[Array, " M"]]
     evaluate: Callable[[Key, Any, Critics, Observation], Worth]
-    target_entropy: Float[Array, ""] | float
+    log_probability: Callable[[Key, Any], Float[Array, " M"]]
+    target_entropy: Callable[[Observation], Float[Array, " *#M"] | float]
 
 
 def soft_rule(
@@ -70,7 +73,9 @@ def soft_rule(
 ) -> Rule:
     """Builds the rule: a state is worth V(s) = E[min_i Q_i(s, a)] - alpha E[log pi(a | s)].
 
-    The actor goes up V, with the critics that learn; a successor is worth V by the targets.
+    The actor goes up V, with the critics that learn; a successor is worth V by the targets. Where
+    it is several steps away, the entropies of the steps between are part of the return as their
+    rewards are: those of the present policy there, which is what the critics are to value.
 
     Args:
         actions: what depends on their kind.
@@ -92,13 +97,17 @@ def soft_rule(
             *_worth(actions, key, actor, critics, observation), temperature=temperature
         )
 
+    def entropy_bonus(key: Key, actor: SoftActor, observation: Observation) -> Float[Array, " M"]:
+        distribution = apply_to_batch(actions.policy, actor.policy, observation)
+        return -jnp.exp(actor.log_temperature) * actions.log_probability(key, distribution)
+
     def actor_loss(
         key: Key, actor: SoftActor, critics: Critics, observation: Observation
     ) -> tuple[Array, Metrics]:
         return _loss(
             actor.log_temperature,
             _worth(actions, key, actor, critics, observation),
-            actions.target_entropy if learn_temperature else None,
+            actions.target_entropy(observation) if learn_temperature else None,
         )
 
     def act(
@@ -112,6 +121,7 @@ def soft_rule(
         init_critic=actions.init_critic,
         predict=actions.predict,
         next_value=next_value,
+        entropy_bonus=entropy_bonus,
         actor_loss=actor_loss,
         actor_metrics=("entropy", "temperature"),
         start=actions.exploration.start,
@@ -133,7 +143,7 @@ def _worth(
 def _loss(
     log_temperature: Array,
     worth: Worth,
-    target_entropy: Float[Array, ""] | float | None,
+    target_entropy: Float[Array, " *#M"] | float | None,
 ) -> tuple[Array, Metrics]:
     """What the policy goes down, and, where there is a target entropy, the temperature with it."""
     value, log_probability = worth

@@ -1,9 +1,11 @@
 """What SAC's policy and critics are for continuous and for discrete actions."""
 
 import math
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxrl.distributions import Categorical
@@ -28,8 +30,21 @@ from jaxrl.q_learning.networks import (
 )
 from jaxrl.q_learning.settings import SoftSettings
 from jaxrl.q_learning.soft import SoftActions, Worth
-from jaxrl.q_learning.values import make_values_network, masked_policy
-from jaxrl.types import Action, Box, Environment, Key, Network, Observation, Params
+from jaxrl.q_learning.values import make_values_network, masked_policy, seen_and_mask
+from jaxrl.types import (
+    Action,
+    Box,
+    Discrete,
+    Environment,
+    Key,
+    Network,
+    Observation,
+    Params,
+    Space,
+)
+
+# Of the most that the allowed actions can have (Christodoulou 2019, section 4).
+_ENTROPY_SHARE = 0.98
 
 
 def continuous_actions(
@@ -37,10 +52,13 @@ def continuous_actions(
 ) -> SoftActions:
     """A tanh-Gaussian, and critics of one drawn action."""
     space = check_bounded(env, "SAC")
+    _check_target_entropy(config, space.shape[0] * math.log(2), space)
     head = SquashedGaussianHead(space, config.state_dependent_exploration, config.initial_log_std)
     actor = make_policy(env, config, head, policy)
     check_actions(actor, _mode, env)
     values = make_critic(env, space, config, critic)
+
+    target_entropy = _scaled_entropy(space, config)
 
     def evaluate(key: Key, distribution: Any, critics: Critics, observation: Observation) -> Worth:
         action, log_probability = distribution.sample_and_log_probability(key)
@@ -52,7 +70,8 @@ def continuous_actions(
         init_critic=lambda key: init_network(values, key, env.observation_space, space),
         predict=lambda params, *inputs: apply_to_batch(values, params, *inputs),
         evaluate=evaluate,
-        target_entropy=_scaled_entropy(space, config),
+        log_probability=lambda key, distribution: distribution.sample_and_log_probability(key)[1],
+        target_entropy=lambda observation: target_entropy,
     )
 
 
@@ -61,6 +80,7 @@ def discrete_actions(
 ) -> SoftActions:
     """A categorical, and critics of all actions."""
     space = check_discrete(env, "SAC")
+    _check_target_entropy(config, math.log(space.num_categories), space)
     if config.state_dependent_exploration:
         raise ValueError(
             f"state_dependent_exploration=True needs Box actions, but those of {env.name} are "
@@ -85,23 +105,53 @@ def discrete_actions(
     def predict(params: Params, observation: Observation, action: Action) -> Float[Array, " M"]:
         return value_of(apply_to_batch(values, params, observation), action)
 
-    default = 0.98 * math.log(space.num_categories)
     return SoftActions(
         policy=actor,
         exploration=independent_sampling(),
         init_critic=lambda key: init_network(values, key, env.observation_space),
         predict=predict,
         evaluate=evaluate,
-        target_entropy=default if config.target_entropy is None else config.target_entropy,
+        log_probability=lambda key, distribution: -distribution.entropy(),
+        target_entropy=partial(_reachable_entropy, space=space, wanted=config.target_entropy),
     )
 
 
+def _reachable_entropy(
+    observation: Observation, *, space: Discrete, wanted: Any
+) -> Float[Array, " *#M"] | float:
+    """The target of discrete actions: where a mask allows few, no more than they can have."""
+    mask = seen_and_mask(observation)[1]
+    if mask is None:
+        return _ENTROPY_SHARE * math.log(space.num_categories) if wanted is None else wanted
+    allowed = jnp.sum(mask, axis=-1, dtype=jnp.int32)
+    # Where nothing is allowed, the policy draws from all.
+    allowed = jnp.where(allowed == 0, space.num_categories, allowed)
+    most = _ENTROPY_SHARE * jnp.log(allowed.astype(jnp.float32))
+    return most if wanted is None else jnp.minimum(wanted, most)
+
+
+def _check_target_entropy(config: SoftSettings, most: float, space: Space) -> None:
+    """Refuses a target that no policy reaches: the temperature would rise for ever."""
+    target = config.target_entropy
+    if target is None or isinstance(target, Tracer) or not config.learn_temperature:
+        return
+    if target >= most:
+        raise ValueError(
+            f"target_entropy={target} cannot be reached: the entropy of {space} is less than "
+            f"{most:.4g} nats"
+        )
+
+
 def _scaled_entropy(space: Box, config: SoftSettings) -> Float[Array, ""]:
-    """The target of actions as the environment takes them: log of half the width more for each."""
-    size = space.shape[0]
-    target = -size if config.target_entropy is None else config.target_entropy
+    """The target of actions as the environment takes them: log of half the width more for each.
+
+    Dimensions whose bounds are equal have no entropy, and do not count.
+    """
     low, high = space.bounds()
-    return target + jnp.sum(jnp.log(0.5 * (high - low)))
+    free = high > low
+    target = -jnp.sum(free) if config.target_entropy is None else config.target_entropy
+    log_half_width = jnp.log(0.5 * jnp.where(free, high - low, 1.0))
+    return target + jnp.sum(jnp.where(free, log_half_width, 0.0))
 
 
 def _exploration(policy: Network, env: Environment, config: SoftSettings) -> Exploration:

@@ -1,10 +1,18 @@
 """Values of discrete actions: a network whose forbidden actions are worth least."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxrl.distributions import Categorical, mask_logits
-from jaxrl.networks import action_values, require_network
+from jaxrl.networks import (
+    action_values,
+    refuse_masks,
+    require_array,
+    require_masks,
+    require_network,
+)
 from jaxrl.q_learning.networks import output_shapes, policy_of, seen_space, torso_attributes
 from jaxrl.q_learning.settings import QNetworkSettings
 from jaxrl.types import (
@@ -74,13 +82,16 @@ def values_network(
     Raises:
         ValueError: the network does not give K values.
     """
+    check_masks = _check_of_masks(observation_space)
 
     def init(key: Key, observation: Observation) -> Params:
         return network.init(key, seen_and_mask(observation)[0])
 
     def apply(params: Params, observation: Observation) -> Float[Array, "*batch K"]:
+        check_masks(observation)
         seen, mask = seen_and_mask(observation)
         values = network.apply(params, seen)
+        require_array(values, "what a network of action values says")
         return values if mask is None else jnp.where(mask, values, _FORBIDDEN)
 
     masked = Network(init=init, apply=apply, batched=network.batched)
@@ -94,15 +105,20 @@ def values_network(
     return masked
 
 
+def _check_of_masks(observation_space: ObservationSpace) -> Callable[[Observation], None]:
+    """What refuses observations without the masks of their space, or with masks it has not."""
+    return require_masks if isinstance(observation_space, MaskedSpace) else refuse_masks
+
+
 def masked_policy(network: Network, observation_space: ObservationSpace) -> Network:
     """A network of categoricals that keeps to the masks of observations that have them."""
-    if not isinstance(observation_space, MaskedSpace):
-        return network
+    check_masks = _check_of_masks(observation_space)
 
     def init(key: Key, observation: Observation) -> Params:
         return network.init(key, seen_and_mask(observation)[0])
 
     def apply(params: Params, observation: Observation) -> Categorical:
+        check_masks(observation)
         seen, mask = seen_and_mask(observation)
         distribution = network.apply(params, seen)
         return distribution if mask is None else Categorical(mask_logits(distribution.logits, mask))

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from jaxrl.environments import clip_actions, flatten_actions, play_once
+from jaxrl.keys import typed_key
 from jaxrl.types import Environment, Key, Observation, Policy
 
 SCAN_STEPS = 128
@@ -45,6 +46,7 @@ def record_episode(
     """
     if max_steps < 1:
         raise ValueError(f"max_steps={max_steps} must be at least 1")
+    key = typed_key(key)
     environment = play_once(flatten_actions(clip_actions(environment)))
     key_reset, key_start, key_loop = jax.random.split(key, 3)
 

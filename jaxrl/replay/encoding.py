@@ -15,7 +15,8 @@ class Encoding(NamedTuple):
     """Both ways between the elements of a space and what is kept of them.
 
     Attributes:
-        encode: (elements [*batch, ...]) -> what is kept, leaves [*batch, ...].
+        encode: (elements [*batch, ...]) -> what is kept, leaves [*batch, ...]; a ValueError, before
+            anything is computed, where their type does not fit the space's.
         decode: the inverse; exact.
         zeros: (batch shape) -> what is kept of nothing.
     """
@@ -33,24 +34,64 @@ def encoding_of(space: Any) -> Encoding:
 
     Args:
         space: any of ours, of observations or actions.
+
+    Raises:
+        ValueError: the space's own type does not hold its categories.
     """
     if isinstance(space, MaskedSpace):
         return _of_masked(encoding_of(space.space), _of_bits((space.num_categories,)))
     if isinstance(space, Discrete):
-        return _of_array((), space.dtype, _narrowest(space.num_categories))
+        return _of_categories(space, space.num_categories)
     if isinstance(space, MultiDiscrete):
-        return _of_array(space.shape, space.dtype, _narrowest(max(space.num_categories)))
+        return _of_categories(space, max(space.num_categories))
     assert isinstance(space, Box)
     if jnp.dtype(space.dtype) == jnp.bool_:
         return _of_bits(space.shape)
-    return _of_array(space.shape, space.dtype, space.dtype)
+
+    def check(given: Any) -> None:
+        _require(_fits(given, space.dtype), given, space)
+
+    return _of_array(space.shape, space.dtype, space.dtype, check)
 
 
-def _of_array(shape: tuple[int, ...], dtype: Any, kept: Any) -> Encoding:
+def _of_categories(space: Discrete | MultiDiscrete, most: int) -> Encoding:
+    """Any type of whole numbers will do: the categories are few enough."""
+    whole = jnp.issubdtype(space.dtype, jnp.integer)
+    if whole and most - 1 > jnp.iinfo(space.dtype).max:
+        raise ValueError(f"{space} has more categories than {jnp.dtype(space.dtype)} has numbers")
+
+    def check(given: Any) -> None:
+        _require(not (whole and jnp.issubdtype(given, jnp.inexact)), given, space)
+
+    return _of_array(space.shape, space.dtype, _narrowest(most), check)
+
+
+def _of_array(
+    shape: tuple[int, ...], dtype: Any, kept: Any, check: Callable[[Any], None]
+) -> Encoding:
+    def encode(x: Array) -> Array:
+        check(x.dtype)
+        return x.astype(kept)
+
     def zeros(batch: tuple[int, ...]) -> Array:
         return jnp.zeros((*batch, *shape), kept)
 
-    return Encoding(lambda x: x.astype(kept), lambda x: x.astype(dtype), zeros)
+    return Encoding(encode, lambda x: x.astype(dtype), zeros)
+
+
+def _fits(given: Any, declared: Any) -> bool:
+    """Whether a number of a type survives in another; as a float it may be rounded."""
+    if jnp.issubdtype(declared, jnp.inexact):
+        return True
+    return np.can_cast(given, declared, "safe")
+
+
+def _require(fits: bool, given: Any, space: Any) -> None:
+    if not fits:
+        raise ValueError(
+            f"an element of {space} is given as {jnp.dtype(given)}, which cannot be kept as "
+            f"{jnp.dtype(space.dtype)} without loss: give it, or declare the space, in another type"
+        )
 
 
 def _of_bits(shape: tuple[int, ...]) -> Encoding:
@@ -58,6 +99,11 @@ def _of_bits(shape: tuple[int, ...]) -> Encoding:
     size = math.prod(shape)
 
     def encode(x: Array) -> Array:
+        if x.dtype != jnp.bool_:
+            raise ValueError(
+                f"truth values of shape {shape} are given as {x.dtype}, which cannot be kept as "
+                "bool without loss: give them, or declare the space, in another type"
+            )
         batch = x.shape[: x.ndim - len(shape)]
         return jnp.packbits(x.reshape(*batch, size), axis=-1)
 

@@ -28,10 +28,14 @@ class Finals(NamedTuple):
     kept: Int[Array, " B"]
 
 
-def num_finals(num_slots: int, num_steps: int, max_episode_steps: int | None) -> int:
-    """F: one for every episode that the ring can hold, and some for those that are cut short."""
+def num_finals(num_slots: int, num_steps: int, n_step: int, max_episode_steps: int | None) -> int:
+    """F: one for every episode that the ring can hold, and some for those that are cut short.
+
+    Never fewer than T + n - 1: even where every step is cut off, the T steps of an addition that
+    are known to their n-th are remembered, so that there is always something to sample.
+    """
     episodes = 0 if max_episode_steps is None else math.ceil(num_slots / max_episode_steps) + 1
-    return min(num_slots, max(episodes, num_slots // _STEPS_PER_CUT, num_steps))
+    return min(num_slots, max(episodes, num_slots // _STEPS_PER_CUT, num_steps + n_step - 1))
 
 
 def no_finals(count: int, num_envs: int, observations: Encoding) -> Finals:

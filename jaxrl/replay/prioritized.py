@@ -51,7 +51,9 @@ def prioritized_replay(
         p_i = |error_i| + 1e-6,  P(i) = p_i^alpha / sum_k p_k^alpha,
         weight_i = (N P(i))^-beta / max_j weight_j, the maximum over the batch.
 
-    The batch is stratified: the total is cut into M equal shares, and one step drawn from each.
+    The batch is stratified: the total is cut into M equal shares, and one step drawn from each. An
+    error that is not finite counts as 0: nothing can be learnt from such a step, which with a high
+    priority would come again and again. Before anything can be sampled, the weights are 0.
 
     Args:
         storage: of the steps.
@@ -144,13 +146,14 @@ def _sample(
     """The steps in which some shares of the total weight fall, with the loss's weights."""
     total = total_weight(state.tree)
     leaf, leaf_weight = find(state.tree, share * total)
-    window = storage.window(state.ring)
+    oldest = storage.window(state.ring).oldest
     slot, environment = leaf // storage.num_envs, leaf % storage.num_envs
-    time = window.oldest + (slot - window.oldest) % storage.num_slots
+    time = oldest + (slot - oldest) % storage.num_slots
     steps = storage.read(state.ring, time, environment, discount)
-    count = jnp.maximum(window.length, 1) * storage.num_envs
-    weight = (count * leaf_weight / total) ** (-beta)
-    return Replayed(*steps, weight=weight / jnp.max(weight), index=leaf)
+    # N and the total cancel; without them nothing overflows, whatever the priorities.
+    ratio = jnp.min(leaf_weight) / jnp.where(leaf_weight > 0, leaf_weight, 1.0)
+    weight = jnp.where(total > 0, ratio**beta, 0.0)
+    return Replayed(**steps._asdict(), weight=weight, index=leaf)
 
 
 def _prioritize(
@@ -160,7 +163,7 @@ def _prioritize(
     *,
     exponent: Any,
 ) -> PrioritizedState:
-    priority = jnp.abs(error) + _SMALLEST_ERROR
+    priority = jnp.where(jnp.isfinite(error), jnp.abs(error), 0.0) + _SMALLEST_ERROR
     # What has been forgotten since it was sampled stays forgotten.
     remembered = weights_at(state.tree, index) > 0
     weight = jnp.where(remembered, priority**exponent, 0.0)

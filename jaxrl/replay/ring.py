@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxrl.replay.encoding import Encoding, encoding_of
 from jaxrl.replay.finals import Finals, keep_finals, no_finals, num_finals
-from jaxrl.types import ObservationSpace, Space, Transition
+from jaxrl.types import ObservationSpace, Space, StepsBetween, Transition
 
 # What came after a step: the next step, or nothing; else the row of its final observation.
 _GOES_ON = -1
@@ -64,6 +64,7 @@ class Steps(NamedTuple):
         reward: float32 [M], the discounted sum of the rewards.
         discount: float32 [M], of the successor's value; 0 where the task ended.
         next_observation: leaves [M, ...], the successor; anything where the task ended.
+        between: the steps before the successor; None where nobody asked.
     """
 
     observation: Any
@@ -71,6 +72,7 @@ class Steps(NamedTuple):
     reward: Float[Array, " M"]
     discount: Float[Array, " M"]
     next_observation: Any
+    between: StepsBetween | None
 
 
 class RingStorage(NamedTuple):
@@ -106,6 +108,7 @@ def ring_storage(
     num_steps: int = 1,
     n_step: int = 1,
     max_episode_steps: int | None = None,
+    with_steps_between: bool = False,
 ) -> RingStorage:
     """Builds the storage.
 
@@ -117,7 +120,9 @@ def ring_storage(
         num_steps: T, of each addition.
         n_step: n, steps from an observation to the one that is its successor in learning.
         max_episode_steps: the longest episode, for how many final observations are kept. Where
-            episodes are cut off more often than that, the ring remembers fewer steps than S.
+            episodes are cut off more often than that, the ring remembers fewer steps than S, but
+            always those of the last T + n - 1 times.
+        with_steps_between: whether what is read has the n - 1 steps before the successor too.
 
     Raises:
         ValueError: a count is not positive, or the capacity does not hold T + n - 1 steps of
@@ -128,7 +133,7 @@ def ring_storage(
 
     def init() -> Ring:
         shape = (num_slots, num_envs)
-        count = num_finals(num_slots, num_steps, max_episode_steps)
+        count = num_finals(num_slots, num_steps, n_step, max_episode_steps)
         return Ring(
             observation=observations.zeros(shape),
             action=actions.zeros(shape),
@@ -152,7 +157,11 @@ def ring_storage(
         return Window(oldest=oldest, length=ring.time - oldest - (n_step - 1))
 
     def read(ring: Ring, time: Array, environment: Array, discount: Any) -> Steps:
-        return _read(ring, time, environment, discount, n_step, observations, actions)
+        steps = _read(ring, time, environment, discount, n_step, observations, actions)
+        if not with_steps_between or n_step == 1:
+            return steps
+        between = _read_between(ring, time, environment, discount, n_step, observations)
+        return steps._replace(between=between)
 
     return RingStorage(init, add, window, read, num_slots, num_envs, num_steps, n_step)
 
@@ -221,7 +230,9 @@ def _read(
     ends = (successor != _GOES_ON).at[:, -1].set(True)
     last = jnp.argmax(ends, axis=1).astype(jnp.int32)
     code = jnp.take_along_axis(successor, last[:, None], axis=1)[:, 0]
-    counted = jnp.where(steps <= last[:, None], reward * discount**steps, 0.0)
+    # What is worth nothing is left out, and not multiplied by 0: it may not be finite.
+    worth = discount**steps
+    counted = jnp.where((steps <= last[:, None]) & (worth > 0), reward * worth, 0.0)
 
     after = time + last + 1
     apart = (code >= 0) | (after == ring.time)
@@ -243,4 +254,27 @@ def _read(
         reward=jnp.sum(counted, axis=1),
         discount=jnp.where(code == _TERMINATED, 0.0, discount ** (last + 1)),
         next_observation=observations.decode(next_observation),
+        between=None,
+    )
+
+
+def _read_between(
+    ring: Ring,
+    time: Int[Array, " M"],
+    environment: Int[Array, " M"],
+    discount: Any,
+    n_step: int,
+    observations: Encoding,
+) -> StepsBetween:
+    num_slots = ring.reward.shape[0]
+    steps = jnp.arange(1, n_step)[None]
+    environment = environment[:, None]
+    # A step belongs to the episode where none of those before it was the last.
+    before = (time[:, None] + steps - 1) % num_slots
+    goes_on = jnp.cumprod(ring.successor[before, environment] == _GOES_ON, axis=1)
+    slots = (time[:, None] + steps) % num_slots
+    kept = jax.tree.map(lambda x: x[slots, environment], ring.observation)
+    return StepsBetween(
+        observation=observations.decode(kept),
+        discount=jnp.where(goes_on > 0, jnp.float32(discount) ** steps, 0.0),
     )

@@ -53,9 +53,13 @@ def set_weights(tree: SumTree, index: Int[Array, " M"], weight: Float[Array, " M
     Args:
         tree: to be changed.
         index: of leaves.
-        weight: at least 0.
+        weight: at least 0; what is not, nan among it, counts as 0, and what would let the total
+            overflow as the most that does not.
     """
     levels = list(tree.levels)
+    # One sum that is not finite would be part of all sums above it, for ever.
+    most = float(jnp.finfo(jnp.float32).max) / (2 * levels[-1].size)
+    weight = jnp.where(weight > 0, jnp.minimum(weight, most), 0.0)
     if index.size == 1:
         # XLA makes a slice's update of a single one, with a copy of the whole level on the CPU.
         index, weight = jnp.repeat(index, 2), jnp.repeat(weight, 2)
@@ -90,7 +94,8 @@ def find(tree: SumTree, mass: Float[Array, " M"]) -> tuple[Int[Array, " M"], Flo
     weight = jnp.zeros(mass.shape, jnp.float32)
     for level in tree.levels:
         weights = level[node]
-        running = weights @ triangle
+        # At an accelerator's default precision, leaves in the rear would be drawn too often.
+        running = jnp.matmul(weights, triangle, precision="highest")
         beyond = (running > mass[:, None]) & (weights > 0)
         # Rounding may leave nothing beyond: then it is the last one that has any weight.
         last = jnp.max(jnp.where(weights > 0, places, 0), axis=-1)

@@ -37,7 +37,9 @@ def uniform_replay(storage: RingStorage, *, batch_size: int, discount: Any = 0.9
         index = (jax.random.bits(key, (batch_size,)) % count).astype(jnp.int32)
         time = window.oldest + index // storage.num_envs
         steps = storage.read(ring, time, index % storage.num_envs, discount)
-        return Replayed(*steps, weight=jnp.ones(batch_size, jnp.float32), index=index)
+        # What cannot be sampled yet has no weight.
+        weight = jnp.full(batch_size, window.length > 0, jnp.float32)
+        return Replayed(**steps._asdict(), weight=weight, index=index)
 
     def prioritize(ring: Ring, index: Array, error: Array) -> Ring:
         del index, error

@@ -5,6 +5,8 @@ reinforcement learning", arXiv:1803.07055, algorithms 1 and 2. V2 is V1 with
 `normalize_observations`.
 """
 
+from functools import partial
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -57,10 +59,13 @@ def ars_strategy(config: ARSConfig) -> Strategy:
         del mean
         positive, negative = jnp.split(finite_fitness(fitness), 2)
         weights = elite_weights(jnp.maximum(positive, negative), config.top_fraction)
-        returns_mean = weights @ (positive + negative) / 2
+        # At an accelerator's default precision, equal returns would not cancel.
+        matmul = partial(jnp.matmul, precision="highest")
+        returns_mean = matmul(weights, positive + negative) / 2
         squares = jnp.square(positive - returns_mean) + jnp.square(negative - returns_mean)
-        deviation = jnp.sqrt(weights @ squares / 2)
+        deviation = jnp.sqrt(matmul(weights, squares) / 2)
         # Without any difference between the returns there is no direction either.
-        return (weights * (positive - negative)) @ noise / jnp.maximum(deviation, 1e-8), {}
+        direction = matmul(weights * (positive - negative), noise)
+        return direction / jnp.maximum(deviation, 1e-8), {}
 
     return mirrored_strategy(config, num_pairs=config.num_directions, ascent=ascent)

@@ -1,5 +1,6 @@
 """The cross-entropy method: refit a Gaussian to the best of its samples (Rubinstein 1999)."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -76,8 +77,9 @@ def cem_strategy(config: CEMConfig) -> Strategy:
         weights = elite_weights(fitness, config.elite_fraction)
         # Where all candidates failed, there is nothing to fit the Gaussian to.
         is_known = jnp.any(weights > 0)
-        mean = jnp.where(is_known, weights @ candidates, state.mean)
-        deviation = jnp.sqrt(weights @ jnp.square(candidates - mean[None]))
+        average = partial(jnp.matmul, weights, precision="highest")
+        mean = jnp.where(is_known, average(candidates), state.mean)
+        deviation = jnp.sqrt(average(jnp.square(candidates - mean[None])))
         deviation = jnp.where(is_known, deviation, state.deviation)
         fitness = failures_last(fitness)
         winner = jnp.argmax(fitness)

@@ -136,7 +136,18 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
             return jnp.where(state.is_first, state.start, state.inner.best_solution)
         return state.inner.mean
 
-    return checked(Strategy(init, ask, tell, solution, population_size=config.population_size))
+    search = (_precise(function) for function in (init, ask, tell, solution))
+    return checked(Strategy(*search, population_size=config.population_size))
+
+
+def _precise(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Sums over a population by matrix products, in whatever precision the networks compute."""
+
+    def precise(*arguments: Any) -> Any:
+        with jax.default_matmul_precision("highest"):
+            return function(*arguments)
+
+    return precise
 
 
 def _choose(condition: Bool[Array, ""], one: Any, other: Any) -> Any:

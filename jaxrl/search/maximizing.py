@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxrl.ops.keys import scan_keys
+from jaxrl.keys import scan_keys, typed_key
 from jaxrl.types import Key, Metrics, SearchState, Strategy
 
 
@@ -23,7 +23,7 @@ def maximize(
     """Lets a strategy look for a function's maximum: ask, evaluate, tell, in a scan.
 
     Args:
-        key: consumed.
+        key: consumed; one of `jax.random.PRNGKey` is taken too.
         strategy: such as `cem_strategy(CEMConfig())`.
         function: of one vector [D], to one number; it is vmapped over the candidates. Where it is
             nan, a candidate has failed.
@@ -38,6 +38,8 @@ def maximize(
         ValueError: the start is no vector, the function does not return one number, or there is no
             iteration.
     """
+    key = typed_key(key)
+    _require_strategy(strategy)
     if operator.index(num_iterations) < 1:
         raise ValueError(f"num_iterations={num_iterations} must be at least 1")
     first = strategy.init(start)
@@ -54,3 +56,11 @@ def maximize(
         return state, metrics
 
     return scan_keys(iterate, first, jax.random.split(key, num_iterations))
+
+
+def _require_strategy(strategy: Any) -> None:
+    if not isinstance(strategy, Strategy):
+        raise ValueError(
+            "a strategy is needed, such as cem_strategy(CEMConfig()), not "
+            f"{type(strategy).__name__}"
+        )

@@ -63,7 +63,8 @@ def openes_strategy(config: OpenESConfig) -> Strategy:
     ) -> tuple[Float[Array, " D"], Metrics]:
         positive, negative = jnp.split(shape_fitness(fitness), 2)
         # As differences, equal returns cancel exactly: an optimiser may blow up what rounding left.
-        gradient = (positive - negative) @ noise / (config.population_size * config.noise_scale)
+        product = jnp.matmul(positive - negative, noise, precision="highest")
+        gradient = product / (config.population_size * config.noise_scale)
         return gradient - config.weight_decay * mean, {"gradient_norm": jnp.linalg.norm(gradient)}
 
     return mirrored_strategy(config, num_pairs=config.population_size // 2, ascent=ascent)

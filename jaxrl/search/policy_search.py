@@ -2,15 +2,23 @@
 
 from typing import Any
 
+import jax
 from jax.core import Tracer
+from jaxtyping import Array
 
 from jaxrl.budget import MAX_STEPS, check_budget
 from jaxrl.environments import flatten_actions, require_environment, unmasked_space
+from jaxrl.exploration import warn_of_scale
 from jaxrl.loops.population import population, vector_policy
-from jaxrl.networks import ACTIVATIONS, policy_network, require_network
+from jaxrl.networks import ACTIVATIONS, policy_network, require_distribution, require_network
 from jaxrl.normalization import check_normalization
 from jaxrl.settings import number, require_settings, settings, static
-from jaxrl.types import Algorithm, Environment, Network, Strategy
+from jaxrl.types import Algorithm, Environment, Key, Network, Strategy
+
+_ADVICE = (
+    "it will stand at a bound, or try little of what it could do. With finite bounds, "
+    "squash_actions=True maps its actions onto them"
+)
 
 
 @settings
@@ -55,12 +63,14 @@ def policy_search(
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    require_environment(env)
+    env = require_environment(env)
     require_settings(config, PolicySearchConfig)
     _validate_together(env, strategy, config)
     env = flatten_actions(env)
     observation_space = unmasked_space(env)
     if network is None:
+        if not config.squash_actions:
+            warn_of_scale(env.action_space, 1.0, _ADVICE)
         network = policy_network(
             observation_space,
             env.action_space,
@@ -72,6 +82,7 @@ def policy_search(
             initial_log_std=config.initial_log_std,
         )
     require_network(network)
+    _check_network(env, network, config)
     policy = vector_policy(
         network,
         observation_space,
@@ -87,6 +98,24 @@ def policy_search(
         common_random_numbers=config.common_random_numbers,
         normalize_observations=config.normalize_observations,
     )
+
+
+def _check_network(env: Environment, network: Network, config: PolicySearchConfig) -> None:
+    """Refuses a network that does not map one observation to a distribution over the actions."""
+    methods = ("mode", "sample") if config.stochastic_policy else ("mode",)
+
+    def examine(key: Key) -> Array:
+        observation = unmasked_space(env).sample(key)
+        distribution = network.apply(network.init(key, observation), observation)
+        require_distribution(distribution, *methods)
+        return distribution.mode()
+
+    shape = jax.eval_shape(examine, jax.random.key(0)).shape
+    if shape != env.action_space.shape:
+        raise ValueError(
+            f"the network's distribution is over actions of shape {shape}, but those of {env.name} "
+            f"have shape {env.action_space.shape}"
+        )
 
 
 def _validate_together(env: Environment, strategy: Strategy, config: PolicySearchConfig) -> None:

@@ -202,6 +202,37 @@ def test_the_actor_and_the_targets_wait_for_the_critics():
     assert second.updates == 2
 
 
+def test_the_actor_has_a_step_size_of_its_own():
+    """RMSprop's first step is the step size by sqrt(1 - 0.99), of whatever gradient."""
+    config, agent, state = agent_by_hand(actor_learning_rate=0.02)
+    state = state._replace(updates=jnp.int32(1))
+    after, _, _ = jax.jit(agent.update)(KEY, state, batch_by_hand())
+    left = 1 - 1 / num_updates(config)
+    critic = after.networks.critics[0]
+    step = np.sign(critic[2]) * 0.02 * left / np.sqrt(1 - 0.99)
+    np.testing.assert_allclose(after.networks.actor, [step], rtol=1e-3)
+    moved = np.asarray(critic) - state.networks.critics[0]
+    np.testing.assert_allclose(np.abs(moved), 5e-3 * left / np.sqrt(1 - 0.99), rtol=1e-3)
+
+
+def test_the_critics_gradient_is_clipped_and_the_actors_is_not():
+    """With an epsilon that outweighs every moment, a step is the gradient / epsilon."""
+    changed = {
+        "optimizer_epsilon": 100.0,
+        "learning_rate": 1.0,
+        "learning_rate_schedule": "constant",
+    }
+    _, agent, state = agent_by_hand(max_gradient_norm=0.01, **changed)
+    state = state._replace(updates=jnp.int32(1))
+    after, _, metrics = jax.jit(agent.update)(KEY, state, batch_by_hand())
+    assert metrics["gradient_norm"] > 1.0
+    steps = jax.tree.map(jnp.subtract, after.networks.critics, state.networks.critics)
+    norm = np.linalg.norm(np.concatenate(steps))
+    np.testing.assert_allclose(norm, 0.01 / 100, rtol=0.01)
+    # -mean of Q(x, k x) = -(a + (b + c k) x): by k it is -1.5 c, with c = 1.
+    np.testing.assert_allclose(after.networks.actor, [1.5 / 100], rtol=0.01)
+
+
 def test_target_smoothing_stays_within_the_bounds():
     """The target policy does 1.5; noise of at most 0.1 half widths of 2 leaves it in 1.3 .. 1.7.
 
@@ -336,6 +367,62 @@ def test_unsuitable_tasks_are_refused(name):
     if name != "sac":
         with pytest.raises(ValueError, match=f"{title} needs Box actions, but the actions of cons"):
             build(name, constant_reward(5))
+    fixed = endless()._replace(action_space=Box([1.0, 2.0], [1.0, 2.0], (2,)))
+    with pytest.raises(ValueError, match=f"{title} has nothing to choose"):
+        build(name, fixed)
+
+
+@pytest.mark.parametrize("name", ["ddpg", "td3", "sac"])
+def test_unsuitable_bounds_are_refused_inside_jit_too(name):
+    """Bounds that the environment is made with there, and of actions that are no vectors."""
+
+    @jax.jit
+    def check(key):
+        for space in (Box(-1.0, [[1.0, np.inf]], (1, 2)), Box(-np.inf, np.inf, ())):
+            with pytest.raises(ValueError, match="needs actions between finite bounds"):
+                build(name, endless()._replace(action_space=space))
+        return key
+
+    check(KEY)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("ddpg", {}),
+        ("ddpg", {"noise": "parameter"}),
+        ("td3", {"noise": "ornstein-uhlenbeck"}),
+        ("sac", {}),
+        ("sac", {"state_dependent_exploration": True}),
+    ],
+)
+def test_a_dimension_with_equal_bounds_is_as_if_it_were_not_there(name, changed):
+    """Everything stays finite, and the only action there is taken."""
+    fixed = Box([-2.0, 1.0], [2.0, 1.0], (2,))
+    env = endless()._replace(action_space=fixed)
+    small = {"total_steps": 60, "random_steps": 20, "num_updates": 1, "hidden_sizes": (8,)}
+    algorithm = build(name, env, **small | changed)
+    result = jax.jit(lambda key: jaxrl.train(key, algorithm))(KEY)
+    learnt = result.state.agent
+    assert all(
+        np.isfinite(x).all()
+        for x in jax.tree.leaves(learnt)
+        if jnp.issubdtype(x.dtype, jnp.inexact)
+    )
+    ring = result.state.replay
+    np.testing.assert_array_equal(ring.action[: ring.time, :, 1], 1.0)
+    for metric in ("value_loss", "actor_loss", "entropy", "temperature", "action_deviation"):
+        assert np.isfinite(result.metrics.get(metric, 0.0)).all()
+
+
+@pytest.mark.parametrize("dimensions", [1, 3])
+def test_the_target_entropy_counts_what_is_free(dimensions):
+    low = jnp.array([-1.0, 5.0, 0.0, -2.0])[:dimensions]
+    high = jnp.array([3.0, 5.0, 0.0, -2.0])[:dimensions]
+    env = endless()._replace(action_space=Box(low, high, (dimensions,)))
+    for given, expected in ((None, -1 + np.log(2)), (-3.0, -3 + np.log(2))):
+        actions = continuous_actions(env, config_of("sac", target_entropy=given), None, None)
+        np.testing.assert_allclose(actions.target_entropy, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -423,7 +510,8 @@ def test_the_users_networks_are_what_learns():
 def test_continuous_actions_have_a_target_of_their_own_width():
     env = endless()._replace(action_space=Box(jnp.array([-1.0, 0.0]), jnp.array([1.0, 4.0]), (2,)))
     actions = continuous_actions(env, config_of("sac"), None, None)
-    np.testing.assert_allclose(actions.target_entropy, -2 + np.log(1) + np.log(2), rtol=1e-6)
+    target = actions.target_entropy(jnp.zeros((3, 1)))
+    np.testing.assert_allclose(target, -2 + np.log(1) + np.log(2), rtol=1e-6)
     agent = actor_critic_agent(
         soft_rule(
             actions,

@@ -150,6 +150,22 @@ def test_an_update_by_hand(double, error):
     assert later.updates == 2
 
 
+@pytest.mark.parametrize(("loss", "value"), [("squared", 2.375), ("huber", 1.375)])
+def test_the_loss_is_that_of_the_settings(loss, value):
+    """Values of 2 and 1 where 5 and 2 are due: errors of 3 and 1, of which the second counts half.
+
+    Squared: (9 / 2 + 1 / 4) / 2 = 2.375 of errors (3, 1); linear beyond 1: (2.5 + 1 / 4) / 2.
+    """
+    config = jaxrl.DQNConfig(**SMALL | {"loss": loss})
+    agent = dqn_agent(action_matches_observation(), config, network=linear_network())
+    params = {"kernel": jnp.array([[0.0, 0.0]]), "bias": jnp.array([2.0, 1.0])}
+    state = agent.init(KEY)._replace(params=params, target_params=params)
+    batch = batch_by_hand(jnp.ones((2, 1)), jnp.ones((2, 1)))._replace(reward=jnp.array([4.0, 2.0]))
+    _, error, metrics = jax.jit(agent.update)(KEY, state, batch)
+    np.testing.assert_allclose(error, [3.0, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(metrics["value_loss"], value, rtol=1e-6)
+
+
 def test_a_forbidden_action_is_no_successors_value():
     """The best action of the successor is forbidden: the other one's value, 1, counts."""
     env = mask_actions(only_one_door(2))
@@ -190,6 +206,12 @@ def test_epsilon_falls_with_the_steps_that_are_observed():
         ({"discount": 1.5}, "discount=1.5 must be at most 1"),
         ({"loss": "absolute"}, "loss='absolute' is not one of huber, squared"),
         ({"random_steps": 3000}, "random_steps=3000 must be less than total_steps=3000"),
+        (
+            {"random_steps": 2998},
+            "random_steps=2998 are 3000 in whole iterations, which must be less than "
+            "total_steps=3000: nothing would be learnt; with num_envs . num_steps = 4 they may be "
+            "at most 2996",
+        ),
         ({"n_step": 101}, "buffer_size=400 keeps 100 steps.*too few for n_step=101"),
         ({"n_step": 30}, "random_steps=100 give 26 steps.*too few for n_step=30"),
         ({"epsilon_fraction": 0.0}, "epsilon_fraction=0.0 must be greater than 0"),

@@ -15,6 +15,7 @@ from probe_environments import (
 )
 
 import jaxrl
+from jaxrl.distributions import Categorical
 from jaxrl.networks import actor_critic
 from jaxrl.types import Box, Network
 
@@ -226,6 +227,64 @@ class TestSettings:
         free = metrics_of(learning_rate=0.05, num_epochs=8)
         held = metrics_of(learning_rate=0.05, num_epochs=8, target_kl=1e-4)
         assert held["approximate_kl"].max() < free["approximate_kl"].max() / 3
+
+    def test_kl_stop_at_one_and_a_half_times_the_target(self):
+        """Two steps' KL stops the next step where it is above the bound, and not just below it."""
+
+        def apply(params, observation):
+            return Categorical(params * observation), jnp.zeros(())
+
+        network = Network(init=lambda key, observation: jnp.zeros(2), apply=apply)
+
+        @jax.jit
+        def learn(target_kl):
+            config = jaxrl.PPOConfig(
+                **SMALL | {"total_steps": 64},
+                num_minibatches=1,
+                num_epochs=2,
+                learning_rate=0.2,
+                target_kl=target_kl,
+            )
+            algorithm = jaxrl.ppo(action_matches_observation(), config, network=network)
+            state, metrics = jaxrl.train(jax.random.key(0), algorithm)[:2]
+            return state.agent.params, metrics["approximate_kl"][0]
+
+        one, _ = learn(1e-12)
+        two, mean = learn(1e6)
+        assert not np.allclose(one, two)
+        kl = 2 * mean  # Of the first pass it is 0.
+        np.testing.assert_array_equal(learn(kl / 1.6)[0], one)
+        np.testing.assert_array_equal(learn(kl / 1.4)[0], two)
+
+    @pytest.mark.parametrize(("epsilon", "loss"), [(None, 0.3125), (0.1, 0.4525)])
+    def test_value_clip_by_hand(self, epsilon, loss):
+        """A value of 0 whose target is 1; Adam's first step takes it to 0.5.
+
+        The losses of the two passes are 1/2 and (1 - 0.5)^2 / 2; where no more than 0.1 of the way
+        counts, the second is (1 - 0.1)^2 / 2.
+        """
+
+        def init(key, observation):
+            return {"value": jnp.zeros(()), "logits": jnp.zeros(2)}
+
+        def apply(params, observation):
+            return Categorical(params["logits"]), params["value"]
+
+        config = jaxrl.PPOConfig(
+            total_steps=8,
+            num_envs=2,
+            num_steps=4,
+            num_epochs=2,
+            num_minibatches=1,
+            learning_rate=0.5,
+            discount=0.0,
+            max_gradient_norm=None,
+            optimizer_epsilon=1e-8,
+            value_clip_epsilon=epsilon,
+        )
+        algorithm = jaxrl.ppo(constant_reward(5), config, network=Network(init, apply))
+        metrics = jaxrl.train(jax.random.key(0), algorithm).metrics
+        np.testing.assert_allclose(metrics["value_loss"], [loss], rtol=1e-5)
 
     def test_gradient_norm_is_clipped_as_a_whole(self):
         """Adam forgets a constant factor, so a tiny norm shows where epsilon no longer does."""

@@ -234,6 +234,15 @@ def test_every_number_can_be_traced_and_batched():
         ({"credit": "total", "discount_time": True}, "needs credit='reward_to_go'"),
         ({"baseline": "batch_mean", "num_episodes": 1}, "num_episodes=1 must be at least 2"),
         ({"baseline": "leave_one_out", "num_episodes": 1}, "num_episodes=1 must be at least 2"),
+        (
+            {
+                "baseline": "none",
+                "credit": "total",
+                "normalize_returns": True,
+                "num_episodes": 1,
+            },
+            "normalize_returns=True compares .* num_episodes=1 must be at least 2",
+        ),
         ({"num_value_steps": 0}, "num_value_steps=0 must be at least 1"),
         ({"state_dependent_exploration": True}, "needs Box actions"),
         ({"total_steps": 2**31 - 1}, r"num_episodes \* the time limit = 4000 are too many"),

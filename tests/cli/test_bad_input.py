@@ -42,6 +42,11 @@ CASES = [
     (f"{TRAIN} --total-steps 1e12", "total_steps=1000000000000 must be at most"),
     (f"{TRAIN} --total-steps inf", "'inf' is not a whole number"),
     (f"{TRAIN} --num-envs 0", "num_envs=0 must be at least 1"),
+    (
+        "train dqn CartPole-v1 --no-preset --total-steps 10100 --num-envs 64 --num-steps 10 "
+        "--random-steps 10000",
+        "random_steps=10000 are 10240 in whole iterations, which must be less than",
+    ),
     (f"{TRAIN} --num-minibatches 5", "num_minibatches=5 does not divide"),
     (f"{TRAIN} --num-steps 200000000", "GiB"),
     (f"{TRAIN} --learning-rate -1", "learning_rate=-1.0 must be greater than 0"),

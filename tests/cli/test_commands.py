@@ -6,12 +6,13 @@ import shutil
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from jaxrl import experiment
-from jaxrl.cli.report import return_interval
+from jaxrl.cli.report import return_interval, returns_table
 from jaxrl.presets import preset
 from jaxrl.training import Evaluation
 
@@ -69,7 +70,8 @@ def test_evaluate_prints_json_and_nothing_else(command, finished_run):
     assert answer.code == 0
     assert answer.err == ""
     data = json.loads(answer.out)
-    assert set(data) == {"returns", "mean", "ci95"}
+    assert set(data) == {"returns", "mean", "ci95", "cut"}
+    assert data["cut"] == 0
     returns = np.array(data["returns"])
     assert returns.shape == (3, 5)
     # The run's own environment: 30 steps at most, and one reward a step.
@@ -110,6 +112,52 @@ def test_the_interval_is_over_seeds_or_over_the_episodes_of_one(command, finishe
     assert (answer["mean"], answer["ci95"]) == (1.0, [0.0, 2.0])
     assert return_interval([[1.0, 3.0]]) == (2.0, 1.0, 3.0)
     assert np.isnan(return_interval([[1.0]])[1:]).all()
+
+
+@pytest.fixture
+def cut(monkeypatch):
+    """Of each seed's two episodes the second was cut; one whose rewards were nan was not."""
+
+    def evaluate_run(run, *, num_episodes, seed):
+        seeds = run.specification.seeds
+        returns = np.stack([np.arange(seeds, dtype=float), np.full(seeds, np.nan)], axis=1)
+        return Evaluation(returns=returns, lengths=np.broadcast_to([3, 0], (seeds, 2)))
+
+    monkeypatch.setattr(experiment, "evaluate_run", evaluate_run)
+
+
+def test_evaluate_says_how_many_episodes_were_cut(command, finished_run, cut):
+    words = ["evaluate", str(finished_run), *IMPORT, "--episodes", "2"]
+    answer = command(*words)
+    assert answer.code == 0
+    assert "3 of 6 episodes had not ended after max_episode_steps=30 steps" in answer.out
+    lines = [line.strip("│ ").split() for line in answer.out.splitlines()]
+    assert ["2", "│", "2.00", "│", "0.00", "│", "2.00", "│", "2.00", "│", "1"] in lines
+    data = json.loads(command(*words, "--json").out)
+    assert data["cut"] == 3
+    assert data["mean"] == 1.0
+    assert data["returns"] == [[0.0, None], [1.0, None], [2.0, None]]
+
+
+def test_where_every_episode_was_cut_there_is_no_mean():
+    returns, lengths = np.full((2, 3), np.nan), np.zeros((2, 3))
+    assert np.isnan(return_interval(returns, lengths)).all()
+    returns_table(returns, lengths, first_seed=0, title="nothing")
+    # A return that is nan because rewards were is no cut episode: the mean is not hidden.
+    assert np.isnan(return_interval([[1.0, np.nan]], [[2, 2]])[0])
+
+
+def test_training_says_how_many_episodes_were_cut(command, tmp_path, monkeypatch):
+    from jaxrl import training
+
+    def evaluate(key, environment, policy, *, num_episodes):
+        return Evaluation(jnp.full(num_episodes, jnp.nan), jnp.zeros(num_episodes, jnp.int32))
+
+    monkeypatch.setattr(training, "evaluate", evaluate)
+    flags = ["--total-steps", "20", "--evaluation-episodes", "2", "--out", str(tmp_path / "run")]
+    answer = command("train", *IMPORT, "quick", "CartPole-v1", *flags)
+    assert answer.code == 0
+    assert "2 of 2 episodes had not ended after max_episode_steps=500 steps" in answer.out
 
 
 def test_resuming_a_finished_run_changes_nothing(command, finished_run, tmp_path):

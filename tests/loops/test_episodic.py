@@ -121,12 +121,18 @@ def test_playing_stops_with_the_longest_episode():
     assert len(calls) == 32
 
 
-def test_a_task_that_overruns_its_limit_ends_nothing():
-    episodes, _, metrics = play(random_lengths(9, shortest=9)._replace(max_episode_steps=4))
-    assert np.asarray(episodes.mask).shape == (4, 16)
-    assert np.asarray(episodes.mask).all()
-    assert int(metrics["episodes"]) == 0
-    assert np.isnan(metrics["episode_return"])
+def test_an_episode_that_overruns_the_limit_is_none():
+    """Lengths are 1 to 9, the declared limit is 4: longer ones are left out, their steps count."""
+    whole, _, _ = play(random_lengths(9))
+    lengths = np.asarray(whole.mask).sum(axis=0)
+    ended = lengths <= 4
+    assert 0 < ended.sum() < 16
+    episodes, state, metrics = play(random_lengths(9)._replace(max_episode_steps=4))
+    wanted = np.where(ended, lengths, 0)
+    np.testing.assert_array_equal(episodes.mask, np.arange(4)[:, None] < wanted)
+    assert int(state.steps) == np.minimum(lengths, 4).sum()
+    assert int(metrics["episodes"]) == ended.sum()
+    assert float(metrics["episode_return"]) == pytest.approx(lengths[ended].mean())
 
 
 def test_training_takes_the_fewest_iterations_that_reach_the_budget():

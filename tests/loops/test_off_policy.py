@@ -128,6 +128,59 @@ def test_random_actions_are_allowed_ones():
     assert set(np.asarray(ring.action[:48]).reshape(-1).tolist()) == set(range(6))
 
 
+@pytest.mark.parametrize("prioritized", [False, True])
+def test_updates_learn_from_what_was_seen_however_often_a_limit_cuts_off(prioritized):
+    """Limits of 1 and 200 side by side, n = 4: rewards are of the newest steps, weights finite.
+
+    Rewards count the steps since the run began, so that an old one would be seen: with discount 1
+    and episodes of one step, each is that of one of the last 4 steps that are remembered.
+    """
+
+    def environment(limit):
+        def reset(key):
+            return jnp.int32(0), jnp.zeros(1)
+
+        def step(key, state, action):
+            time = state + 1
+            cut, no = time % limit == 0, jnp.array(False)
+            return time, TimeStep(jnp.zeros(1), time.astype(jnp.float32), no, cut, jnp.ones(1), {})
+
+        space = Box(0.0, 1.0, (1,))
+        return Environment("counting", space, Discrete(2), reset, step, max_episode_steps=limit)
+
+    make_replay = prioritized_replay if prioritized else uniform_replay
+
+    def run(limit):
+        env = environment(limit)
+        storage = ring_storage(
+            env.observation_space, env.action_space, capacity=32, num_envs=2, n_step=4
+        )
+        replay = make_replay(storage, batch_size=64, discount=1.0)
+        agent = counting_agent(64)
+
+        def update(key, state, batch):
+            metrics = {"least": jnp.min(batch.reward), "weight": jnp.min(batch.weight)}
+            return state, jnp.ones(64), metrics
+
+        counts = {"num_updates": 1, "random_steps": 20, "total_steps": 60}
+        agent = agent._replace(update=update)
+        algorithm = off_policy(env, agent, replay, num_envs=2, num_steps=1, **counts)
+        return jaxrl.train(KEY, algorithm).metrics
+
+    metrics = jax.jit(jax.vmap(run))(jnp.array([1, 200]))
+    # The first update comes after the 11th step. The last 4 have final observations.
+    np.testing.assert_array_equal(metrics["least"][0], np.arange(11, 31) - 3)
+    np.testing.assert_array_equal(metrics["weight"], 1.0)
+
+
+def test_observations_unlike_their_space_are_refused():
+    """[.9], declared int32, would be kept as 0."""
+    env = constant_reward(5)._replace(observation_space=Box(0, 1, (1,), jnp.int32))
+    config = jaxrl.DQNConfig(total_steps=40, random_steps=8, batch_size=4, hidden_sizes=(4,))
+    with pytest.raises(ValueError, match="float32, which cannot be kept as int32 without loss"):
+        jax.eval_shape(jaxrl.dqn(env, config).init, KEY)
+
+
 def wide_environment(size):
     """Shows `size` numbers; nothing else happens."""
 

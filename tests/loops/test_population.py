@@ -12,7 +12,7 @@ from jaxrl.loops.episode_counts import PlayedEpisodes, episode_metrics
 from jaxrl.loops.episodes import play_population
 from jaxrl.loops.population import population, vector_policy
 from jaxrl.networks import policy_network
-from jaxrl.ops.statistics import init_statistics
+from jaxrl.ops.statistics import init_statistics, merge_sums
 from jaxrl.training import evaluate, train
 from jaxrl.types import Box, Discrete, Environment, Network, Strategy, TimeStep
 
@@ -85,9 +85,10 @@ def test_a_large_population_is_played_with_ever_fewer_lanes(common):
     # Every candidate has the luck of its own first reset, or that of all.
     assert np.unique(luck.round(4)).size == 2 if common else np.unique(luck).size > 600
     seen = np.concatenate([np.arange(length) for length in lengths] * 2)
-    assert played.observations.count == seen.size
-    np.testing.assert_allclose(played.observations.mean, [seen.mean()], rtol=1e-5)
-    np.testing.assert_allclose(played.observations.variance, [seen.var()], rtol=1e-4)
+    moments = merge_sums(options["statistics"], played.observations)
+    assert moments.count == seen.size
+    np.testing.assert_allclose(moments.mean + moments.remainder, [seen.mean()], rtol=1e-5)
+    np.testing.assert_allclose(moments.variance, [seen.var()], rtol=1e-4)
 
 
 @pytest.mark.parametrize("common", [True, False])
@@ -100,7 +101,9 @@ def test_common_random_numbers_are_common_to_the_candidates_only(common):
 
 def test_a_task_that_overruns_its_limit_is_left():
     played = play([50.0], environment=countdown(limit=1000, max_episode_steps=4))
-    np.testing.assert_array_equal(played.lengths, [[4, 4]])
+    np.testing.assert_array_equal(played.lengths, [[0, 0]])
+    assert np.isnan(played.returns).all()
+    assert np.isnan(played.fitness).all()
 
 
 def test_a_time_limit_by_wrapper_is_kept():
@@ -118,7 +121,7 @@ def test_moments_are_those_of_what_actions_were_chosen_from():
     """Times 0, 1 of the one and 0, 1, 2, 3, 4 of the other, two episodes each."""
     seen = np.array([0, 1, 0, 1, 2, 3, 4] * 2)
     statistics = init_statistics((1,))._replace(mean=jnp.array([7.0]))
-    moments = play([2.0, 5.0], statistics=statistics).observations
+    moments = merge_sums(statistics, play([2.0, 5.0], statistics=statistics).observations)
     assert moments.count == seen.size
     np.testing.assert_allclose(moments.mean, [seen.mean()], rtol=1e-6)
     np.testing.assert_allclose(moments.variance, [seen.var()], rtol=1e-5)
@@ -143,7 +146,9 @@ def test_moments_far_from_zero_keep_their_digits():
     """The very first ones too, when no mean is known to take differences from."""
     far = seen_as(lambda action, observation: observation + 1e5)
     seen = np.array([0, 1, 0, 1, 2, 3, 4] * 2)
-    moments = play([2.0, 5.0], environment=far, statistics=init_statistics((1,))).observations
+    statistics = init_statistics((1,))
+    played = play([2.0, 5.0], environment=far, statistics=statistics)
+    moments = merge_sums(statistics, played.observations)
     np.testing.assert_allclose(moments.mean, [1e5 + seen.mean()], rtol=1e-6)
     np.testing.assert_allclose(moments.variance, [seen.var()], rtol=1e-5)
 
@@ -152,7 +157,9 @@ def test_moments_far_from_zero_keep_their_digits():
 def test_a_candidate_whose_world_blows_up_does_not_spoil_the_moments(worst):
     burst = seen_as(lambda action, observation: jnp.where(action > 4, worst, observation))
     seen = np.array([0, 0, 1] * 2)
-    moments = play([5.0, 2.0], environment=burst, statistics=init_statistics((1,))).observations
+    statistics = init_statistics((1,))
+    played = play([5.0, 2.0], environment=burst, statistics=statistics)
+    moments = merge_sums(statistics, played.observations)
     assert moments.count == seen.size
     np.testing.assert_allclose(moments.mean, [seen.mean()], rtol=1e-6)
     np.testing.assert_allclose(moments.variance, [seen.var()], rtol=1e-5)
@@ -162,7 +169,8 @@ def test_where_nothing_finite_was_seen_the_moments_stay():
     nowhere = seen_as(lambda action, observation: observation + jnp.nan)
     algorithm = searching([[2.0]], nowhere, normalize_observations=True)
     state = algorithm.init(jax.random.key(0))
-    after, _ = algorithm.step(jax.random.key(1), state)
+    after, metrics = algorithm.step(jax.random.key(1), state)
+    assert metrics["observations_left_out"] == metrics["steps"]
     np.testing.assert_array_equal(after.statistics.mean, [0.0])
     np.testing.assert_array_equal(after.statistics.variance, [1.0])
     assert after.statistics.count == 0
@@ -232,6 +240,26 @@ def test_an_iteration_tells_the_mean_return_and_counts_the_steps():
     assert (np.floor(fitness) == [3.0, 15.0]).all()
     np.testing.assert_allclose(metrics["episode_return"], fitness.mean(), rtol=1e-6)
     np.testing.assert_allclose(metrics["best_return"], fitness[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("num_episodes", [1, 40])
+def test_a_candidate_whose_episode_is_cut_has_failed(num_episodes):
+    """Two steps end in time, five do not; their steps count, their part of a return does not."""
+    algorithm = searching(
+        [[2.0], [5.0]],
+        countdown(max_episode_steps=4),
+        episodes_per_candidate=num_episodes,
+    )
+    state = algorithm.init(jax.random.key(0))
+    state, metrics = algorithm.step(jax.random.key(1), state)
+    fitness = np.asarray(state.search.fitness)
+    assert np.isfinite(fitness[0])
+    assert np.isnan(fitness[1])
+    assert int(metrics["steps"]) == num_episodes * (2 + 4)
+    assert int(metrics["episodes"]) == num_episodes
+    np.testing.assert_allclose(metrics["episode_length"], 2.0)
+    np.testing.assert_allclose(metrics["episode_return"], fitness[0], rtol=1e-6)
+    np.testing.assert_allclose(metrics["best_return"], fitness[0], rtol=1e-6)
 
 
 def test_the_budget_and_its_bound():

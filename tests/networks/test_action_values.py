@@ -30,6 +30,19 @@ def normalized(params, x):
     return (x - x.mean()) / np.sqrt(x.var() + 1e-6) * params["scale"] + params["bias"]
 
 
+def test_a_dimension_with_equal_bounds_is_seen_as_0():
+    space = Box([-2.0, 7.0], [2.0, 7.0], (2,))
+    network = critic(OBSERVATIONS, space, hidden_sizes=(4,))
+    params = drawn_params(network, OBSERVATION, ACTION)
+    value, gradient = jax.value_and_grad(network.apply, 2)(params, OBSERVATION, jnp.array([1.0, 7]))
+    # The middle of other bounds is seen as 0.
+    other = critic(OBSERVATIONS, ACTIONS, hidden_sizes=(4,))
+    expected = other.apply(params, OBSERVATION, jnp.array([1.0, 5.0]))
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    assert gradient[0] != 0
+    assert gradient[1] == 0
+
+
 @pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("action_layer", [0, 1, 2])
 def test_the_action_enters_the_critic_at_its_layer(action_layer, layer_norm):

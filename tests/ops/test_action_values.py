@@ -22,12 +22,27 @@ def test_target_of_a_termination_and_a_truncation_by_hand():
     np.testing.assert_allclose(target, [12.0, 3.0, 11.1], rtol=1e-6)
 
 
+@pytest.mark.parametrize("nothing", [jnp.nan, jnp.inf, -jnp.inf])
+def test_the_successor_of_a_termination_is_not_read(nothing):
+    target = q_target(jnp.full(2, 3.0), jnp.array([0.0, 0.9]), jnp.array([nothing, 10.0]))
+    np.testing.assert_allclose(target, [3.0, 12.0], rtol=1e-6)
+    np.testing.assert_array_equal(q_target(jnp.ones(1), jnp.zeros(1), jnp.array([nothing])), [1.0])
+
+
 def test_the_value_of_an_action_and_its_gradient():
     values = jnp.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     action = jnp.array([2, 0])
     np.testing.assert_array_equal(value_of(values, action), [3.0, 4.0])
     gradient = jax.grad(lambda values: jnp.sum(value_of(values, action)))(values)
     np.testing.assert_array_equal(gradient, [[0, 0, 1], [1, 0, 0]])
+
+
+@pytest.mark.parametrize("action", [3, -1])
+def test_an_action_that_does_not_exist_has_no_value(action):
+    values = jnp.array([1.0, 2.0, 3.0])
+    value, gradient = jax.value_and_grad(value_of)(values, jnp.int32(action))
+    assert np.isnan(value)
+    np.testing.assert_array_equal(gradient, 0.0)
 
 
 def test_double_q_by_hand():

@@ -58,3 +58,12 @@ def test_rounding_is_no_spread_but_a_small_spread_is() -> None:
     np.testing.assert_allclose(
         small, standardize_counted(RETURNS, RUNNING, magnitude=6.0), rtol=1e-4
     )
+
+
+@pytest.mark.parametrize("value", [3.0, -0.5, 1e-9])
+def test_a_single_weight_stays_as_it_is(value: float) -> None:
+    one = standardize_counted(jnp.full((1, 1), value), jnp.ones((1, 1), bool), magnitude=value)
+    np.testing.assert_array_equal(one, [[np.float32(value)]])
+    alone = jnp.zeros((3, 3), bool).at[0, 1].set(True)
+    scaled = standardize_counted(RETURNS, alone, magnitude=6.0)
+    np.testing.assert_array_equal(scaled, np.where(alone, 6.0, 0.0))

@@ -1,5 +1,7 @@
 """Policy losses against known values, policy gradients by hand and rlax."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,12 @@ import pytest
 import rlax
 from jax import Array
 
-from jaxrl.ops.policy_losses import clipped_surrogate_loss, surrogate_loss
+from jaxrl.ops.policy_losses import (
+    clipped_surrogate_loss,
+    score_function_loss,
+    surrogate_loss,
+)
+from jaxrl.ops.weighting import probability_ratio
 
 
 def reference_log_ratio() -> Array:
@@ -75,3 +82,43 @@ def test_shapes_that_would_broadcast_are_refused() -> None:
         surrogate_loss(jnp.zeros((4, 1)), jnp.zeros(4))
     with pytest.raises(AssertionError):
         clipped_surrogate_loss(jnp.zeros((4, 1)), jnp.zeros(4), clip_epsilon=0.2)
+
+
+@pytest.mark.parametrize("log_ratio", [25.0, 100.0, 3e38, jnp.inf])
+def test_a_ratio_that_overflows_has_a_loss_and_a_gradient(log_ratio: float) -> None:
+    """Clipped, it earns nothing more; where it is to fall, its gradient says so."""
+    x = jnp.array([log_ratio, 0.0])
+    for advantage, expected in ((1.0, (-1.2 - 1) / 2), (0.0, -0.5)):
+        loss, gradient = jax.value_and_grad(clipped_surrogate_loss)(
+            x, jnp.array([advantage, 1.0]), clip_epsilon=0.2
+        )
+        np.testing.assert_allclose(loss, expected, rtol=1e-6)
+        np.testing.assert_allclose(gradient, [0.0, -0.5], rtol=1e-6)
+    for loss_of in (surrogate_loss, partial(clipped_surrogate_loss, clip_epsilon=0.2)):
+        loss, gradient = jax.value_and_grad(loss_of)(x, jnp.array([-1.0, 1.0]))
+        assert np.isfinite(loss)
+        assert np.isfinite(gradient).all()
+        assert gradient[0] >= (1e6 if log_ratio <= 100 else 0.0)
+    np.testing.assert_array_equal(surrogate_loss(x, jnp.zeros(2)), 0.0)
+
+
+@pytest.mark.parametrize("nothing", [jnp.nan, jnp.inf, -jnp.inf])
+def test_what_has_no_weight_is_not_read(nothing: float) -> None:
+    x, weight = jnp.array([nothing, 0.5]), jnp.array([0.0, 2.0])
+    ratio = np.exp(0.5)
+    for loss_of, loss, slope in (
+        (score_function_loss, -0.5, -1.0),
+        (surrogate_loss, -ratio, -ratio),
+        (partial(clipped_surrogate_loss, clip_epsilon=0.9), -ratio, -ratio),
+    ):
+        value, gradient = jax.value_and_grad(loss_of)(x, weight)
+        np.testing.assert_allclose(value, loss, rtol=1e-6)
+        np.testing.assert_allclose(gradient, [0.0, slope], rtol=1e-6)
+
+
+def test_the_ratio_is_the_exponential_and_then_its_tangent() -> None:
+    x = jnp.array([-jnp.inf, -3.0, 0.0, 20.0, 21.0])
+    expected = [0.0, np.exp(-3), 1.0, np.exp(20), 2 * np.exp(20)]
+    np.testing.assert_allclose(probability_ratio(x), expected, rtol=1e-6)
+    slopes = jax.vmap(jax.grad(probability_ratio))(x)
+    np.testing.assert_allclose(slopes, [0.0, np.exp(-3), 1.0, np.exp(20), np.exp(20)], rtol=1e-6)

@@ -368,3 +368,66 @@ def test_shapes_that_would_broadcast_are_refused() -> None:
                 lambda_returns(reward, jnp.ones(4), never(4), never(4), discount=0.9, lambda_=0.9)
     finally:
         jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.parametrize("unread", [jnp.nan, jnp.inf, -jnp.inf])
+def test_what_follows_an_end_is_not_read(unread: float) -> None:
+    """A value where the episode terminated, and whatever the next episode holds."""
+    reward, terminated, truncated = jnp.ones(2), flags(1, 0), flags(0, 0)
+    next_value = jnp.array([unread, 3.0])
+    ends, discount = (terminated, truncated), 0.9
+    whole = discounted_returns(reward, next_value, *ends, discount=discount)
+    np.testing.assert_allclose(whole, [1.0, 3.7], rtol=1e-6)
+    mixed = lambda_returns(reward, next_value, *ends, discount=discount, lambda_=0.5)
+    np.testing.assert_allclose(mixed, [1.0, 3.7], rtol=1e-6)
+    for n in (1, 2, 5):
+        some = n_step_returns(reward, next_value, *ends, discount=discount, n=n)
+        np.testing.assert_allclose(some, [1.0, 3.7], rtol=1e-6)
+
+    # The second episode is spoilt from its first step on; the first one is none the worse for it.
+    spoilt = jnp.array([1.0, 2.0, unread, unread])
+    value, next_value = jnp.array([1.0, 1.0, unread, unread]), jnp.array([1.0, 5.0, unread, unread])
+    at_end = flags(0, 1, 0, 0)
+    for ends, worth in (((at_end, never(4)), 0.0), ((never(4), at_end), 4.5)):
+        expected = [1 + 0.9 * (2 + worth), 2 + worth]
+        arguments = (spoilt, next_value, *ends)
+        np.testing.assert_allclose(
+            discounted_returns(*arguments, discount=0.9)[:2], expected, rtol=1e-6
+        )
+        np.testing.assert_allclose(
+            n_step_returns(*arguments, discount=0.9, n=4)[:2], expected, rtol=1e-6
+        )
+        np.testing.assert_allclose(
+            lambda_returns(*arguments, discount=0.9, lambda_=1.0)[:2], expected, rtol=1e-6
+        )
+        advantage = gae(spoilt, value, next_value, *ends, discount=0.9, gae_lambda=1.0)
+        np.testing.assert_allclose(advantage[:2], np.array(expected) - 1, rtol=1e-6)
+        corrected = vtrace(jnp.zeros(4), spoilt, value, next_value, *ends, discount=0.9)
+        np.testing.assert_allclose(corrected.value_target[:2], expected, rtol=1e-6)
+        np.testing.assert_allclose(corrected.advantage[:2], np.array(expected) - 1, rtol=1e-6)
+
+
+def test_weights_of_zero_read_nothing() -> None:
+    """With lambda 1 values within an episode have no weight, with discount 0 no future has."""
+    reward, ends = jnp.array([1.0, 2.0, 4.0]), (never(3), never(3))
+    next_value = jnp.array([jnp.nan, jnp.nan, 10.0])
+    returns = lambda_returns(reward, next_value, *ends, discount=0.5, lambda_=1.0)
+    np.testing.assert_allclose(returns, [1 + 1 + 1 + 1.25, 2 + 2 + 2.5, 4 + 5], rtol=1e-6)
+    nothing = jnp.full(3, jnp.nan)
+    for lambda_ in (0.0, 0.5, 1.0):
+        only = lambda_returns(reward, nothing, *ends, discount=0.0, lambda_=lambda_)
+        np.testing.assert_array_equal(only, reward)
+        advantage = gae(reward, jnp.zeros(3), nothing, *ends, discount=0.0, gae_lambda=lambda_)
+        np.testing.assert_array_equal(advantage, reward)
+
+
+def test_unlimited_vtrace_stays_finite() -> None:
+    """exp(100) is no float32, and 0 times it none either."""
+    log_ratio = jnp.array([100.0, -jnp.inf, 0.0])
+    reward, zeros = jnp.array([0.0, 1.0, 1.0]), jnp.zeros(3)
+    corrected = vtrace(
+        log_ratio, reward, zeros, zeros, never(3), never(3),
+        discount=0.9, clip_rho=jnp.inf, clip_c=jnp.inf, clip_policy_gradient_rho=jnp.inf,
+    )  # fmt: skip
+    assert all(np.isfinite(leaf).all() for leaf in corrected)
+    np.testing.assert_allclose(corrected.value_error, [0.0, 0.0, 1.0], atol=1e-6)

@@ -63,3 +63,9 @@ def test_periodic_soft_updates_by_hand():
 def test_a_period_of_1_is_a_soft_update():
     updated = periodic_update(PARAMS, TARGET, update=jnp.int32(7), period=1, tau=0.25)
     jax.tree.map(np.testing.assert_array_equal, updated, soft_update(PARAMS, TARGET, tau=0.25))
+
+
+def test_between_two_changes_the_learning_parameters_are_not_read():
+    spoilt = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), PARAMS)
+    kept = periodic_update(spoilt, TARGET, update=jnp.int32(4), period=3, tau=0.5)
+    jax.tree.map(np.testing.assert_array_equal, kept, TARGET)

@@ -85,3 +85,19 @@ def test_shapes_that_would_broadcast_are_refused() -> None:
         huber_loss(column, row)
     with pytest.raises(AssertionError):
         clipped_value_loss(row, column, row, clip_epsilon=0.1)
+
+
+@pytest.mark.parametrize("nothing", [jnp.nan, jnp.inf])
+def test_what_has_no_weight_is_not_read(nothing: float) -> None:
+    prediction, target = jnp.array([nothing, 1.0, 1.0]), jnp.array([0.0, nothing, 0.5])
+    weight = jnp.array([0.0, 0.0, 3.0])
+    for loss_of in (squared_loss, huber_loss):
+        loss, gradient = jax.value_and_grad(loss_of)(prediction, target, weight=weight)
+        np.testing.assert_allclose(loss, 3 * 0.5**2 / 2 / 3, rtol=1e-6)
+        np.testing.assert_allclose(gradient, [0.0, 0.0, 0.5], rtol=1e-6)
+
+
+def test_without_a_discount_no_successor_is_read() -> None:
+    nothing = jnp.array([jnp.nan])
+    error = td_error(jnp.ones(1), jnp.zeros(1), nothing, jnp.array([False]), discount=0.0)
+    np.testing.assert_array_equal(error, [1.0])

@@ -434,3 +434,32 @@ def test_equal_returns_normalise_to_nothing(credit, baseline):
     )
     _, gradient = weights_and_estimate(PARAMS, episodes, table, config)
     np.testing.assert_array_equal(gradient["logits"], 0)
+
+
+@pytest.mark.parametrize(
+    ("credit", "baseline", "normalize"),
+    [
+        ("total", "none", False),
+        ("total", "batch_mean", True),
+        ("total", "leave_one_out", False),
+        ("reward_to_go", "value", True),
+    ],
+)
+def test_an_episode_that_was_cut_might_not_have_been_played(credit, baseline, normalize):
+    config = config_of(credit, baseline, normalize=normalize)
+    columns = ([[0, 1, 0], [1, 0, 1]], [[0, 1, 1], [1, 1, 0]], [[1.0, -2.0, 50.0], [2.0, 0.5, 9.0]])
+    three = whole_episodes(*columns, [2, 1, 0])
+    two = whole_episodes(*([row[:2] for row in column] for column in columns), [2, 1])
+    estimates = [
+        weights_and_estimate(PARAMS, episodes, table, config)[1] for episodes in (three, two)
+    ]
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), *estimates)
+
+
+def test_nothing_is_learnt_where_all_episodes_were_cut():
+    config = config_of("reward_to_go", "value")
+    episodes = whole_episodes([[0], [1]], [[0], [1]], [[1.0], [2.0]], [0])
+    batch = weigh_episodes(PARAMS, episodes, actor=actor_of(table), config=config)
+    gradient = jax.grad(lambda params: value_regression_loss(params, batch, actor=actor_of(table)))
+    for change in (estimate(PARAMS, episodes, actor_of(table), config), gradient(PARAMS)):
+        jax.tree.map(lambda x: np.testing.assert_array_equal(x, 0.0), change)

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -59,3 +60,61 @@ def test_masks_take_a_bit_for_each_category():
     np.testing.assert_array_equal(decoded.action_mask, element.action_mask)
     np.testing.assert_array_equal(decoded.observation, element.observation)
     assert encoding.zeros((4,)).action_mask.shape == (4, 2)
+
+
+IMAGE = Box(0, 255, (2,), jnp.uint8)
+
+
+# Whole numbers of any type do for categories; floats hold all numbers, if rounded.
+@pytest.mark.parametrize(
+    ("space", "given"),
+    [
+        (Box(-5, 5, (2,), jnp.int32), jnp.int16([-5, 5])),
+        (Box(-5, 5, (2,), jnp.int32), jnp.uint8([0, 5])),
+        (Box(-5.0, 5.0, (2,)), jnp.int32([-5, 5])),
+        (Box(-5.0, 5.0, (2,)), jnp.array([False, True])),
+        (Box(0, 1, (2,), jnp.int8), jnp.array([False, True])),
+        (Discrete(300), jnp.uint16(299)),
+        (Discrete(3, jnp.uint8), jnp.int32(2)),
+        (Discrete(3, jnp.float32), jnp.float32(2)),
+        (MultiDiscrete((3, 300)), jnp.int16([2, 299])),
+    ],
+)
+def test_types_that_fit_are_kept(space, given):
+    encoding = encoding_of(space)
+    decoded = encoding.decode(encoding.encode(given))
+    assert decoded.dtype == space.dtype
+    np.testing.assert_array_equal(decoded, given)
+
+
+@pytest.mark.parametrize(
+    ("space", "given"),
+    [
+        (Box(0, 1, (2,), jnp.int32), jnp.float32),
+        (Box(0, 1, (2,), jnp.int32), jnp.bfloat16),
+        (IMAGE, jnp.float32),
+        (IMAGE, jnp.int32),
+        (IMAGE, jnp.int8),
+        (Box(-9, 9, (2,), jnp.int8), jnp.uint8),
+        (Box(-9, 9, (2,), jnp.int16), jnp.int32),
+        (Box(0, 1, (2,), jnp.bool_), jnp.float32),
+        (Box(0, 1, (2,), jnp.bool_), jnp.uint8),
+        (Discrete(3), jnp.float32),
+        (MultiDiscrete((3, 3)), jnp.float16),
+        (MaskedSpace(IMAGE, 3), jnp.float32),
+    ],
+)
+def test_types_that_would_be_truncated_are_refused_before_anything_runs(space, given):
+    seen = space.space if isinstance(space, MaskedSpace) else space
+    element = jax.ShapeDtypeStruct((4, *seen.shape), given)
+    if isinstance(space, MaskedSpace):
+        element = MaskedObservation(element, jax.ShapeDtypeStruct((4, 3), jnp.bool_))
+    given, declared = jnp.dtype(given).name, jnp.dtype(seen.dtype).name
+    with pytest.raises(ValueError, match=f"given as {given}, which cannot be kept as {declared}"):
+        jax.eval_shape(encoding_of(space).encode, element)
+
+
+def test_a_type_that_is_too_small_for_the_categories_is_refused():
+    with pytest.raises(ValueError, match="has more categories than uint8 has numbers"):
+        encoding_of(Discrete(300, jnp.uint8))
+    assert encoding_of(Discrete(256, jnp.uint8)).zeros(()).dtype == jnp.uint8

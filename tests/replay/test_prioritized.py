@@ -167,3 +167,47 @@ def test_seeds_and_exponents_side_by_side():
 def test_an_empty_batch_is_refused():
     with pytest.raises(ValueError, match="batch_size=0 must be at least 1"):
         make_replay(sizes={"capacity": 4, "num_envs": 1}, batch_size=0)
+
+
+def test_errors_that_are_not_finite_count_as_none():
+    """By hand, alpha 1: the priorities are 1e-6, and new steps still get the highest so far."""
+    replay = make_replay(
+        sizes={"capacity": 6, "num_envs": 1, "num_steps": 3}, batch_size=64, priority_exponent=1.0
+    )
+    stream = Stream(1, ends=0.0)
+    state = jax.jit(replay.add)(replay.init(), stream.take(3))
+    errors = jnp.array([jnp.nan, jnp.inf, 2.0])
+    state = jax.jit(replay.prioritize)(state, jnp.arange(3), errors)
+    np.testing.assert_allclose(leaf_weights(state, 3), [1e-6, 1e-6, 2.0], rtol=1e-5)
+    np.testing.assert_allclose(total_weight(state.tree), 2.0, rtol=1e-5)
+    state = jax.jit(replay.add)(state, stream.take(3))
+    np.testing.assert_allclose(leaf_weights(state, 6)[3:], 2.0, rtol=1e-5)
+    batch = jax.jit(replay.sample)(jax.random.key(0), state)
+    assert np.isfinite(batch.weight).all()
+
+
+@pytest.mark.parametrize(("exponent", "error"), [(1.0, 1e36), (1.0, 3e38), (0.6, 3e38)])
+def test_huge_errors_leave_the_total_finite(exponent, error):
+    replay = make_replay(
+        sizes={"capacity": 4000, "num_envs": 1, "num_steps": 2000},
+        batch_size=64,
+        priority_exponent=exponent,
+    )
+    stream = Stream(1, ends=0.0)
+    add, sample = jax.jit(replay.add), jax.jit(replay.sample)
+    state = add(replay.init(), stream.take(2000))
+    errors = jnp.where(jnp.arange(2000) % 2 == 0, error, 1.0)
+    state = add(jax.jit(replay.prioritize)(state, jnp.arange(2000), errors), stream.take(2000))
+    assert np.isfinite(total_weight(state.tree))
+    batch = sample(jax.random.key(0), state)
+    # What is drawn are the steps with that error and the new ones, all alike.
+    assert ((batch.index % 2 == 0) | (batch.index >= 2000)).all()
+    np.testing.assert_allclose(batch.weight, 1.0, rtol=1e-6)
+
+
+def test_what_cannot_be_sampled_has_no_weight():
+    replay = make_replay(sizes={"capacity": 8, "num_envs": 1, "n_step": 3}, batch_size=4)
+    state = jax.jit(replay.add)(replay.init(), Stream(1).take(1))
+    assert not replay.can_sample(state)
+    batch = jax.jit(replay.sample)(jax.random.key(0), state)
+    np.testing.assert_array_equal(batch.weight, 0.0)

@@ -51,7 +51,22 @@ def check_window(window, steps, stream, storage, num_finals):
         np.testing.assert_allclose(steps.discount[i], discount, rtol=1e-6)
         if successor is not None:
             assert steps.next_observation[i].tolist() == list(successor)
+        if steps.between is not None:
+            check_between(steps, i, stream, time, environment, storage.n_step)
     return max(length, 0) * storage.num_envs
+
+
+def check_between(steps, i, stream, time, environment, n_step):
+    """The steps before the successor, those of the same episode and no others."""
+    goes_on = True
+    for k in range(1, n_step):
+        ends = stream.terminated[time + k - 1], stream.truncated[time + k - 1]
+        goes_on = goes_on and not (ends[0][environment] or ends[1][environment])
+        np.testing.assert_allclose(
+            steps.between.discount[i, k - 1], DISCOUNT**k if goes_on else 0.0, rtol=1e-6
+        )
+        if goes_on:
+            assert steps.between.observation[i, k - 1].tolist() == [time + k, environment]
 
 
 # The last case keeps 2 final observations for 32 steps of episodes of 4: its window shrinks.
@@ -74,6 +89,7 @@ def test_every_entry_is_the_streams(
         num_steps=num_steps,
         n_step=n_step,
         max_episode_steps=max_episode_steps,
+        with_steps_between=True,
     )
     stream = Stream(num_envs, ends=ends, limit=limit, seed=n_step)
     add, read = map(jax.jit, functions(storage))
@@ -187,3 +203,38 @@ def test_another_number_of_transitions_is_refused():
     transitions: Transition = Stream(3).take(1)
     with pytest.raises(ValueError, match=r"takes \[1, 2\] transitions at a time, not \[1, 3\]"):
         storage.add(storage.init(), transitions)
+
+
+def test_what_follows_a_termination_is_not_read():
+    """By hand, n = 3, discount 1/2: a termination, then an episode of nan; and a discount of 0."""
+    storage = make_storage(capacity=12, num_envs=1, num_steps=6, n_step=3)
+    nothing = np.zeros((6, 1), bool)
+    transitions = Stream(1, ends=0.0).take(6)
+    transitions = transitions._replace(
+        reward=np.array([[1.0], [2.0], [np.nan], [np.inf], [4.0], [5.0]], np.float32),
+        terminated=np.array([[0], [1], [0], [1], [0], [0]], bool),
+        truncated=nothing,
+    )
+    add, read = jax.jit(storage.add), jax.jit(storage.read)
+    ring = add(storage.init(), transitions)
+    steps = read(ring, jnp.array([0, 1]), jnp.zeros(2, int), 0.5)
+    assert steps.reward.tolist() == [2.0, 2.0]
+    assert steps.discount.tolist() == [0.0, 0.0]
+    ring = add(storage.init(), transitions._replace(terminated=nothing))
+    for discount in (0.0, jnp.float32(0)):
+        steps = read(ring, jnp.array([0, 1]), jnp.zeros(2, int), discount)
+        assert steps.reward.tolist() == [1.0, 2.0]
+        assert steps.discount.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("num_steps", [1, 3])
+@pytest.mark.parametrize("n_step", [1, 4])
+def test_something_is_remembered_however_often_episodes_are_cut_off(num_steps, n_step):
+    """Episodes of one step, of whose length nothing was known: T steps, of n each, are left."""
+    storage = make_storage(capacity=48, num_envs=2, num_steps=num_steps, n_step=n_step)
+    stream, ring = Stream(2, ends=0.0, limit=1), storage.init()
+    add = jax.jit(storage.add)
+    while stream.time < 60:
+        ring = add(ring, stream.take(num_steps))
+        if stream.time >= num_steps + n_step - 1:
+            assert storage.window(ring).length >= num_steps

@@ -71,3 +71,18 @@ def test_no_leaf_without_weight_is_found():
     found, _ = FIND(tree, shares * total_weight(tree))
     assert (weights[found] > 0).all()
     assert found[0] == np.flatnonzero(weights)[0]
+
+
+def test_no_weight_spoils_the_sums():
+    """nan and less than 0 count as 0; however large, the total stays finite, also of many."""
+    weights = [np.nan, -1.0, -np.inf, 2.0, 0.0]
+    tree = tree_of(weights)
+    assert weights_at(tree, jnp.arange(5)).tolist() == [0.0, 0.0, 0.0, 2.0, 0.0]
+    assert total_weight(tree) == 2
+    huge = tree_of(np.full(5000, np.inf))
+    assert np.isfinite(total_weight(huge))
+    leaves = jnp.array([0, 1250, 4999])
+    found = FIND(huge, total_weight(huge) * ((leaves + 0.5) / 5000))[0]
+    np.testing.assert_array_equal(found, leaves)
+    tree = SET(huge, jnp.arange(5000), jnp.ones(5000))
+    assert total_weight(tree) == 5000

@@ -14,6 +14,7 @@ from probe_environments import (
 import jaxrl
 from jaxrl import CEMConfig, HillClimbingConfig, OpenESConfig
 from jaxrl.distributions import TanhGaussian
+from jaxrl.loops.population import vector_policy
 from jaxrl.networks import policy_network
 from jaxrl.types import Box, Discrete
 
@@ -70,6 +71,17 @@ def test_parameters_of_the_network():
     distribution = squashed.apply(params, jnp.zeros(3))
     assert isinstance(distribution, TanhGaussian)
     np.testing.assert_allclose(distribution.mode(), [1.0, 1.0])
+
+
+def test_a_deviation_starts_where_it_is_told_to_whatever_scales_the_parameters():
+    """A search that starts from zeros, as augmented random search does."""
+    space = Box(-1.0, 1.0, (3,))
+    network = policy_network(space, space, is_stochastic=True, initial_log_std=-1.0)
+    for scale in (0.0, 0.5, 1.0):
+        policy = vector_policy(network, space, is_stochastic=True, scale=scale)
+        params = policy.unravel(policy.init(jax.random.key(0)))
+        distribution = network.apply(params, jnp.zeros(3))
+        np.testing.assert_array_equal(distribution.log_std, -1.0)
 
 
 def endless():

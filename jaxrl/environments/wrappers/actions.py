@@ -71,10 +71,8 @@ def flatten_actions(environment: Environment) -> Environment:
     if not isinstance(space, Box) or len(space.shape) == 1:
         return environment
 
-    def flat(bound: Any) -> Any:
-        return jnp.broadcast_to(jnp.asarray(bound), space.shape).reshape(-1)
-
-    vectors = Box(flat(space.low), flat(space.high), (math.prod(space.shape),), space.dtype)
+    low, high = (bound.reshape(-1) for bound in space.bounds())
+    vectors = Box(low, high, (math.prod(space.shape),), space.dtype)
     step = _with_action(environment.step, lambda action: action.reshape(space.shape))
     return environment._replace(action_space=vectors, step=step)
 

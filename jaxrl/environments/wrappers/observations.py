@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxrl.environments.resets import Step, change_step
@@ -44,7 +45,7 @@ def flatten_observation(environment: Environment) -> Environment:
     def flat_bound(bound: Any) -> Any:
         if jnp.ndim(bound) == 0:
             return bound
-        return jnp.broadcast_to(jnp.asarray(bound), space.shape).reshape(-1)
+        return _full(bound, space.shape).reshape(-1)
 
     size = 1
     for length in space.shape:
@@ -116,10 +117,15 @@ def select_observations(environment: Environment, indices: Sequence[int]) -> Env
     positions = np.array(chosen)
 
     def select_bound(bound: Any) -> Any:
-        return bound if jnp.ndim(bound) == 0 else jnp.broadcast_to(bound, (size,))[positions]
+        return bound if jnp.ndim(bound) == 0 else _full(bound, (size,))[positions]
 
     visible = Box(select_bound(space.low), select_bound(space.high), (len(chosen),), space.dtype)
     return _change_observation(environment, visible, lambda observation: observation[positions])
+
+
+def _full(bound: Any, shape: tuple[int, ...]) -> Any:
+    """A bound of a shape; NumPy's if it is not traced, so that it keeps its value inside jit."""
+    return (jnp if isinstance(bound, Tracer) else np).broadcast_to(bound, shape)
 
 
 def _change_observation(

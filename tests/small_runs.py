@@ -1,7 +1,4 @@
-"""Every registered algorithm, with an environment that it takes and settings that are quick.
-
-Settings smaller than an algorithm's defaults are in SMALL.
-"""
+"""Small settings of every algorithm, and a small world in which what is learnt differs by seed."""
 
 import functools
 
@@ -31,26 +28,29 @@ SMALL = {
     "openes": {"population_size": 4},
     "ars": {"num_directions": 2},
 }
+
 TOTAL_STEPS = 60
 NAMES = [name for name in registry.names() if name != "toy"]
 
 
-def corridor(half_width=2, limit=6):
+def corridor(half_width=2, limit=6, *, continuous=False, shape=(1,)):
     """A walk from the middle of a corridor, which ends at either side or is cut off.
 
-    Two actions, left and right; a reward for each step to the right; the position is seen, with
-    noise. So episodes differ in length, and what is learnt differs from seed to seed.
+    Two actions, left and right, and a reward for each step to the right; or a continuous one, how
+    far to go, which is best at 0.3. The position is seen, with noise. So episodes differ in length,
+    and what is learnt differs from seed to seed.
     """
 
     def observe(key, position):
-        return position + 0.5 * jax.random.normal(key, (1,))
+        return position + 0.5 * jax.random.normal(key, shape)
 
     def reset(key):
         return (jnp.zeros(1), jnp.int32(0)), observe(key, jnp.zeros(1))
 
     def step(key, state, action):
         key_step, key_reset = jax.random.split(key)
-        position, time = state[0] + 2.0 * action - 1.0, state[1] + 1
+        way = action if continuous else 2.0 * action - 1.0
+        position, time = state[0] + way, state[1] + 1
         terminated = jnp.abs(position[0]) >= half_width
         truncated = time >= limit
         after, final = (position, time), observe(key_step, position)
@@ -59,11 +59,12 @@ def corridor(half_width=2, limit=6):
             reset(key_reset),
             (after, final),
         )
-        reward = action.astype(jnp.float32)
+        reward = -jnp.square(action[0] - 0.3) if continuous else action.astype(jnp.float32)
         return state, TimeStep(observation, reward, terminated, truncated, final, {})
 
-    space = Box(-jnp.inf, jnp.inf, (1,))
-    return Environment("corridor", space, Discrete(2), reset, step, max_episode_steps=limit)
+    space = Box(-jnp.inf, jnp.inf, shape)
+    actions = Box(-1.0, 1.0, (1,)) if continuous else Discrete(2)
+    return Environment("corridor", space, actions, reset, step, max_episode_steps=limit)
 
 
 @functools.cache

@@ -1,0 +1,173 @@
+"""For every setting of every algorithm: two values of it, and what it acts together with.
+
+A setting that is not named here is changed by itself: a flag is turned, a name becomes each other
+one, a number is halved or doubled. One that changes nothing then is either not wired, or needs a
+line in `TOGETHER` (what else must be set for it to act) or in `VALUES` (between which two values a
+run as small as these can tell).
+"""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+from small_runs import SMALL, corridor
+
+from jaxrl import registry
+from jaxrl.settings import validate
+
+TOTAL_STEPS = 60
+NAMES = [name for name in registry.names() if name != "toy"]
+ENVIRONMENTS = {
+    "discrete": corridor(),
+    "continuous": corridor(continuous=True),
+    "image": corridor(shape=(3, 3, 1)),
+    "continuous image": corridor(continuous=True, shape=(3, 3, 1)),
+}
+
+GRU = {"core": "gru"}
+GSDE = {"state_dependent_exploration": True}
+TOGETHER = {
+    "core_size": GRU,
+    "shared_core": GRU,
+    "sequence_length": GRU,
+    "noise_interval": GSDE,
+    "noise_reversion": {"noise": "ornstein-uhlenbeck"},
+    "noise_time_step": {"noise": "ornstein-uhlenbeck"},
+    "priority_exponent": {"prioritized": True},
+    "importance_exponent": {"prioritized": True},
+    "min_temperature": {"temperature_decay": 0.01},
+    "min_noise_scale": {"noise_decay": 0.01, "noise_shrink": 0.01, "noise_scale": 0.1},
+    "max_noise_scale": {"noise_growth": 100.0, "min_noise_scale": 0.001, "noise_scale": 0.01},
+    "tau": {"target_period": 1},
+    "target_noise_clip": {"target_noise": 10.0},
+    "epsilon_end": {"epsilon_fraction": 0.2},
+    "temperature_decay": {"temperature": 100.0, "min_temperature": 1e-9},
+    ("sac", "initial_log_std"): GSDE,
+    ("cem", "activation"): {"hidden_sizes": (4,)},
+}
+# Without hidden layers, their activation is nowhere; without noise there are no deviations.
+SEARCHES = ("ars", "cem", "evosax", "hill_climbing", "openes", "simulated_annealing")
+for _name in (*SEARCHES, "steepest_ascent"):
+    TOGETHER[_name, "activation"] = {"hidden_sizes": (4,)}
+    TOGETHER[_name, "initial_log_std"] = {"stochastic_policy": True}
+VALUES = {
+    "total_steps": (TOTAL_STEPS, 2 * TOTAL_STEPS),
+    "strategy": ("Sep_CMA_ES", "SNES"),
+    "torso": ("mlp", "cnn"),
+    "sequence_length": (0, 4),
+    "action_layer": (0, 1),
+    "max_gradient_norm": (0.01, 0.001),
+    "actor_learning_rate": (1e-3, 1e-2),
+    "value_clip_epsilon": (0.1, 0.001),
+    "target_kl": (1.0, 1e-8),
+    "target_entropy": (0.3, 0.6),
+    "max_kl": (0.01, 1.0),
+    "clip_rho": (10.0, 0.1),
+    "clip_c": (10.0, 0.1),
+    "clip_policy_gradient_rho": (10.0, 0.1),
+    "clip_epsilon": (0.2, 1e-3),
+    "initial_scale": (1.0, 0.5),
+    "max_noise_scale": (2.0, 0.01),
+    "optimizer_epsilon": (1e-5, 1e-2),
+    "epsilon_start": (1.0, 0.0),
+    "epsilon_end": (1.0, 0.0),
+    "epsilon_fraction": (1.0, 0.01),
+    "temperature": (100.0, 1e-3),
+    "temperature_decay": (1.0, 1e-9),
+    "min_temperature": (100.0, 1e-3),
+    "elite_fraction": (0.25, 1.0),
+    "top_fraction": (0.5, 1.0),
+    "weight_decay": (0.0, 0.1),
+    ("evosax", "learning_rate"): (0.1, 0.01),
+}
+# evosax's default strategy has no optimiser.
+TOGETHER["evosax", "learning_rate"] = {"strategy": "Open_ES"}
+
+
+def look_up(table, name, field, default):
+    return table.get((name, field), table.get(field, default))
+
+
+def fields(name):
+    return dataclasses.fields(registry.get(name).settings)
+
+
+def field_of(name, field):
+    return next(f for f in fields(name) if f.name == field)
+
+
+def base_settings(name, field):
+    """Small settings with what the field acts together with."""
+    known = {f.name for f in fields(name)}
+    together = {k: v for k, v in look_up(TOGETHER, name, field, {}).items() if k in known}
+    return {"total_steps": TOTAL_STEPS} | SMALL.get(name, {}) | together
+
+
+def candidates(name, field):
+    """Values of a setting, of which the first is where it starts from."""
+    declared = field_of(name, field)
+    value = base_settings(name, field).get(field, declared.default)
+    pair = look_up(VALUES, name, field, None)
+    choices = declared.metadata.get("choices")
+    if pair is not None:
+        return pair
+    if choices is not None:
+        return tuple(dict.fromkeys((value, *choices)))
+    if isinstance(value, bool):
+        return value, not value
+    if isinstance(value, tuple):
+        return value, (*value, 5)
+    if isinstance(value, float) or not declared.metadata["static"]:
+        return value, 0.5 * value if value else 0.5
+    return tuple(dict.fromkeys((value, 2 * value, value + 1)))
+
+
+def make(name, field, value):
+    """The settings with one value of a field; None where the declaration does not allow it."""
+    config = registry.get(name).settings(**base_settings(name, field) | {field: value})
+    try:
+        validate(config)
+    except ValueError:
+        return None
+    return config
+
+
+def build(name, environment, config):
+    """The algorithm, or None where the settings do not suit the environment."""
+    try:
+        return registry.get(name).build(ENVIRONMENTS[environment], config)
+    except ValueError:
+        return None
+
+
+def advice(name, field):
+    tried = candidates(name, field)
+    return (
+        f"{field} of {name} changes nothing between {' and '.join(map(repr, tried))} "
+        f"with {base_settings(name, field)}. Is it wired? If it acts together with another "
+        "setting only, add that to TOGETHER in tests/setting_changes.py; if a run of "
+        f"{TOTAL_STEPS} steps cannot tell these values apart, add two others to VALUES."
+    )
+
+
+@functools.cache
+def small_task(name):
+    """The first environment that the algorithm takes."""
+    for environment in ENVIRONMENTS:
+        if build(name, environment, make(name, "total_steps", TOTAL_STEPS)) is not None:
+            return environment
+    raise AssertionError(f"{name} takes none of {', '.join(ENVIRONMENTS)}")
+
+
+def learnt(state):
+    """What differs where something else was learnt or seen: arrays, and no single numbers.
+
+    Some states have a copy of a setting among them, which says nothing of whether it acts.
+    """
+    leaves = [x for x in jax.tree.leaves(state) if not is_key(x)]
+    return [np.asarray(x) for x in leaves if np.ndim(x) > 0]
+
+
+def is_key(x):
+    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
