@@ -1,4 +1,8 @@
-"""Train and evaluate as pure functions: jit them, vmap them over keys and settings, shard them."""
+"""Train and evaluate as pure functions: jit them, vmap them over keys and settings, shard them.
+
+Where there is nothing to report, as in rows that were not needed, metrics are nan; minus infinity
+where `jax_debug_nans` stops at every nan (`jaxrl.ops.missing`).
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,6 +21,7 @@ from jaxrl.environments import (
     require_environment,
 )
 from jaxrl.keys import scan_keys, typed_key
+from jaxrl.ops.missing import missing_value
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
 
 # Where the cost of an iteration varies, metrics are put in place so many rows at a time.
@@ -181,7 +186,7 @@ def evaluate(
     env_state, observation = jax.vmap(environment.reset)(jax.random.split(key_reset, num_episodes))
     memory = jax.vmap(policy.start)(jax.random.split(key_start, num_episodes))
     blank = Evaluation(
-        returns=jnp.full(num_episodes, jnp.nan, jnp.float32),
+        returns=jnp.full(num_episodes, missing_value(), jnp.float32),
         lengths=jnp.zeros(num_episodes, jnp.int32),
     )
     finished = jnp.zeros(num_episodes, bool)
@@ -263,7 +268,7 @@ def _unused_rows(step: Any, key: Key, state: State, num_rows: int) -> Metrics:
     """Rows [num_rows] of nan, or of -1 for counts."""
 
     def unused(x: Any) -> Array:
-        filler = jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else -1
+        filler = missing_value() if jnp.issubdtype(x.dtype, jnp.floating) else -1
         return jnp.full(num_rows, filler, x.dtype)
 
     return jax.tree.map(unused, jax.eval_shape(step, key, state)[1])

@@ -1,9 +1,14 @@
 """Small settings of every algorithm, and a small world in which what is learnt differs by seed."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import pytest
+from probe_environments import continuous_target
 
-from jaxrl.types import Box, Discrete, Environment, TimeStep
+from jaxrl import registry
+from jaxrl.types import Algorithm, Box, Discrete, Environment, TimeStep
 
 REPLAY = {"random_steps": 8, "num_steps": 2, "batch_size": 4, "hidden_sizes": (4,)}
 ROLLOUT = {"num_envs": 2, "num_steps": 8, "hidden_sizes": (4,)}
@@ -23,6 +28,9 @@ SMALL = {
     "openes": {"population_size": 4},
     "ars": {"num_directions": 2},
 }
+
+TOTAL_STEPS = 60
+NAMES = [name for name in registry.names() if name != "toy"]
 
 
 def corridor(half_width=2, limit=6, *, continuous=False, shape=(1,)):
@@ -57,3 +65,24 @@ def corridor(half_width=2, limit=6, *, continuous=False, shape=(1,)):
     space = Box(-jnp.inf, jnp.inf, shape)
     actions = Box(-1.0, 1.0, (1,)) if continuous else Discrete(2)
     return Environment("corridor", space, actions, reset, step, max_episode_steps=limit)
+
+
+@functools.cache
+def task(name):
+    """An environment that the algorithm takes, and small settings."""
+    if name == "evosax":
+        pytest.importorskip("evosax")
+    entry = registry.get(name)
+    config = entry.settings(**{"total_steps": TOTAL_STEPS, **SMALL.get(name, {})})
+    for environment in (corridor(), continuous_target()):
+        try:
+            entry.build(environment, config)
+        except ValueError:
+            continue
+        return environment, config
+    pytest.fail(f"{name} takes neither of the two environments")
+
+
+def build(name, config=None) -> Algorithm:
+    environment, small = task(name)
+    return registry.get(name).build(environment, small if config is None else config)

@@ -10,36 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from probe_environments import continuous_target
-from small_runs import SMALL, corridor
+from small_runs import NAMES, TOTAL_STEPS, build, task
 
-from jaxrl import environments, experiment, registry, train
+from jaxrl import environments, experiment, train
 from jaxrl.experiment import checkpoints, load
-from jaxrl.types import Algorithm
-
-TOTAL_STEPS = 60
-NAMES = [name for name in registry.names() if name != "toy"]
-
-
-@functools.cache
-def task(name):
-    """An environment that the algorithm takes, and small settings."""
-    if name == "evosax":
-        pytest.importorskip("evosax")
-    entry = registry.get(name)
-    config = entry.settings(**{"total_steps": TOTAL_STEPS, **SMALL.get(name, {})})
-    for environment in (corridor(), continuous_target()):
-        try:
-            entry.build(environment, config)
-        except ValueError:
-            continue
-        return environment, config
-    pytest.fail(f"{name} takes neither of the two environments")
-
-
-def build(name, config=None) -> Algorithm:
-    environment, small = task(name)
-    return registry.get(name).build(environment, small if config is None else config)
 
 
 def assert_close(state, other):

@@ -23,6 +23,7 @@ from jaxrl.experiment.plan import (
 )
 from jaxrl.experiment.rows import aggregate
 from jaxrl.experiment.specification import Specification, build
+from jaxrl.ops.missing import with_nan
 from jaxrl.types import Algorithm, Key, Metrics, State
 
 Constructor = Callable[[Any], Algorithm]
@@ -114,14 +115,15 @@ class Programs:
         until = np.int32(end_of_chunk(self.chunks, self.algorithm, progress))
         state, progress, row = self._advance(self._config, self.keys.steps, state, progress, until)
         progress, row = jax.device_get((progress, row))
-        return state, progress, row
+        return state, progress, with_nan(row)
 
     def evaluate(self, state: State, progress: training.Progress) -> training.Evaluation:
         """Plays the specification's evaluation episodes: numpy arrays [seeds, episodes]."""
         if self._evaluate is None:
             raise ValueError("evaluation_episodes=0: there is no evaluation")
         steps = steps_by_seed(self._specification, progress)
-        return jax.device_get(self._evaluate(self._config, self.keys.evaluation, state, steps))
+        played = self._evaluate(self._config, self.keys.evaluation, state, steps)
+        return with_nan(jax.device_get(played))
 
 
 def make_keys(specification: Specification) -> Keys:
@@ -166,7 +168,7 @@ def evaluate_states(
     """
     steps = np.zeros(keys.shape, np.int32)
     program = jax.jit(_evaluate(lambda _: algorithm, num_episodes))
-    return jax.device_get(program(None, keys, states, steps))
+    return with_nan(jax.device_get(program(None, keys, states, steps)))
 
 
 def _init(constructor: Constructor) -> Callable[[Any, Key], State]:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from jaxrl.experiment.folder import EVALUATIONS, METRICS, ExperimentError
+from jaxrl.ops.missing import is_missing, missing_value
 from jaxrl.types import Metrics
 
 _LEADING = ("seed", "steps", "episodes", "episode_return", "episode_length")
@@ -34,8 +35,9 @@ def aggregate(metrics: Mapping[str, Shaped[Array, " rows"]], num_used: Int[Array
     """Reduces the iterations of one chunk to one row.
 
     `steps` is the last iteration's, `episodes` the sum; a metric named `episode_...` is the mean
-    over the finished episodes, any other the mean over the iterations. nan means that an iteration
-    had nothing to report and does not count; nothing at all gives nan.
+    over the finished episodes, any other the mean over the iterations. An iteration that
+    had nothing to report (nan, as in `jaxrl.ops.missing`) does not count; nothing at all gives the
+    same.
 
     Args:
         metrics: by name, [rows]; the first `num_used` rows were filled.
@@ -62,11 +64,13 @@ def aggregate(metrics: Mapping[str, Shaped[Array, " rows"]], num_used: Int[Array
 
 
 def _weighted_mean(values: Float[Array, " n"], weights: Float[Array, " n"]) -> Float[Array, ""]:
-    weights = jnp.where(jnp.isnan(values), 0.0, weights)
+    weights = jnp.where(is_missing(values), 0.0, weights)
     total = jnp.sum(weights)
     # A weight of 0 does not silence an infinite value: 0 * inf is nan.
     products = jnp.where(weights > 0, values * weights, 0.0)
-    return jnp.where(total > 0, jnp.sum(products) / total, jnp.nan)
+    # Nor may a division that is not needed make a nan.
+    mean = jnp.sum(products) / jnp.where(total > 0, total, 1.0)
+    return jnp.where(total > 0, mean, missing_value())
 
 
 def cut_episodes(returns: Any, lengths: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.keys import scan_keys, taking_any_key
+from jaxrl.ops.missing import missing_value
 from jaxrl.types import (
     Action,
     Agent,
@@ -197,7 +198,7 @@ def episode_metrics(finished: FinishedEpisodes) -> Metrics:
 
     def mean(values: Array) -> Float[Array, ""]:
         total = jnp.sum(jnp.where(finished.ended, values.astype(jnp.float32), 0.0))
-        return jnp.where(count > 0, total / jnp.maximum(count, 1), jnp.nan)
+        return jnp.where(count > 0, total / jnp.maximum(count, 1), missing_value())
 
     return {
         "episodes": count,

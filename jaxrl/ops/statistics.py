@@ -6,6 +6,7 @@ import chex
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
+from jaxrl.ops.missing import missing_value
 from jaxrl.ops.weighting import LARGEST_LOG_RATIO
 
 # float32 counts exactly to here. It is also about where one more sample would no longer move a
@@ -275,7 +276,8 @@ def explained_variance(
     highest = jnp.max(target, where=counted, initial=-jnp.inf)
     varies = highest > jnp.min(target, where=counted, initial=jnp.inf)
     unexplained = jnp.var(target - prediction, where=counted)
-    return jnp.where(varies, 1 - unexplained / jnp.var(target, where=counted), jnp.nan)
+    variance = jnp.where(varies, jnp.var(target, where=counted), 1.0)
+    return jnp.where(varies, 1 - unexplained / variance, missing_value())
 
 
 def approximate_kl(log_ratio: Float[Array, "..."]) -> Float[Array, ""]:

@@ -88,6 +88,20 @@ def endless():
     return constant_reward(5)._replace(max_episode_steps=None)
 
 
+def seeing_categories():
+    inner = constant_reward(5)
+
+    def step(key, state, action):
+        state, step = inner.step(key, state, action)
+        return state, step._replace(observation=jnp.int32(0), final_observation=jnp.int32(0))
+
+    return inner._replace(
+        observation_space=Discrete(3),
+        reset=lambda key: (inner.reset(key)[0], jnp.int32(0)),
+        step=step,
+    )
+
+
 @pytest.mark.parametrize(
     ("environment", "changes", "message"),
     [
@@ -99,7 +113,7 @@ def endless():
         (constant_reward(5), {"noise_scale": np.ones(2)}, "vmap a function that builds"),
         (constant_reward(2**29), {"total_steps": 2**30}, "together they must stay at most"),
         (
-            constant_reward(5)._replace(observation_space=Discrete(3)),
+            seeing_categories(),
             {"normalize_observations": True},
             "normalize_observations=True needs Box observations",
         ),
