@@ -7,17 +7,14 @@ run as small as these can tell).
 """
 
 import dataclasses
-import functools
 
 import jax
 import numpy as np
-from small_runs import SMALL, corridor
+from small_runs import SMALL, TOTAL_STEPS, corridor
 
 from jaxrl import registry
 from jaxrl.settings import validate
 
-TOTAL_STEPS = 60
-NAMES = [name for name in registry.names() if name != "toy"]
 ENVIRONMENTS = {
     "discrete": corridor(),
     "continuous": corridor(continuous=True),
@@ -149,15 +146,6 @@ def advice(name, field):
         "setting only, add that to TOGETHER in tests/setting_changes.py; if a run of "
         f"{TOTAL_STEPS} steps cannot tell these values apart, add two others to VALUES."
     )
-
-
-@functools.cache
-def small_task(name):
-    """The first environment that the algorithm takes."""
-    for environment in ENVIRONMENTS:
-        if build(name, environment, make(name, "total_steps", TOTAL_STEPS)) is not None:
-            return environment
-    raise AssertionError(f"{name} takes none of {', '.join(ENVIRONMENTS)}")
 
 
 def learnt(state):

@@ -27,6 +27,7 @@ SMALL = {
     "evosax": {"population_size": 4},
     "openes": {"population_size": 4},
     "ars": {"num_directions": 2},
+    "steepest_ascent": {"num_neighbors": 2},
 }
 
 TOTAL_STEPS = 60

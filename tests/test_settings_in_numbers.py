@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from setting_changes import (
-    NAMES,
     VALUES,
     advice,
     build,
@@ -25,6 +24,7 @@ from setting_changes import (
     make,
     registry,
 )
+from small_runs import NAMES
 
 from jaxrl import train
 

@@ -12,7 +12,6 @@ import jax
 import pytest
 from setting_changes import (
     ENVIRONMENTS,
-    NAMES,
     advice,
     build,
     candidates,
@@ -20,6 +19,7 @@ from setting_changes import (
     make,
     registry,
 )
+from small_runs import NAMES
 
 from jaxrl import train
 
