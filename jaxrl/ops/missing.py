@@ -18,9 +18,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 
+def _stops_at_nan() -> bool:
+    return bool(jax.config.jax_debug_nans)  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def missing_value() -> float:
     """The value, as the flag is while a program is traced."""
-    return -math.inf if jax.config.jax_debug_nans else math.nan
+    return -math.inf if _stops_at_nan() else math.nan
 
 
 def is_missing(values: Float[Array, "..."]) -> Bool[Array, "..."]:
@@ -29,7 +33,7 @@ def is_missing(values: Float[Array, "..."]) -> Bool[Array, "..."]:
     Args:
         values: of any shape.
     """
-    return values == -jnp.inf if jax.config.jax_debug_nans else jnp.isnan(values)
+    return values == -jnp.inf if _stops_at_nan() else jnp.isnan(values)
 
 
 def with_nan(values: Any) -> Any:
@@ -43,4 +47,4 @@ def with_nan(values: Any) -> Any:
         is_float = np.issubdtype(x.dtype, np.floating)
         return np.where(x == -np.inf, np.asarray(np.nan, x.dtype), x) if is_float else x
 
-    return jax.tree.map(restored, values) if jax.config.jax_debug_nans else values
+    return jax.tree.map(restored, values) if _stops_at_nan() else values
