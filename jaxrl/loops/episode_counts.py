@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxrl.ops.missing import missing_value
 from jaxrl.ops.statistics import (
     RunningStatistics,
     Sums,
@@ -40,12 +41,17 @@ def episode_metrics(played: PlayedEpisodes) -> Metrics:
     A return that is nan is a failure, which the metrics leave out where there are others. Episodes
     that the time limit cut short are none.
     """
-    lengths = played.lengths.astype(jnp.float32)
+    lengths, whole = played.lengths.astype(jnp.float32), played.lengths > 0
+
+    def reported(known: Bool[Array, ""], value: Float[Array, ""]) -> Float[Array, ""]:
+        return jnp.where(known, value, missing_value())
+
+    best_return = jnp.nanmax(jnp.mean(played.returns, axis=1))
     return {
-        "episodes": jnp.sum(played.lengths > 0, dtype=jnp.int32),
-        "episode_return": jnp.nanmean(played.returns),
-        "episode_length": jnp.mean(lengths, where=played.lengths > 0),
-        "best_return": jnp.nanmax(jnp.mean(played.returns, axis=1)),
+        "episodes": jnp.sum(whole, dtype=jnp.int32),
+        "episode_return": reported(jnp.any(whole), jnp.nanmean(played.returns)),
+        "episode_length": reported(jnp.any(whole), jnp.mean(lengths, where=whole)),
+        "best_return": reported(jnp.any(jnp.all(whole, axis=1)), best_return),
     }
 
 

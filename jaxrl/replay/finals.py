@@ -63,10 +63,10 @@ def keep_finals(
         make room, -1 for none.
     """
     size, num_envs = finals.time.shape
-    row = (finals.kept[None] + jnp.cumsum(cut, axis=0) - 1) % size
+    row = (finals.kept[None] + jnp.cumsum(cut, axis=0, dtype=jnp.int32) - 1) % size
     # Out of bounds, and so dropped, where there is nothing to keep.
     target = jnp.where(cut, row, size + 1)
-    environment = jnp.arange(num_envs)
+    environment = jnp.arange(num_envs, dtype=jnp.int32)
 
     def keep(old: Array, new: Array) -> Array:
         return old.at[target, environment].set(new, mode="drop").at[-1].set(new[-1])

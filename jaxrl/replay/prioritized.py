@@ -104,7 +104,8 @@ def _add(
     ring = storage.add(state.ring, transitions)
     window = storage.window(ring)
     # Until n - 1 steps before these none was complete; the last n - 1 are not yet.
-    time = first - (storage.n_step - 1) + jnp.arange(storage.num_steps + storage.n_step - 1)
+    steps = jnp.arange(storage.num_steps + storage.n_step - 1, dtype=jnp.int32)
+    time = first - (storage.n_step - 1) + steps
     learnable = (time >= window.oldest) & (time < window.oldest + window.length)
     weight = jnp.where(learnable, state.highest**exponent, 0.0)
     tree = set_weights(state.tree, _leaves(time, storage), jnp.repeat(weight, storage.num_envs))
@@ -120,7 +121,7 @@ def _forget(tree: SumTree, start: Array, end: Array, storage: RingStorage) -> Su
     def clear(carry: tuple[Array, SumTree]) -> tuple[Array, SumTree]:
         time, tree = carry
         # A last block that is not full clears its last time several times.
-        times = jnp.minimum(time + jnp.arange(storage.num_steps), end - 1)
+        times = jnp.minimum(time + jnp.arange(storage.num_steps, dtype=jnp.int32), end - 1)
         index = _leaves(times, storage)
         return time + storage.num_steps, set_weights(
             tree, index, jnp.zeros(index.shape, jnp.float32)
@@ -132,7 +133,8 @@ def _forget(tree: SumTree, start: Array, end: Array, storage: RingStorage) -> Su
 def _leaves(time: Int[Array, " times"], storage: RingStorage) -> Int[Array, " leaves"]:
     """Of all environments at some times."""
     slots = time % storage.num_slots
-    return (slots[:, None] * storage.num_envs + jnp.arange(storage.num_envs)[None]).reshape(-1)
+    environments = jnp.arange(storage.num_envs, dtype=jnp.int32)
+    return (slots[:, None] * storage.num_envs + environments[None]).reshape(-1)
 
 
 def _sample(

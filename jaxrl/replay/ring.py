@@ -196,7 +196,7 @@ def _add(ring: Ring, transitions: Transition, observations: Encoding, actions: E
         ring.finals,
         observations.encode(transitions.final_observation),
         cut,
-        ring.time + jnp.arange(num_steps),
+        ring.time + jnp.arange(num_steps, dtype=jnp.int32),
     )
     successor = jnp.where(transitions.terminated, _TERMINATED, jnp.where(cut, row, _GOES_ON))
     return Ring(
@@ -223,7 +223,7 @@ def _read(
 ) -> Steps:
     num_slots, num_envs = ring.reward.shape
     discount = jnp.float32(discount)
-    steps = jnp.arange(n_step)[None]
+    steps = jnp.arange(n_step, dtype=jnp.int32)[None]
     slots = (time[:, None] + steps) % num_slots
     reward = ring.reward[slots, environment[:, None]]
     successor = ring.successor[slots, environment[:, None]]
@@ -267,7 +267,7 @@ def _read_between(
     observations: Encoding,
 ) -> StepsBetween:
     num_slots = ring.reward.shape[0]
-    steps = jnp.arange(1, n_step)[None]
+    steps = jnp.arange(1, n_step, dtype=jnp.int32)[None]
     environment = environment[:, None]
     # A step belongs to the episode where none of those before it was the last.
     before = (time[:, None] + steps - 1) % num_slots

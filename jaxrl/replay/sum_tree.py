@@ -89,7 +89,7 @@ def find(tree: SumTree, mass: Float[Array, " M"]) -> tuple[Int[Array, " M"], Flo
     """
     # A product with a triangle of ones is a running sum that the CPU does fast.
     triangle = jnp.triu(jnp.ones((_CHILDREN, _CHILDREN), jnp.float32))
-    places = jnp.arange(_CHILDREN)
+    places = jnp.arange(_CHILDREN, dtype=jnp.int32)
     node = jnp.zeros(mass.shape, jnp.int32)
     weight = jnp.zeros(mass.shape, jnp.float32)
     for level in tree.levels:
