@@ -192,13 +192,7 @@ def normalize_replayed_observations(
     def update(
         key: Key, state: NormalizedReplay, batch: Replayed
     ) -> tuple[NormalizedReplay, Array, Metrics]:
-        seen = batch._replace(
-            observation=_standardized(state.statistics, batch.observation, clip),
-            next_observation=_standardized(state.statistics, batch.next_observation, clip),
-        )
-        if batch.between is not None:
-            between = _standardized(state.statistics, batch.between.observation, clip)
-            seen = seen._replace(between=batch.between._replace(observation=between))
+        seen = _standardized_batch(state.statistics, batch, clip)
         agent_state, error, metrics = agent.update(key, state.agent, seen)
         metrics = metrics | {"observations_left_out": state.left_out}
         return state._replace(agent=agent_state), error, metrics
@@ -250,6 +244,18 @@ def _standardized(
         seen = _standardized(statistics, observation.observation, clip)
         return observation._replace(observation=seen)
     return normalize(statistics, jnp.asarray(observation, jnp.float32), clip=clip)
+
+
+def _standardized_batch(statistics: RunningStatistics, batch: Replayed, clip: float) -> Replayed:
+    """Replayed steps with all that was seen standardised."""
+    seen = batch._replace(
+        observation=_standardized(statistics, batch.observation, clip),
+        next_observation=_standardized(statistics, batch.next_observation, clip),
+    )
+    if batch.between is None:
+        return seen
+    between = _standardized(statistics, batch.between.observation, clip)
+    return seen._replace(between=batch.between._replace(observation=between))
 
 
 def _policy_of_scaled(inner: Policy, statistics: RunningStatistics, clip: float) -> Policy:

@@ -1,6 +1,7 @@
 """Policies that are paid for their entropy: what SAC does, whatever the actions."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -89,18 +90,6 @@ def soft_rule(
         params = init_network(actions.policy, key, observation_space)
         return SoftActor(params, jnp.log(jnp.float32(initial_temperature)))
 
-    def next_value(
-        key: Key, actor: SoftActor, critics: Critics, observation: Observation
-    ) -> Float[Array, " M"]:
-        temperature = jnp.exp(actor.log_temperature)
-        return soft_value(
-            *_worth(actions, key, actor, critics, observation), temperature=temperature
-        )
-
-    def entropy_bonus(key: Key, actor: SoftActor, observation: Observation) -> Float[Array, " M"]:
-        distribution = apply_to_batch(actions.policy, actor.policy, observation)
-        return -jnp.exp(actor.log_temperature) * actions.log_probability(key, distribution)
-
     def actor_loss(
         key: Key, actor: SoftActor, critics: Critics, observation: Observation
     ) -> tuple[Array, Metrics]:
@@ -120,8 +109,8 @@ def soft_rule(
         init_actor=init_actor,
         init_critic=actions.init_critic,
         predict=actions.predict,
-        next_value=next_value,
-        entropy_bonus=entropy_bonus,
+        next_value=partial(_next_value, actions),
+        entropy_bonus=partial(_entropy_bonus, actions),
         actor_loss=actor_loss,
         actor_metrics=("entropy", "temperature"),
         start=actions.exploration.start,
@@ -130,6 +119,22 @@ def soft_rule(
         num_critics=num_critics,
         target_actor=False,
     )
+
+
+def _next_value(
+    actions: SoftActions, key: Key, actor: SoftActor, critics: Critics, observation: Observation
+) -> Float[Array, " M"]:
+    """What states are worth."""
+    worth = _worth(actions, key, actor, critics, observation)
+    return soft_value(*worth, temperature=jnp.exp(actor.log_temperature))
+
+
+def _entropy_bonus(
+    actions: SoftActions, key: Key, actor: SoftActor, observation: Observation
+) -> Float[Array, " M"]:
+    """What the policy's entropy in some states is worth."""
+    distribution = apply_to_batch(actions.policy, actor.policy, observation)
+    return -jnp.exp(actor.log_temperature) * actions.log_probability(key, distribution)
 
 
 def _worth(

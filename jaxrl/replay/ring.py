@@ -122,7 +122,7 @@ def ring_storage(
         max_episode_steps: the longest episode, for how many final observations are kept. Where
             episodes are cut off more often than that, the ring remembers fewer steps than S, but
             always those of the last T + n - 1 times.
-        with_steps_between: whether what is read has the n - 1 steps before the successor too.
+        with_steps_between: whether the n - 1 steps before a successor are read too.
 
     Raises:
         ValueError: a count is not positive, or the capacity does not hold T + n - 1 steps of
@@ -145,11 +145,7 @@ def ring_storage(
         )
 
     def add(ring: Ring, transitions: Transition) -> Ring:
-        if transitions.reward.shape != (num_steps, num_envs):
-            raise ValueError(
-                f"this replay takes [{num_steps}, {num_envs}] transitions at a time, "
-                f"not {list(transitions.reward.shape)}"
-            )
+        _require_shape(transitions, [num_steps, num_envs])
         return _add(ring, transitions, observations, actions)
 
     def window(ring: Ring) -> Window:
@@ -157,13 +153,17 @@ def ring_storage(
         return Window(oldest=oldest, length=ring.time - oldest - (n_step - 1))
 
     def read(ring: Ring, time: Array, environment: Array, discount: Any) -> Steps:
-        steps = _read(ring, time, environment, discount, n_step, observations, actions)
-        if not with_steps_between or n_step == 1:
-            return steps
-        between = _read_between(ring, time, environment, discount, n_step, observations)
-        return steps._replace(between=between)
+        place = (ring, time, environment, discount, n_step, observations)
+        between = _read_between(*place) if with_steps_between and n_step > 1 else None
+        return _read(*place, actions)._replace(between=between)
 
     return RingStorage(init, add, window, read, num_slots, num_envs, num_steps, n_step)
+
+
+def _require_shape(transitions: Transition, shape: list[int]) -> None:
+    given = list(transitions.reward.shape)
+    if given != shape:
+        raise ValueError(f"this replay takes {shape} transitions at a time, not {given}")
 
 
 def _num_slots(capacity: int, *, num_envs: int, num_steps: int, n_step: int) -> int:

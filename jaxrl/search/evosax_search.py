@@ -118,10 +118,8 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
         evosax = make(state.start.size)
         key_tell, key_first = jax.random.split(key)
         cost = -finite_fitness(fitness)
-        inner, _ = _theirs(
-            evosax.algorithm.tell, key_tell, candidates, cost, state.inner, evosax.params
-        )
-        inner = _like(state.inner, inner)
+        arguments = (key_tell, candidates, cost, state.inner, evosax.params)
+        inner = _like(state.inner, _theirs(evosax.algorithm.tell, *arguments)[0])
         if evosax.has_population:
             begun = _theirs(evosax.algorithm.init, key_first, candidates, cost, evosax.params)
             inner = _choose(state.is_first, _like(state.inner, begun), inner)

@@ -394,7 +394,7 @@ _ROOT_MODULES = [
         ),
         (
             "a-replayed-successor-is-not-normalised",
-            "next_observation=_standardized(state.statistics, batch.next_observation, clip)",
+            "next_observation=_standardized(statistics, batch.next_observation, clip)",
             "next_observation=batch.next_observation",
             "test_normalization.py::TestReplayedObservations::"
             "test_what_is_replayed_and_its_successor_are_seen_alike",
@@ -638,8 +638,8 @@ _REPLAY = [
         "replay/finals.py",
         (
             "final-observations-take-each-others-rows",
-            "row = (finals.kept[None] + jnp.cumsum(cut, axis=0) - 1) % size",
-            "row = (finals.kept[None] + 0 * jnp.cumsum(cut, axis=0)) % size",
+            "row = (finals.kept[None] + jnp.cumsum(cut, axis=0, dtype=jnp.int32) - 1) % size",
+            "row = (finals.kept[None] + 0 * jnp.cumsum(cut, axis=0, dtype=jnp.int32)) % size",
             "replay/test_ring.py::test_frequent_cuts_do_not_outgrow_the_finals",
             "replay/test_ring.py::test_every_entry_is_the_streams",
         ),
