@@ -92,7 +92,7 @@ def train(
     _require_algorithm(algorithm, key)
     key = typed_key(key)
     _require_whole("num_evaluations", num_evaluations, minimum=0)
-    _require_whole("evaluation_episodes", evaluation_episodes, minimum=1)
+    _require_whole("evaluation_episodes", evaluation_episodes, minimum=min(1, num_evaluations))
     key_init, key_steps, key_evaluation = jax.random.split(key, 3)
     state = algorithm.init(key_init)
     progress = Progress(iteration=jnp.int32(0), steps=jnp.int32(algorithm.first_steps))

@@ -534,6 +534,10 @@ class Foreign:
         return jnp.float32(0)
 
 
+def masked():
+    return mask_actions(constant_reward(), lambda observation: jnp.array([True, False]))
+
+
 class TestNetworks:
     @pytest.mark.parametrize("name", GRADIENT)
     @pytest.mark.parametrize(
@@ -637,6 +641,7 @@ class TestNetworks:
             (continuous_target(), {"critic": linear(1, lambda x: x)}, r"a value of shape \(\)"),
             (constant_reward(), {"policy": linear(2, lambda x: x)}, "returns a Categorical"),
             (constant_reward(), {"policy": linear(2, Foreign)}, "Categorical, not a Foreign"),
+            (masked(), {"policy": linear(2, Foreign)}, "Categorical, not a Foreign"),
             (constant_reward(), {"policy": linear(3, Categorical)}, "is not over Discrete"),
             (constant_reward(), {"critic": linear(1, lambda x: x)}, r"values of shape \(2,\)"),
         ],
@@ -670,10 +675,6 @@ class TestNetworks:
         config = jaxrl.CEMConfig(stochastic_policy=True, **small("cem"))
         with refused("OnlyMode, which lacks sample"):
             jaxrl.cem(constant_reward(), config, network=linear(2, lambda x: OnlyMode()))
-
-
-def masked():
-    return mask_actions(constant_reward(), lambda observation: jnp.array([True, False]))
 
 
 MASKING = (*GRADIENT, *VALUES, "sac")

@@ -1,6 +1,7 @@
 """Values of discrete actions: a network whose forbidden actions are worth least."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -117,11 +118,14 @@ def masked_policy(network: Network, observation_space: ObservationSpace) -> Netw
     def init(key: Key, observation: Observation) -> Params:
         return network.init(key, seen_and_mask(observation)[0])
 
-    def apply(params: Params, observation: Observation) -> Categorical:
+    def apply(params: Params, observation: Observation) -> Any:
         check_masks(observation)
         seen, mask = seen_and_mask(observation)
         distribution = network.apply(params, seen)
-        return distribution if mask is None else Categorical(mask_logits(distribution.logits, mask))
+        if mask is None or not isinstance(distribution, Categorical):
+            # Whoever asked for a categorical says what is wrong with another.
+            return distribution
+        return Categorical(mask_logits(distribution.logits, mask))
 
     return Network(init=init, apply=apply, batched=network.batched)
 
