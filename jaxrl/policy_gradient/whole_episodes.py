@@ -127,7 +127,8 @@ def score_and_entropy_loss(
     """
     distribution, log_probability, _ = evaluate_steps(params, batch.experience, actor)
     num_times, num_lanes = batch.mask.shape
-    num_episodes = jnp.maximum(jnp.sum(jnp.any(batch.mask, axis=0)), 1)
+    num_episodes = jnp.sum(jnp.any(batch.mask, axis=0), dtype=jnp.float32)
+    num_episodes = jnp.maximum(num_episodes, 1.0)
     # A mean over all T places of all lanes; those that are no episode's step have no weight.
     mean = score_function_loss(log_probability, batch.experience.advantage)
     policy_loss = num_times * mean * (num_lanes / num_episodes)
