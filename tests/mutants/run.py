@@ -5,10 +5,10 @@ then each mutant, two at a time, must make one of its tests fail.
 """
 
 import argparse
-import contextlib
 import multiprocessing
 import os
 import pathlib
+import queue
 import shutil
 import sys
 import tempfile
@@ -20,7 +20,8 @@ from mutants.table import MUTANTS, Mutant, stale
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 COPIED = ("jaxrl", "tests", "pyproject.toml", "README.md", "Makefile")
-TIMEOUT = 600
+TIMEOUT = 900
+AT_A_TIME = 2
 # Imported once, before the tests of each mutant start in a process forked from there. None of them
 # may start a client of JAX (as gymnax does), whose threads would be missing after the fork.
 PRELOADED = ("pytest", "hypothesis", "scipy.stats", "jax", "flax.linen", "optax", "rlax")
@@ -46,6 +47,8 @@ def run_tests(tree: pathlib.Path, tests: tuple[str, ...], log: pathlib.Path) -> 
     """The body of a process: runs some tests of a tree, and exits with 100 + pytest's code."""
     os.chdir(tree)
     sys.path.insert(0, str(tree))
+    # What does not change from mutant to mutant is compiled once for each tree.
+    sys.dont_write_bytecode = False
     with log.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -75,75 +78,80 @@ def outcome_of(
     return process.exitcode, time.monotonic() - started
 
 
-def judge(mutant: Mutant, base: pathlib.Path, scratch: pathlib.Path) -> Outcome:
-    """Makes the mutant in a copy of the tree and runs its tests."""
-    tree, log = scratch / mutant.name, scratch / f"{mutant.name}.log"
-    shutil.copytree(base, tree)
+def judge(mutant: Mutant, trees: queue.Queue[pathlib.Path], log: pathlib.Path) -> Outcome:
+    """Makes the mutant in one of the trees, runs its tests, and puts things right again."""
+    tree = trees.get()
+    path = tree / mutant.path
+    text = path.read_text()
+    path.write_text(text.replace(mutant.original, mutant.replacement))
     try:
-        path = tree / mutant.path
-        path.write_text(path.read_text().replace(mutant.original, mutant.replacement))
         code, seconds = outcome_of(tree, mutant.tests, log)
     finally:
-        shutil.rmtree(tree)
+        path.write_text(text)
+        trees.put(tree)
     verdicts = {PASSED: "SURVIVED", FAILED: "killed", None: "killed (took too long)"}
     verdict = verdicts.get(code, f"BROKEN: the tests did not run, code {code}")
     return Outcome(verdict, seconds, log.read_text())
 
 
-def copy_tree(target: pathlib.Path) -> None:
+def copy_tree(target: pathlib.Path) -> pathlib.Path:
+    """What tests need of the project, in a folder of its own."""
+    target.mkdir()
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, target / name)
         else:
             shutil.copy2(source, target / name)
+    return target
 
 
-def unmutated_tests_pass(base: pathlib.Path, scratch: pathlib.Path, chosen: list[Mutant]) -> bool:
-    """Runs the tests that the chosen mutants name on the tree as it is."""
+def unmutated_tests_pass(trees: list[pathlib.Path], chosen: list[Mutant]) -> bool:
+    """Runs the tests that the chosen mutants name on the library as it is."""
     by_file: dict[str, set[str]] = {}
     for mutant in chosen:
         for test in mutant.tests:
             by_file.setdefault(test.partition("::")[0], set()).add(test)
-    print(f"{sum(map(len, by_file.values()))} tests on the tree as it is", flush=True)
+    print(f"{sum(map(len, by_file.values()))} tests of the library as it is", flush=True)
 
     def check(number: int) -> bool:
-        tests = tuple(t for file in sorted(by_file)[number::2] for t in sorted(by_file[file]))
-        log = scratch / f"unmutated-{number}.log"
-        code = outcome_of(base, tests, log)[0] if tests else PASSED
+        files = sorted(by_file)[number :: len(trees)]
+        tests = tuple(test for file in files for test in sorted(by_file[file]))
+        log = trees[number] / "unmutated.log"
+        code = outcome_of(trees[number], tests, log)[0] if tests else PASSED
         if code != PASSED:
-            print(log.read_text(), f"the tests fail as things are, code {code}", sep="\n")
+            print(log.read_text(), f"tests fail as things are, code {code}", sep="\n")
         return code == PASSED
 
-    with ThreadPoolExecutor(2) as pool:
-        return all(list(pool.map(check, range(2))))
+    with ThreadPoolExecutor(len(trees)) as pool:
+        return all(list(pool.map(check, range(len(trees)))))
 
 
 def run(chosen: list[Mutant], *, verbose: bool, skip_unmutated: bool) -> int:
     """Judges the mutants; 0 where all were killed."""
-    with contextlib.ExitStack() as stack:
-        scratch = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        base = scratch / "base"
-        base.mkdir()
-        copy_tree(base)
-        if not skip_unmutated and not unmutated_tests_pass(base, scratch, chosen):
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = pathlib.Path(folder)
+        trees = [copy_tree(scratch / f"tree-{number}") for number in range(AT_A_TIME)]
+        if not skip_unmutated and not unmutated_tests_pass(trees, chosen):
             return 1
+        free: queue.Queue[pathlib.Path] = queue.Queue()
+        for tree in trees:
+            free.put(tree)
         width = max(len(mutant.name) for mutant in chosen)
-        survivors = []
-        with ThreadPoolExecutor(2) as pool:
-            outcomes = pool.map(lambda mutant: judge(mutant, base, scratch), chosen)
+        alive = []
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            outcomes = pool.map(lambda m: judge(m, free, scratch / f"{m.name}.log"), chosen)
             for mutant, outcome in zip(chosen, outcomes, strict=True):
                 print(f"{mutant.name:{width}}  {outcome.seconds:5.0f} s  {outcome.verdict}")
-                sys.stdout.flush()
                 if verbose:
                     print(outcome.output)
+                sys.stdout.flush()
                 if not outcome.verdict.startswith("killed"):
-                    survivors.append(mutant.name)
-    killed = len(chosen) - len(survivors)
-    print(f"{killed} of {len(chosen)} mutants were killed")
-    if survivors:
-        print("not killed:", ", ".join(survivors))
-    return 1 if survivors else 0
+                    alive.append(mutant.name)
+    print(f"{len(chosen) - len(alive)} of {len(chosen)} mutants were killed")
+    if alive:
+        print("not killed:", ", ".join(alive))
+    return 1 if alive else 0
 
 
 def main() -> int:

@@ -638,8 +638,8 @@ _REPLAY = [
         "replay/finals.py",
         (
             "final-observations-take-each-others-rows",
-            "row = (finals.kept[None] + jnp.cumsum(cut, axis=0, dtype=jnp.int32) - 1) % size",
-            "row = (finals.kept[None] + 0 * jnp.cumsum(cut, axis=0, dtype=jnp.int32)) % size",
+            "+ jnp.cumsum(cut,",
+            "+ 0 * jnp.cumsum(cut,",
             "replay/test_ring.py::test_frequent_cuts_do_not_outgrow_the_finals",
             "replay/test_ring.py::test_every_entry_is_the_streams",
         ),
