@@ -73,7 +73,9 @@ def _to_single_precision(config: Any) -> None:
     """Gives numbers of 64 bits, as `jax_enable_x64` makes them, the 32 of all that they meet."""
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if not field.metadata["static"] and getattr(value, "dtype", None) == np.float64:
+        # JAX also builds one from placeholders, which have a type but no value.
+        is_array = isinstance(value, jax.Array | np.ndarray | np.generic)
+        if not field.metadata["static"] and is_array and value.dtype == np.float64:
             # A plain number takes the type of what it meets.
             single = float(value) if isinstance(value, float) else value.astype(np.float32)
             object.__setattr__(config, field.name, single)

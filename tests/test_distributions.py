@@ -104,7 +104,9 @@ def test_a_masked_action_is_never_drawn_from_many() -> None:
 
 
 def fix_uniform(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
-    monkeypatch.setattr(jax.random, "uniform", lambda key, shape: jnp.full(shape, value))
+    monkeypatch.setattr(
+        jax.random, "uniform", lambda key, shape, dtype: jnp.full(shape, value, dtype)
+    )
 
 
 def test_uniform_draws_at_their_extremes_stay_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,8 @@ def test_first_minibatch_has_ratio_one(name, settings):
         lambda key: jaxrl.train(key, jaxrl.ppo(jaxrl.make_env(name), config)).metrics
     )(jax.random.key(0))
     assert metrics["approximate_kl"].shape == (8,)
-    np.testing.assert_array_equal(metrics["approximate_kl"], 0.0)
+    # Some processors round a fused product in another digit than a plain one: 1e-8 of a logarithm.
+    np.testing.assert_allclose(metrics["approximate_kl"], 0.0, atol=1e-14)
     np.testing.assert_array_equal(metrics["clip_fraction"], 0.0)
     # With a ratio of 1 the loss is the mean of the standardised advantages.
     np.testing.assert_allclose(metrics["policy_loss"], 0.0, atol=1e-6)

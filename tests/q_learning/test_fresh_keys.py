@@ -45,6 +45,7 @@ def noting_rule(keys, num_critics):
         init_critic=init("init critic"),
         predict=lambda params, observation, action: jnp.broadcast_to(params, 2),
         next_value=next_value,
+        entropy_bonus=None,
         actor_loss=actor_loss,
         start=lambda key: (),
         act=lambda key, actor, carry, observation: (carry, jnp.zeros(1)),
