@@ -13,6 +13,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import probe_environments
 import pytest
 from probe_environments import action_matches_observation, continuous_target, vector_of_actions
 from small_runs import NAMES, corridor, task
@@ -168,8 +169,13 @@ def test_settings_and_progress_of_64_bits_are_taken(name, fresh):
         assert types(jax.eval_shape(result, config, jax.random.key(0))) == expected
 
 
-def test_under_x64_the_numbers_are_those_without(fresh):
+def test_under_x64_the_numbers_are_those_without(fresh, monkeypatch):
     """Nothing is drawn in another type, either; the world names the types of its own numbers."""
+
+    def sign(key):
+        return jnp.where(jax.random.bits(key, (1,), jnp.uint32) % 2 == 0, 1.0, -1.0).astype("f4")
+
+    monkeypatch.setattr(probe_environments, "_random_sign", sign)
     case = ("ppo", {}, action_matches_observation)
     plain = jax.jit(run(build(case)))(jax.random.key(1))
     with fresh(jax.enable_x64(True)):

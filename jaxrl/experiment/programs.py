@@ -66,6 +66,9 @@ class Programs:
         """
         self._specification = specification
         self._config = specification.settings
+        if jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+            # As arguments of a program, plain numbers would have 64 bits.
+            self._config = jax.tree.map(np.float32, self._config)
         constructor = build(specification)
         self.algorithm = constructor(self._config)
         check_can_be_evaluated(specification, self.algorithm)
