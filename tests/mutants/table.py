@@ -1133,6 +1133,12 @@ _ACTION_VALUE_AGENTS = [
             _FRESH_Q + "test_targets_and_the_actor_draw_apart_and_critics_start_apart",
         ),
         (
+            "targets-and-the-entropy-before-them-draw-the-same",
+            "jax.random.split(key) if has_bonus else (key, key)",
+            "(key, key)",
+            _FRESH_Q + "test_targets_and_the_actor_draw_apart_and_critics_start_apart",
+        ),
+        (
             "all-critics-start-alike",
             "jax.random.split(key_critics, rule.num_critics)",
             "[key_critics] * rule.num_critics",
