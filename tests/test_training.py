@@ -111,6 +111,21 @@ class TestAdvance:
         np.testing.assert_array_equal(values, whole.metrics["value"])
         np.testing.assert_array_equal(state.total, whole.state.total)
 
+    def test_it_stops_where_it_is_told_to(self):
+        """Two iterations of 3 steps reach 6, and 7 take another."""
+        algorithm = fixed(30, 3)
+        start = Progress(jnp.int32(0), jnp.int32(0))
+        for until_steps, iterations in ((6, 2), (7, 3)):
+            _, progress, _ = advance(
+                jax.random.key(0),
+                algorithm,
+                algorithm.init(jax.random.key(1)),
+                start,
+                num_rows=10,
+                until_steps=until_steps,
+            )
+            assert (int(progress.iteration), int(progress.steps)) == (iterations, 3 * iterations)
+
     def test_progress_stays_unbatched_where_the_cost_is_fixed(self):
         algorithm = fixed(30, 3)
         keys = jax.random.split(jax.random.key(0), 4)

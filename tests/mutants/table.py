@@ -513,7 +513,7 @@ _ROOT_MODULES = [
             "one-iteration-more-than-the-budget",
             "wanted = has_row & (progress.steps < until_steps)",
             "wanted = has_row & (progress.steps <= until_steps)",
-            "test_training.py::TestTrain::test_fewest_iterations_that_reach_the_budget",
+            "test_training.py::TestAdvance::test_it_stops_where_it_is_told_to",
         ),
         (
             "an-evaluation-goes-on-after-an-episodes-end",
@@ -628,7 +628,7 @@ _REPLAY = [
             "replay/test_ring.py::test_n_steps_by_hand",
         ),
         (
-            "the-last-n---1-steps-can-be-sampled",
+            "the-last-n-less-1-steps-can-be-sampled",
             "length=ring.time - oldest - (n_step - 1)",
             "length=ring.time - oldest",
             "replay/test_uniform.py::test_it_can_sample_once_n_steps_are_known",
@@ -1130,6 +1130,12 @@ _ACTION_VALUE_AGENTS = [
             "targets-and-the-actor-draw-the-same",
             "key_target, key_actor = jax.random.split(key)",
             "key_target, key_actor = key, key",
+            _FRESH_Q + "test_targets_and_the_actor_draw_apart_and_critics_start_apart",
+        ),
+        (
+            "targets-and-the-entropy-before-them-draw-the-same",
+            "jax.random.split(key) if has_bonus else (key, key)",
+            "(key, key)",
             _FRESH_Q + "test_targets_and_the_actor_draw_apart_and_critics_start_apart",
         ),
         (

@@ -8,7 +8,7 @@ from recorded_keys import Keys
 import jaxrl
 from jaxrl.q_learning.actor_critic import Rule, actor_critic_agent
 from jaxrl.q_learning.parameter_noise import perturb_policy
-from jaxrl.types import Box, Policy, ReplayAgent, Replayed
+from jaxrl.types import Box, Policy, ReplayAgent, Replayed, StepsBetween
 
 KEY = jax.random.key(0)
 BATCH = Replayed(
@@ -19,6 +19,7 @@ BATCH = Replayed(
     next_observation=jnp.ones((2, 1)),
     weight=jnp.ones(2),
     index=jnp.arange(2),
+    between=StepsBetween(observation=jnp.ones((2, 1, 1)), discount=jnp.ones((2, 1))),
 )
 
 
@@ -36,6 +37,10 @@ def noting_rule(keys, num_critics):
         keys.note("target", key)
         return jnp.zeros(2)
 
+    def entropy_bonus(key, actor, observation):
+        keys.note("bonus", key)
+        return jnp.zeros(len(observation))
+
     def actor_loss(key, actor, critics, observation):
         keys.note("actor", key)
         return 0.0 * actor, {}
@@ -45,7 +50,7 @@ def noting_rule(keys, num_critics):
         init_critic=init("init critic"),
         predict=lambda params, observation, action: jnp.broadcast_to(params, 2),
         next_value=next_value,
-        entropy_bonus=None,
+        entropy_bonus=entropy_bonus,
         actor_loss=actor_loss,
         start=lambda key: (),
         act=lambda key, actor, carry, observation: (carry, jnp.zeros(1)),
@@ -64,7 +69,13 @@ def test_targets_and_the_actor_draw_apart_and_critics_start_apart():
     update = jax.jit(agent.update)
     for seed in range(1, 4):
         state, _, _ = update(jax.random.key(seed), state, BATCH)
-    assert keys.counts() == {"init actor": 1, "init critic": 3, "target": 3, "actor": 3}
+    assert keys.counts() == {
+        "init actor": 1,
+        "init critic": 3,
+        "target": 3,
+        "bonus": 3,
+        "actor": 3,
+    }
     keys.require_fresh()
 
 
