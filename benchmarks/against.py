@@ -41,7 +41,7 @@ def compare(name: str, size: str, other: pathlib.Path, pairs: int) -> float:
     sources = {"tree": ROOT, "commit": other}
     with contextlib.ExitStack() as stack:
         workers = {
-            side: stack.enter_context(Worker("ours", source=source))
+            side: stack.enter_context(Worker("ours", paths=[source]))
             for side, source in sources.items()
         }
         settings = configuration.settings(SUITES[name], "ours")

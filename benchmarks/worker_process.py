@@ -6,6 +6,8 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from make_environments import is_ready, python_of
@@ -31,6 +33,9 @@ class Contender(NamedTuple):
 CONTENDERS = {
     "ours": Contender(("ours.py",), None, one_program=True),
     "plain": Contender(("ours.py", "--plain-shuffle"), None, one_program=True),
+    "ceilings": Contender(("ceilings.py",), None, one_program=True),
+    "forms": Contender(("forms.py",), None, one_program=True),
+    "plain_forms": Contender(("forms.py", "--plain"), None, one_program=True),
     "products": Contender(("products.py",), None, one_program=True),
     "rejax": Contender(("peer_rejax.py",), "rejax", one_program=True),
     "stable_baselines3": Contender(
@@ -51,17 +56,25 @@ class Worker:
 
     Args:
         name: of the contender.
-        source: a folder whose `jaxrl` is imported instead of the installed one.
+        paths: folders whose packages are imported before the installed ones.
+        in_this_environment: run in this environment, though the contender may have its own.
     """
 
-    def __init__(self, name: str, *, source: pathlib.Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        paths: Sequence[pathlib.Path] = (),
+        in_this_environment: bool = False,
+    ) -> None:
         contender = CONTENDERS[name]
-        python = python_of(contender.environment) if contender.environment else sys.executable
+        own = contender.environment is not None and not in_this_environment
+        python = python_of(contender.environment or "") if own else sys.executable
         # Compile times must be those of a compilation.
         hidden = {"JAX_COMPILATION_CACHE_DIR", "PYTHONPATH"}
         variables = {name: value for name, value in os.environ.items() if name not in hidden}
-        if source is not None:
-            variables["PYTHONPATH"] = str(source)
+        if paths:
+            variables["PYTHONPATH"] = os.pathsep.join(map(str, paths))
         self.name = name
         self.process = subprocess.Popen(
             [str(python), str(WORKERS / contender.script[0]), *contender.script[1:]],
@@ -71,15 +84,28 @@ class Worker:
             env=variables,
         )
 
-    def ask(self, request: str, **content: Any) -> Any:
-        """Sends one request and waits for its answer."""
+    def ask(self, request: str, *, seconds: float | None = None, **content: Any) -> Any:
+        """Sends one request and waits for its answer.
+
+        Args:
+            request: what is asked for.
+            seconds: to wait at most; the worker is ended where it takes longer. None: for ever.
+            **content: of the request.
+
+        Raises:
+            RuntimeError: the worker has ended, or was ended.
+        """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         answer = ""
+        guard = threading.Timer(seconds or 0, self.process.kill)
+        if seconds is not None:
+            guard.start()
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps({"request": request, **content}) + "\n")
             self.process.stdin.flush()
             answer = self.process.stdout.readline()
+        guard.cancel()
         if not answer:
             raise RuntimeError(f"the worker {self.name} ended with {self.process.wait()}")
         return json.loads(answer)

@@ -14,14 +14,15 @@ import jaxrl
 def prepare(settings: dict[str, Any]) -> Program:
     """The algorithm that the settings name."""
     environment = jaxrl.make_env(settings["environment"])
-    settings = settings | {"hidden_sizes": tuple(settings["hidden_sizes"])}
+    settings = settings | {"hidden_sizes": tuple(settings.get("hidden_sizes", ()))}
     build = BUILDERS[settings["algorithm"]]
 
     def train(key: jax.Array) -> Any:
         return jaxrl.train(key, build(environment, settings))
 
     steps = settings["total_steps"] * settings["num_seeds"]
-    return compiled_program(train, num_seeds=settings["num_seeds"], steps=steps)
+    keys = settings.get("keys")
+    return compiled_program(train, num_seeds=settings["num_seeds"], steps=steps, keys=keys)
 
 
 def ppo(environment: Any, settings: dict[str, Any]) -> Any:
@@ -31,6 +32,7 @@ def ppo(environment: Any, settings: dict[str, Any]) -> Any:
         value_clip_epsilon=settings["clip_epsilon"],
         **chosen(settings, *ON_POLICY, *own),
         **AS_PEERS,
+        **extra(settings),
     )
     return jaxrl.ppo(environment, config)
 
@@ -65,6 +67,34 @@ def dqn(environment: Any, settings: dict[str, Any]) -> Any:
     return jaxrl.dqn(environment, config)
 
 
+def pqn(environment: Any, settings: dict[str, Any]) -> Any:
+    """PQN, which none of the peers has."""
+    own = ("total_steps", "num_envs", "num_steps")
+    return jaxrl.pqn(environment, jaxrl.PQNConfig(**chosen(settings, *own), **extra(settings)))
+
+
+def cem(environment: Any, settings: dict[str, Any]) -> Any:
+    """The cross-entropy method, which none of the peers has."""
+    return jaxrl.cem(environment, jaxrl.CEMConfig(**search(settings)))
+
+
+def openes(environment: Any, settings: dict[str, Any]) -> Any:
+    """OpenAI's evolution strategy, which none of the peers has."""
+    return jaxrl.openes(environment, jaxrl.OpenESConfig(**search(settings)))
+
+
+def search(settings: dict[str, Any]) -> dict[str, Any]:
+    """What the searches have in common."""
+    return chosen(settings, "total_steps", "hidden_sizes") | {
+        "population_size": settings["num_envs"]
+    }
+
+
+def extra(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that only ours has, such as `compute_dtype`."""
+    return settings.get("extra", {})
+
+
 def chosen(settings: dict[str, Any], *names: str) -> dict[str, Any]:
     """Some of the settings."""
     return {name: settings[name] for name in names}
@@ -80,7 +110,16 @@ ON_POLICY = (
 )
 OFF_POLICY = (*COMMON, "batch_size", "buffer_size", "random_steps", "tau")
 AS_PEERS: dict[str, Any] = {"learning_rate_schedule": "constant", "activation": "tanh"}
-BUILDERS = {"ppo": ppo, "a2c": a2c, "sac": sac, "td3": td3, "dqn": dqn}
+BUILDERS = {
+    "ppo": ppo,
+    "a2c": a2c,
+    "sac": sac,
+    "td3": td3,
+    "dqn": dqn,
+    "pqn": pqn,
+    "cem": cem,
+    "openes": openes,
+}
 
 
 def shuffle_plainly() -> None:

@@ -1,7 +1,8 @@
 """How a worker talks to `throughput.py`: one JSON object per line, in and out.
 
-Requests: {"request": "prepare", "settings": {...}}, {"request": "compile"}, {"request": "run"}.
-A worker stays alive between requests, so that runs of several workers can take turns.
+Requests: {"request": "prepare", "settings": {...}}, {"request": "compile"}, {"request": "run"}, and
+of a compiled program {"request": "costs"} and {"request": "profile"}. A worker stays alive between
+requests, so that runs of several workers can take turns.
 Only the standard library is used here: each worker runs in its own environment.
 """
 
@@ -22,12 +23,16 @@ class Program(NamedTuple):
         run: (index) -> None; trains once and waits until it is done.
         steps: environment steps that one `run` takes, all seeds together.
         device: what it runs on.
+        costs: () -> what the compiled program needs, by name; None: nothing is compiled.
+        profile: () -> what one run launches, by name; None: nothing is compiled.
     """
 
     compile: Callable[[], dict[str, float]] | None
     run: Callable[[int], None]
     steps: int
     device: str
+    costs: Callable[[], dict[str, Any]] | None = None
+    profile: Callable[[], dict[str, Any]] | None = None
 
 
 def serve(prepare: Callable[[dict[str, Any]], Program], packages: tuple[str, ...]) -> None:
@@ -51,6 +56,10 @@ def serve(prepare: Callable[[dict[str, Any]], Program], packages: tuple[str, ...
             raise RuntimeError("the first request must be prepare")
         elif request["request"] == "compile":
             answer = program.compile() if program.compile else {}
+        elif request["request"] == "costs":
+            answer = program.costs() if program.costs else {}
+        elif request["request"] == "profile":
+            answer = program.profile() if program.profile else {}
         else:
             start = time.perf_counter()
             program.run(runs)
