@@ -51,6 +51,7 @@ for _name in (*SEARCHES, "steepest_ascent"):
 VALUES = {
     "total_steps": (TOTAL_STEPS, 2 * TOTAL_STEPS),
     "strategy": ("Sep_CMA_ES", "SNES"),
+    ("simulated_annealing", "initial_log_std"): (-2.0, 2.0),
     "torso": ("mlp", "cnn"),
     "sequence_length": (0, 4),
     "action_layer": (0, 1),

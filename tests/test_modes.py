@@ -55,7 +55,7 @@ def wide():
         return state, TimeStep(state, reward, over, jnp.array(False), state, {})
 
     seen, taken = Box(-np.inf, np.inf, (2,)), Box(np.array([-1.0, -2.0]), np.ones(2), (2,))
-    return Environment("wide", seen, taken, reset, step, max_episode_steps=5)
+    return environments.time_limit(Environment("wide", seen, taken, reset, step), max_steps=5)
 
 
 def cart_pole():

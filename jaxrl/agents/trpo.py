@@ -115,8 +115,9 @@ def _require_divergence(env: Environment, actor: Actor) -> None:
     """Refuses a network whose distributions have no KL divergence, which is what is bounded."""
 
     def examine(key: Key) -> Array:
-        observation = env.observation_space.sample(key)
-        params = actor.network.init(key, observation)
+        key_observation, key_init = jax.random.split(key)
+        observation = env.observation_space.sample(key_observation)
+        params = actor.network.init(key_init, observation)
         distribution = actor.network.apply(params, actor.network.start(), observation)[1][0]
         require_distribution(distribution, "kl_divergence")
         return distribution.kl_divergence(distribution)

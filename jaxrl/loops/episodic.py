@@ -200,7 +200,7 @@ def play_episodes(
     play = _Play(first, jnp.ones(num_episodes, bool), jnp.int32(0), records)
     played = jax.lax.while_loop(is_unfinished, continue_play, play).records
     transitions, finished, mask = jax.tree.map(lambda x: x[:max_steps], played)
-    mask = mask & jnp.any(finished.ended, axis=0)
+    mask = mask & jnp.any(finished.ended, axis=0, keepdims=True)
     repeated = jax.tree.map(lambda x: _where(mask, x, x[:1]), transitions)
     return Episodes(transitions=repeated, mask=mask, carry=first.carry), finished
 

@@ -105,8 +105,9 @@ def _check_network(env: Environment, network: Network, config: PolicySearchConfi
     methods = ("mode", "sample") if config.stochastic_policy else ("mode",)
 
     def examine(key: Key) -> Array:
-        observation = unmasked_space(env).sample(key)
-        distribution = network.apply(network.init(key, observation), observation)
+        key_observation, key_init = jax.random.split(key)
+        observation = unmasked_space(env).sample(key_observation)
+        distribution = network.apply(network.init(key_init, observation), observation)
         require_distribution(distribution, *methods)
         return distribution.mode()
 
