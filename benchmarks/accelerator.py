@@ -101,7 +101,7 @@ def started(name: str, plan: Plan) -> Worker:
     """A worker's process."""
     if name == "rejax":
         here = plan.rejax is not None
-        paths = (plan.rejax,) if plan.rejax is not None else ()
+        paths = (plan.rejax, *plan.paths) if plan.rejax is not None else ()
         return Worker(name, paths=paths, in_this_environment=here)
     return Worker(name, paths=plan.paths)
 
