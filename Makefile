@@ -7,7 +7,8 @@ LINT_STAMP := $(VENV)/.installed-lint
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-full test-learning mutants lint format bench bench-against clean
+.PHONY: help install demo test test-full test-learning mutants lint format bench bench-against \
+	bench-accelerator clean
 
 help:  ## say what can be made
 	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +58,9 @@ bench: $(STAMP)  ## throughput against the peers, into benchmarks/results and be
 
 bench-against: $(STAMP)  ## speed beside that of another commit: make bench-against REV=HEAD~1
 	$(BIN)/python benchmarks/against.py $(or $(REV),HEAD)
+
+bench-accelerator: $(STAMP)  ## measure whatever device is there, in minutes, into benchmarks/results
+	$(BIN)/python benchmarks/accelerator.py
 
 clean:  ## remove the environments and what tests and builds left
 	rm -rf $(VENV) benchmarks/environments build dist *.egg-info

@@ -88,4 +88,12 @@ SUITES = {
     "dqn-5k": Suite(DQN | {"buffer_size": 5_000}, SINGLE, ("rejax",), {1: 10_000}, {}),
     "dqn": Suite(DQN, SINGLE, ("rejax", "stable_baselines3", "sbx"), {1: 10_000}, {1: 3_000}),
     "dqn-500k": Suite(DQN | {"buffer_size": 500_000}, SINGLE, ("rejax",), {1: 10_000}, {}),
+    # Nobody else's: for `against.py`. A number of environments is one of candidates here.
+    "cem": Suite(
+        {"algorithm": "cem", "environment": "CartPole-v1", "hidden_sizes": [64, 64]},
+        ("64x1x1",),
+        (),
+        {64: 2_000_000},
+        {},
+    ),
 }

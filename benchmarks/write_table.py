@@ -10,6 +10,8 @@ import pathlib
 import re
 from typing import Any
 
+from accelerator_table import table as accelerator_table
+
 HERE = pathlib.Path(__file__).resolve().parent
 TITLES = {
     "plain": "ours with `jax.random.permutation`",
@@ -216,6 +218,10 @@ def main() -> None:
     throughput = list(results.glob("throughput-*.json"))
     if throughput:
         text = replace_between_markers(text, "throughput", throughput_tables(throughput))
+    accelerators = sorted(results.glob("accelerator-*.json"))
+    if accelerators:
+        measured = (accelerator_table(json.loads(file.read_text())) for file in accelerators)
+        text = replace_between_markers(text, "accelerator", "\n\n".join(measured))
     tables = {
         "learning": learning_table,
         "population": population_table,
