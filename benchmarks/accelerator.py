@@ -36,6 +36,9 @@ CHECKS = "checks"
 # Runs of a row after the one that warms up; fewer where they take long.
 REPEATS = 3
 SECONDS_OF_REPEATS = 10.0
+# Of one request to a worker at most, so that a row that is too large for a device leaves time for
+# the others; and what a request gets at least, when the time is nearly over.
+MOST_SECONDS, LEAST_SECONDS = 100.0, 5.0
 
 
 class Plan(NamedTuple):
@@ -58,6 +61,10 @@ class Plan(NamedTuple):
     def seconds_left(self) -> float:
         return self.deadline - time.monotonic()
 
+    def seconds_of_request(self) -> float:
+        """How long a worker may take to answer."""
+        return min(MOST_SECONDS, max(LEAST_SECONDS, self.seconds_left()))
+
 
 def run_stage(stage: Stage, plan: Plan, record: "Record") -> None:
     """Measures a stage's rows, a handful at a time."""
@@ -75,7 +82,7 @@ def run_stage(stage: Stage, plan: Plan, record: "Record") -> None:
             }
             builds = {
                 (row.label, name): pool.submit(
-                    build, workers[row.label, name], row.settings, plan.seconds_left()
+                    build, workers[row.label, name], row.settings, plan.seconds_of_request()
                 )
                 for row, name in contenders
             }
@@ -108,13 +115,17 @@ def started(name: str, plan: Plan) -> Worker:
 
 def build(worker: Worker, settings: dict[str, Any], seconds: float) -> dict[str, Any]:
     """Prepares and compiles a worker's program: its facts and the seconds of each stage."""
-    facts = worker.ask("prepare", seconds=max(seconds, 1.0), settings=settings)
-    return facts | worker.ask("compile", seconds=max(seconds, 1.0))
+    facts = worker.ask("prepare", seconds=seconds, settings=settings)
+    return facts | worker.ask("compile", seconds=seconds)
 
 
 def measured(row: Row, sides: dict[str, tuple[Worker, Any]], plan: Plan) -> dict[str, Any]:
-    """Times a row's contenders in turns, and asks ours for its costs; or says why it failed."""
+    """Times a row's contenders in turns, and asks for their costs; or says why it failed."""
     result: dict[str, Any] = {}
+    # Where only the peer fails, ours is measured alone.
+    if row.beside in sides and sides[row.beside][1].exception() is not None:
+        result["peer_failed"] = str(sides[row.beside][1].exception())
+        sides = {row.worker: sides[row.worker]}
     try:
         facts = {name: built.result() for name, (_, built) in sides.items()}
         seconds = timed({name: worker for name, (worker, _) in sides.items()}, plan)
@@ -123,16 +134,12 @@ def measured(row: Row, sides: dict[str, tuple[Worker, Any]], plan: Plan) -> dict
         if row.beside in result:
             pairs = zip(seconds[row.beside], seconds[row.worker], strict=True)
             result["ratios"] = [theirs / ours for theirs, ours in pairs]
-        worker = sides[row.worker][0]
+        limit = plan.seconds_of_request()
         if row.worker == "ours":
-            result["costs"] = worker.ask("costs", seconds=max(plan.seconds_left(), 10.0))
-        if row.beside == "rejax" and row.beside in sides:
-            peer = sides[row.beside][0]
-            result["costs_of_peer"] = {
-                "memory": peer.ask("costs", seconds=max(plan.seconds_left(), 10.0))["memory"]
-            }
+            for name, (worker, _) in sides.items():
+                result[name]["costs"] = worker.ask("costs", seconds=limit)
         if row.profiled:
-            result["profile"] = worker.ask("profile", seconds=max(plan.seconds_left(), 10.0))
+            result["profile"] = sides[row.worker][0].ask("profile", seconds=limit)
     except (RuntimeError, ValueError) as error:
         result["failed"] = str(error)
     return result
@@ -142,7 +149,7 @@ def timed(workers: dict[str, Worker], plan: Plan) -> dict[str, list[float]]:
     """Seconds of the runs of each worker, in turns; the first of a short one does not count."""
 
     def turn(order: Sequence[str]) -> dict[str, float]:
-        limit = max(plan.seconds_left(), 1.0)
+        limit = plan.seconds_of_request()
         return {name: workers[name].ask("run", seconds=limit)["seconds"] for name in order}
 
     names = list(workers)
@@ -202,7 +209,7 @@ class Record:
         self.content["rows"].append(kept)
         ours = result.get(row.worker)
         self.content["device"] = self.content["device"] or (ours and ours["device"])
-        reason = result.get("failed") or result.get("left_out")
+        reason = result.get("failed") or result.get("left_out") or result.get("peer_failed")
         if reason:
             print(f"{stage}: {row.label}: {reason}", flush=True)
         elif ours:
@@ -295,7 +302,8 @@ def main() -> None:
         else:
             run_stage(all_stages[name], plan, record)
     print(f"\n{table(record.content)}\n\nwritten to {record.file}")
-    failed = [row["label"] for row in record.content["rows"] if "failed" in row]
+    rows = record.content["rows"]
+    failed = [row["label"] for row in rows if {"failed", "peer_failed"} & row.keys()]
     failed += [check["check"] for check in record.content["checks"] if not check["passed"]]
     if failed:
         sys.exit(f"failed: {'; '.join(failed)}")

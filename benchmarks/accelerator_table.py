@@ -61,7 +61,8 @@ def training(content: dict[str, Any]) -> str:
 
 def training_line(row: dict[str, Any], found: dict[str, float]) -> str:
     """One program."""
-    ours, settings, costs = row["ours"], row["settings"], row.get("costs", {})
+    ours, settings = row["ours"], row["settings"]
+    costs = ours.get("costs", {})
     seconds = f"{ours['seconds']:.3g} s"
     if row["of_steps"]:
         whole = ours["seconds"] * row["of_steps"] / settings["total_steps"]
@@ -72,7 +73,7 @@ def training_line(row: dict[str, Any], found: dict[str, float]) -> str:
     return (
         f"| {row['label']} | {settings['num_seeds']:,} x {settings['total_steps']:,} "
         f"| {ours['trace_seconds']:.1f} + {ours['compile_seconds']:.1f} s | {seconds} "
-        f"| {ours['steps_per_second']:,.0f} | {updates} | {beside(row)} | {memory(costs)} "
+        f"| {ours['steps_per_second']:,.0f} | {updates} | {beside(row)} | {memories(row)} "
         f"| {'–' if count is None else f'{count:,}'} "
         f"| {'–' if share is None else f'{share:.2%}'} |"
     )
@@ -84,6 +85,12 @@ def beside(row: dict[str, Any]) -> str:
         return "–"
     ratios = sorted(row["ratios"])
     return f"**{ratios[len(ratios) // 2]:.2f}** ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+
+
+def memories(row: dict[str, Any]) -> str:
+    """Device memory of ours, and of the peer where there is one."""
+    sizes = [memory(row[name].get("costs", {})) for name in ("ours", row["beside"]) if name in row]
+    return ", theirs ".join(sizes)
 
 
 def memory(costs: dict[str, Any]) -> str:
@@ -98,7 +105,7 @@ def roofline_share(row: dict[str, Any], found: dict[str, float]) -> float | None
 
     The larger of its bytes over the copy's rate and its operations over the product's rate.
     """
-    costs, settings = row.get("costs", {}), row["settings"]
+    costs, settings = row["ours"].get("costs", {}), row["settings"]
     kind = settings.get("extra", {}).get("compute_dtype", "float32")
     moved, operations = (costs.get(f"{name}_per_iteration") for name in ("bytes", "operations"))
     if moved is None or operations is None or not {"copy", kind} <= found.keys():
@@ -118,7 +125,7 @@ def launches(content: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        profile, costs, settings = row["profile"], row["costs"], row["settings"]
+        profile, costs, settings = row["profile"], row["ours"]["costs"], row["settings"]
         of_step = launches_of_loop(costs, settings["num_steps"])
         of_minibatch = launches_of_loop(costs, settings.get("num_minibatches", 1))
         busy = profile["busy_seconds"] / profile["seconds"]

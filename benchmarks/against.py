@@ -71,7 +71,9 @@ def compare(name: str, size: str, other: pathlib.Path, pairs: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("revision", help="a commit, as git names it")
-    parser.add_argument("--suite", nargs="+", default=["ppo", "sac", "dqn", "cem"], choices=list(SUITES))
+    parser.add_argument(
+        "--suite", nargs="+", default=["ppo", "sac", "dqn", "cem"], choices=list(SUITES)
+    )
     parser.add_argument("--pairs", type=int, default=9)
     arguments = parser.parse_args()
     if arguments.pairs < 1:

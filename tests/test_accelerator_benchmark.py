@@ -175,6 +175,13 @@ class TestTable:
     @pytest.fixture
     def row(self) -> dict:
         settings = {"num_seeds": 2, "total_steps": 100, "num_steps": 10, "num_envs": 1}
+        costs = {
+            "memory": {"peak": None, "program": 2**21},
+            "bytes_per_iteration": 10.0,
+            "operations_per_iteration": 50.0,
+            "launches_per_iteration": 7,
+            "loops_of_iteration": [[10, 3], [4, 1], [10, 2]],
+        }
         ours = {"seconds": 2.0, "steps_per_second": 100.0, "trace_seconds": 1.0}
         return {
             "label": "PPO",
@@ -184,14 +191,7 @@ class TestTable:
             "of_steps": 1_000,
             "iterations": 10,
             "updates": 40,
-            "ours": ours | {"compile_seconds": 3.0},
-            "costs": {
-                "memory": {"peak": None, "program": 2**21},
-                "bytes_per_iteration": 10.0,
-                "operations_per_iteration": 50.0,
-                "launches_per_iteration": 7,
-                "loops_of_iteration": [[10, 3], [4, 1], [10, 2]],
-            },
+            "ours": ours | {"compile_seconds": 3.0, "costs": costs},
         }
 
     def test_the_roofline_is_the_larger_of_two_times(self, load, row: dict) -> None:
@@ -209,8 +209,8 @@ class TestTable:
 
     def test_launches_of_a_step_are_those_of_all_loops_of_its_length(self, load, row) -> None:
         table = load("accelerator_table")
-        assert table.launches_of_loop(row["costs"], 10) == 5
-        assert table.launches_of_loop(row["costs"], 1) == 0
+        assert table.launches_of_loop(row["ours"]["costs"], 10) == 5
+        assert table.launches_of_loop(row["ours"]["costs"], 1) == 0
 
 
 def test_what_fails_is_a_row_too(load, tmp_path: pathlib.Path) -> None:
@@ -224,6 +224,20 @@ def test_what_fails_is_a_row_too(load, tmp_path: pathlib.Path) -> None:
     rows = {row["label"]: row for row in json.loads(record.file.read_text())["rows"]}
     assert "ceilings ended" in rows["bad"]["failed"]
     assert rows["good"]["ceilings"]["steps_per_second"] > 0
+
+
+def test_ours_is_measured_where_only_the_peer_fails(load, tmp_path: pathlib.Path) -> None:
+    accelerator, stages = load("accelerator"), load("stages")
+    (tmp_path / "rejax").mkdir()
+    (tmp_path / "rejax" / "__init__.py").write_text("raise ImportError('not for this jax')\n")
+    paths = accelerator.import_paths()
+    plan = accelerator.Plan(time.monotonic() + 600, 2, paths, tmp_path, tiny=True)
+    record = accelerator.Record(tmp_path / "out", {"tiny": True})
+    row = stages.Row("copy", "ceilings", {"kind": "copy", "size": 4_096}, beside="rejax")
+    accelerator.run_stage(stages.Stage("ceilings", (row,)), plan, record)
+    (measured,) = json.loads(record.file.read_text())["rows"]
+    assert measured["peer_failed"] == "the worker rejax ended with 1"
+    assert measured["ceilings"]["steps_per_second"] > 0
 
 
 def test_what_has_no_time_left_is_said(load, tmp_path: pathlib.Path) -> None:
@@ -268,7 +282,7 @@ def test_a_dry_run(stage: str, tmp_path: pathlib.Path) -> None:
     for row in measured:
         assert row[row["worker"]]["steps_per_second"] > 0
         if row["worker"] == "ours":
-            assert row["costs"]["memory"]["program"] > 0
+            assert row["ours"]["costs"]["memory"]["program"] > 0
 
 
 def test_a_dry_run_of_every_stage_is_tested(load) -> None:
