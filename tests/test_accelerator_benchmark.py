@@ -251,6 +251,14 @@ def test_what_has_no_time_left_is_said(load, tmp_path: pathlib.Path) -> None:
     assert "Not measured: PPO CartPole" in load("accelerator_table").table(content)
 
 
+def test_one_row_cannot_take_the_time_of_all(load) -> None:
+    accelerator = load("accelerator")
+    plan = accelerator.Plan(time.monotonic() + 420, 2, (), None, tiny=False)
+    assert plan.seconds_of_request() == accelerator.MOST_SECONDS < 420 / 2
+    over = plan._replace(deadline=time.monotonic() - 1)
+    assert over.seconds_of_request() == accelerator.LEAST_SECONDS
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
