@@ -990,7 +990,7 @@ _POLICY_GRADIENTS = [
             "an-observations-value-stands-for-its-successors",
             "values[:, num_envs:]",
             "values[:, :num_envs]",
-            "agents/test_a2c.py::test_gradient_of_one_update_by_hand",
+            "agents/test_a2c.py::test_values_are_discounted",
         ),
         (
             "sequences-begin-with-a-memory-of-another-time",
@@ -1339,7 +1339,7 @@ _EXPERIMENTS = [
             "a-chunk-ends-where-it-begins",
             "(slowest_steps(algorithm, progress) // chunks.interval + 1)",
             "(slowest_steps(algorithm, progress) // chunks.interval)",
-            "experiment/test_plan.py::test_chunks_where_the_cost_varies",
+            "experiment/test_plan.py::test_counting_where_the_cost_varies",
         ),
     ),
     _of(

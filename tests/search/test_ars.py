@@ -12,17 +12,18 @@ from jaxrl.search.ars import ars_strategy
 def test_an_iteration_by_hand():
     """Three directions, of which the two whose better candidate is best: the first and the third.
 
-    Their returns 4, 8, 0, 4 have the mean 4 and the deviation sqrt(8); the sum of differences times
-    directions is (4 - 0) (1, 0) + (8 - 4) (0, 2) = (4, 8); 0.5 / (2 sqrt(8)) times that.
+    The better candidate of the first is its second one, so that neither half alone would choose
+    them. Their returns 0, 8, 4, 4 have the mean 4 and the deviation sqrt(8); the sum of differences
+    times directions is (0 - 4) (1, 0) + (8 - 4) (0, 2) = (-4, 8); 0.5 / (2 sqrt(8)) times that.
     """
     config = ARSConfig(num_directions=3, top_fraction=2 / 3, learning_rate=0.5, noise_scale=0.1)
     strategy = ars_strategy(config)
     mean = jnp.array([1.0, 1.0])
     directions = jnp.array([[1.0, 0.0], [5.0, 5.0], [0.0, 2.0]])
     candidates = jnp.concatenate([mean + 0.1 * directions, mean - 0.1 * directions])
-    fitness = [4.0, 3.0, 8.0, 0.0, -1.0, 4.0]
+    fitness = [0.0, 3.0, 8.0, 4.0, -1.0, 4.0]
     state, metrics = tell(strategy, strategy.init(mean), candidates, fitness)
-    change = 0.5 / (2 * np.sqrt(8)) * np.array([4.0, 8.0])
+    change = 0.5 / (2 * np.sqrt(8)) * np.array([-4.0, 8.0])
     np.testing.assert_allclose(state.mean, 1.0 + change, rtol=1e-4)
     np.testing.assert_allclose(metrics["update_norm"], np.linalg.norm(change), rtol=1e-4)
 
