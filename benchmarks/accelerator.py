@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 from accelerator_table import table
 from machine import describe_machine
-from stages import Row, Stage, iterations_of, stages, tiny, updates_of
+from stages import Row, Stage, iterations_of, on_the_cpu, stages, tiny, updates_of
 from worker_process import WORKERS, Worker, is_available
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -261,6 +261,16 @@ def run_checks(plan: Plan, record: Record) -> None:
             record.add_check(json.loads(line))
 
 
+def stages_for(plan: Plan) -> tuple[Stage, ...]:
+    """The stages at sizes that suit the device that is there."""
+    if plan.tiny:
+        return tiny(stages())
+    with started("ceilings", plan) as worker:
+        settings = {"kind": "copy", "size": 4_096}
+        device = worker.ask("prepare", seconds=plan.seconds_of_request(), settings=settings)
+    return on_the_cpu() if device["device"].startswith("cpu") else stages()
+
+
 def import_paths() -> tuple[pathlib.Path, ...]:
     """Where the workers find what this process would import: this checkout first."""
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -295,7 +305,7 @@ def main() -> None:
     )
     shown = {name: getattr(arguments, name) for name in ("stages", "minutes", "tiny")}
     record = Record(arguments.out, shown | {"at_a_time": plan.at_a_time})
-    all_stages = {s.name: s for s in (tiny(stages()) if arguments.tiny else stages())}
+    all_stages = {stage.name: stage for stage in stages_for(plan)}
     for name in order:
         if name not in arguments.stages:
             continue

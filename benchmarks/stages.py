@@ -70,7 +70,7 @@ def updates_of(settings: dict[str, Any]) -> int | None:
 def stages() -> tuple[Stage, ...]:
     """All of them, at the sizes that suit one large GPU."""
     return (
-        Stage("ceilings", ceilings()),
+        Stage("ceilings", ceilings(size=8_192, length=2**30)),
         Stage("ppo", tuple(ppo(*size) for size in PPO_SIZES)),
         Stage("rejax", tuple(beside_rejax(agents) for agents in (1, 64, 512))),
         Stage("kernels", kernels()),
@@ -79,6 +79,22 @@ def stages() -> tuple[Stage, ...]:
         Stage("precision", precision()),
         Stage("population", population()),
         Stage("forms", forms()),
+    )
+
+
+def on_the_cpu() -> tuple[Stage, ...]:
+    """Those that a CPU is done with in minutes; its other figures are those of `throughput.py`."""
+    sizes = ((4, 128, 8, 100 * 4 * 128), *(size for size in PPO_SIZES if size[0] == 64))
+    return (
+        Stage("ceilings", ceilings(size=1_024, length=2**26)),
+        Stage("ppo", tuple(ppo(*size) for size in sizes)),
+        Stage("rejax", (beside_rejax(1),)),
+        Stage("kernels", kernels()),
+        Stage("replay", replay(((1, 2_000), (4, 1_000)))),
+        Stage("minatar", minatar(num_envs=64)),
+        Stage("precision", precision(num_envs=64)),
+        Stage("population", population()),
+        Stage("forms", forms(agents=4)),
     )
 
 
@@ -107,13 +123,13 @@ def beside_rejax(agents: int) -> Row:
     return row._replace(beside="rejax")
 
 
-def ceilings() -> tuple[Row, ...]:
-    """The device's own rates, for the rooflines."""
+def ceilings(*, size: int, length: int) -> tuple[Row, ...]:
+    """The device's own rates, for the rooflines: square matrices, and bytes to copy."""
     products = [
-        Row(f"product in {kind}", "ceilings", {"kind": kind, "size": 8_192})
+        Row(f"product in {kind}", "ceilings", {"kind": kind, "size": size})
         for kind in ("float32", "bfloat16")
     ]
-    return (Row("copy", "ceilings", {"kind": "copy", "size": 2**30}), *products)
+    return (Row("copy", "ceilings", {"kind": "copy", "size": length}), *products)
 
 
 def kernels() -> tuple[Row, ...]:
@@ -129,36 +145,36 @@ def kernels() -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def replay() -> tuple[Row, ...]:
-    """The algorithms that replay, alone and many of them."""
+def replay(sizes: Sequence[tuple[int, int]] = ((1, 4_000), (256, 1_500))) -> tuple[Row, ...]:
+    """The algorithms that replay, alone and many of them: agents, and the steps of each."""
     rows = []
-    for agents, steps in ((1, 4_000), (256, 1_500)):
+    for agents, steps in sizes:
         for name in ("dqn", "sac", "td3"):
-            sizes = {"num_envs": 1, "num_steps": 1, "num_seeds": agents, "total_steps": steps}
-            settings = SUITES[name].settings | sizes
+            own = {"num_envs": 1, "num_steps": 1, "num_seeds": agents, "total_steps": steps}
+            settings = SUITES[name].settings | own
             label = f"{name.upper()} {settings['environment']}, {counted(agents)}"
             rows.append(Row(label, "ours", settings, beside="rejax"))
     return tuple(rows)
 
 
-def minatar() -> tuple[Row, ...]:
-    """20 million steps of MinAtar by 2,048 environments, from a tenth of them."""
+def minatar(num_envs: int = 2_048) -> tuple[Row, ...]:
+    """20 million steps of MinAtar, from 8 iterations."""
     rows = []
     for environment in ("Breakout-MinAtar", "Asterix-MinAtar"):
-        sizes = {"num_envs": 2_048, "num_steps": 128, "num_seeds": 1}
-        sizes |= {"environment": environment, "total_steps": 8 * 2_048 * 128}
+        sizes = {"num_envs": num_envs, "num_steps": 128, "num_seeds": 1}
+        sizes |= {"environment": environment, "total_steps": 8 * num_envs * 128}
         own = {"algorithm": "pqn", "extra": {"num_epochs": 2, "num_minibatches": 32}}
         for settings in (PPO | sizes, sizes | own):
             name = settings["algorithm"].upper()
-            label = f"{name} {environment}, 2,048 environments"
+            label = f"{name} {environment}, {num_envs:,} environments"
             rows.append(Row(label, "ours", settings, of_steps=20_000_000))
     return tuple(rows)
 
 
-def precision() -> tuple[Row, ...]:
+def precision(num_envs: int = 1_024) -> tuple[Row, ...]:
     """Types of numbers, widths of layers and kinds of keys."""
     rows = []
-    base = ppo(1_024, 128, 1, 16 * 1_024 * 128).settings
+    base = ppo(num_envs, 128, 1, 16 * num_envs * 128).settings
     for widths in ({}, WIDE):
         for dtype in ("float32", "bfloat16"):
             settings = base | widths | {"extra": {"compute_dtype": dtype}}
@@ -178,17 +194,17 @@ def population() -> tuple[Row, ...]:
     )
 
 
-def forms() -> tuple[Row, ...]:
+def forms(agents: int = 256) -> tuple[Row, ...]:
     """What was written for the CPU, beside its plain form; the rates are repetitions per second."""
     return tuple(
         Row(
-            f"{form}, {counted(agents)}",
+            f"{form}, {counted(number)}",
             "forms",
-            {"form": form, "num_seeds": agents},
+            {"form": form, "num_seeds": number},
             beside="plain_forms",
         )
         for form in FORMS
-        for agents in (1, 256)
+        for number in (1, agents)
     )
 
 

@@ -1,6 +1,7 @@
 """The benchmark of an accelerator: its arithmetic, and a dry run of every stage."""
 
 import importlib
+import itertools
 import json
 import pathlib
 import subprocess
@@ -141,13 +142,15 @@ def test_a_trace_counts_what_a_run_launches(load) -> None:
 
 class TestStages:
     def test_every_label_is_a_rows_own(self, load) -> None:
-        for stage in load("stages").stages():
+        stages = load("stages")
+        for stage in (*stages.stages(), *stages.on_the_cpu()):
             labels = [row.label for row in stage.rows]
             assert len(set(labels)) == len(labels)
 
     def test_sizes_are_whole_iterations(self, load) -> None:
         stages = load("stages")
-        for stage in (*stages.stages(), *stages.tiny(stages.stages())):
+        every = (stages.stages(), stages.on_the_cpu(), stages.tiny(stages.stages()))
+        for stage in itertools.chain(*every):
             for row in stage.rows:
                 if row.worker != "ours":
                     continue
@@ -167,7 +170,9 @@ class TestStages:
     def test_the_tiny_ones_keep_every_stage(self, load) -> None:
         stages = load("stages")
         shrunk = stages.tiny(stages.stages())
-        assert [stage.name for stage in shrunk] == [stage.name for stage in stages.stages()]
+        names = [stage.name for stage in stages.stages()]
+        assert [stage.name for stage in shrunk] == names
+        assert [stage.name for stage in stages.on_the_cpu()] == names
         assert all(stage.rows for stage in shrunk)
 
 
