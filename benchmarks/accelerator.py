@@ -17,17 +17,17 @@ import json
 import math
 import os
 import pathlib
-import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from accelerator_table import table
-from machine import describe_machine
+from machine import describe_machine, device_slug
 from stages import Row, Stage, iterations_of, on_the_cpu, stages, tiny, updates_of
 from worker_process import WORKERS, Worker, is_available
 
@@ -199,8 +199,7 @@ class Record:
     @property
     def file(self) -> pathlib.Path:
         device = self.content["device"] or "unknown device"
-        slug = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
-        return self.folder / f"accelerator-{slug}.json"
+        return self.folder / f"accelerator-{device_slug(device)}.json"
 
     def add(self, stage: str, row: Row, result: dict[str, Any]) -> None:
         """Adds a row, prints a line, and writes the file."""
@@ -286,7 +285,9 @@ def main() -> None:
     parser.add_argument("--at-a-time", type=int, help="programs compiled side by side")
     parser.add_argument("--rejax", type=pathlib.Path, help="a folder with rejax and its gymnax")
     parser.add_argument("--tiny", action="store_true", help="a dry run at toy sizes")
-    parser.add_argument("--out", type=pathlib.Path, default=HERE / "results", help="a folder")
+    parser.add_argument(
+        "--out", type=pathlib.Path, help="a folder; by default results/, of a dry run a new one"
+    )
     arguments = parser.parse_args()
     if not arguments.minutes > 0:
         parser.error(f"--minutes {arguments.minutes:g} must be positive")
@@ -303,8 +304,10 @@ def main() -> None:
         rejax=arguments.rejax and arguments.rejax.resolve(),
         tiny=arguments.tiny,
     )
+    # Toy figures must not take the place of real ones.
+    results = pathlib.Path(tempfile.mkdtemp()) if arguments.tiny else HERE / "results"
     shown = {name: getattr(arguments, name) for name in ("stages", "minutes", "tiny")}
-    record = Record(arguments.out, shown | {"at_a_time": plan.at_a_time})
+    record = Record(arguments.out or results, shown | {"at_a_time": plan.at_a_time})
     all_stages = {stage.name: stage for stage in stages_for(plan)}
     for name in order:
         if name not in arguments.stages:

@@ -26,3 +26,8 @@ def cpu_model() -> str:
         if found:
             return found.group(1)
     return platform.processor() or platform.machine()
+
+
+def device_slug(device: str) -> str:
+    """A device's name as part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")

@@ -19,7 +19,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from machine import describe_machine
+from machine import describe_machine, device_slug
 from suites import SUITES, Suite
 from worker_process import CONTENDERS, Worker, is_available
 
@@ -175,10 +175,8 @@ def measure_all(
 
 def write(name: str, suite: Suite, results: list[dict[str, Any]], folder: pathlib.Path) -> None:
     """One file for each suite and device."""
-    device = results[0]["ours"]["device"]
-    slug = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
     folder.mkdir(parents=True, exist_ok=True)
-    out = folder / f"throughput-{name}-{slug}.json"
+    out = folder / f"throughput-{name}-{device_slug(results[0]['ours']['device'])}.json"
     content = {"machine": describe_machine(), "settings": suite.settings, "results": results}
     out.write_text(json.dumps(content, indent=1) + "\n")
     print(f"written to {out}")

@@ -279,6 +279,15 @@ def test_wrong_arguments(arguments: list[str], message: str) -> None:
     assert message in answer.stderr
 
 
+def test_a_dry_run_leaves_the_results_alone() -> None:
+    command = [sys.executable, BENCHMARKS / "accelerator.py", "--tiny", "--minutes", "0.0001"]
+    command += ["--stages", "ceilings"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    written = pathlib.Path(answer.stdout.rpartition("written to ")[2].strip())
+    assert written.is_file()
+    assert BENCHMARKS not in written.parents
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_dry_run(stage: str, tmp_path: pathlib.Path) -> None:
