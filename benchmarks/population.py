@@ -27,12 +27,12 @@ import numpy as np
 from machine import describe_machine
 
 import jaxrl
-from jaxrl.agents.ppo import ppo_agent
 from jaxrl.environments import clip_actions, flatten_actions, record_episode_statistics
 from jaxrl.loops.episodes import play_population
 from jaxrl.loops.on_policy import collect, on_policy
 from jaxrl.loops.population import vector_policy
 from jaxrl.networks import policy_network
+from jaxrl.policy_gradient.ppo import ppo_agent
 from jaxrl.types import Agent, Key
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results" / "population.json"

@@ -6,17 +6,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from jaxrl.agents.a2c import A2CConfig, a2c
-from jaxrl.agents.a3c import A3CConfig, a3c
-from jaxrl.agents.ddpg import DDPGConfig, ddpg
-from jaxrl.agents.dqn import DQNConfig, dqn
-from jaxrl.agents.impala import IMPALAConfig, impala
-from jaxrl.agents.ppo import PPOConfig, ppo
-from jaxrl.agents.pqn import PQNConfig, pqn
-from jaxrl.agents.reinforce import ReinforceConfig, reinforce
-from jaxrl.agents.sac import SACConfig, sac
-from jaxrl.agents.td3 import TD3Config, td3
-from jaxrl.agents.trpo import TRPOConfig, trpo
+from jaxrl.actor_critic.ddpg import DDPGConfig, ddpg
+from jaxrl.actor_critic.sac import SACConfig, sac
+from jaxrl.actor_critic.td3 import TD3Config, td3
+from jaxrl.policy_gradient.a2c import A2CConfig, a2c
+from jaxrl.policy_gradient.a3c import A3CConfig, a3c
+from jaxrl.policy_gradient.impala import IMPALAConfig, impala
+from jaxrl.policy_gradient.ppo import PPOConfig, ppo
+from jaxrl.policy_gradient.reinforce import ReinforceConfig, reinforce
+from jaxrl.policy_gradient.trpo import TRPOConfig, trpo
+from jaxrl.q_learning.dqn import DQNConfig, dqn
+from jaxrl.q_learning.pqn import PQNConfig, pqn
 from jaxrl.search.ars import ARSConfig, ars
 from jaxrl.search.cem import CEMConfig, cem
 from jaxrl.search.evosax_search import EvosaxConfig, evosax_search

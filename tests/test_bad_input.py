@@ -286,7 +286,10 @@ class TestSettings:
             getattr(importlib.import_module(module), function)(config)
 
     def test_agents_refuse_them_too(self):
-        from jaxrl.agents import dqn, ppo, pqn, reinforce
+        from jaxrl.policy_gradient.ppo import ppo
+        from jaxrl.policy_gradient.reinforce import reinforce
+        from jaxrl.q_learning.dqn import dqn
+        from jaxrl.q_learning.pqn import pqn
 
         environment = constant_reward()
         spaces = environment.observation_space, environment.action_space

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import jaxrl
+from jaxrl.actor_critic._deterministic import TargetSmoothing, deterministic_agent
 from jaxrl.distributions import DiagonalGaussian, TanhGaussian
 from jaxrl.exploration import gaussian_noise, ornstein_uhlenbeck_noise, state_dependent_noise
-from jaxrl.q_learning.deterministic import TargetSmoothing, deterministic_agent
 from jaxrl.search.ars import ARSConfig, ars_strategy
 from jaxrl.search.cem import CEMConfig, cem_strategy
 from jaxrl.search.hill_climbing import HillClimbingConfig, hill_climbing_strategy

@@ -19,7 +19,7 @@ from probe_environments import action_matches_observation, continuous_target, ve
 from small_runs import NAMES, corridor, task
 
 import jaxrl
-from jaxrl import environments, experiment, registry, train
+from jaxrl import environments, registry, runs, train
 from jaxrl.environments import mask_actions
 from jaxrl.training import Progress, advance, evaluate
 from jaxrl.types import Box, Environment, TimeStep
@@ -265,7 +265,7 @@ def test_a_run_folder_under_x64_and_debug_nans(fresh, tmp_path, monkeypatch):
     """What is missing is null there; types do not depend on the mode."""
     environment, config = task("dqn")
     monkeypatch.setattr(environments, "make_env", lambda *_, **__: environment)
-    specification = experiment.Specification(
+    specification = runs.Specification(
         algorithm="dqn",
         environment="probe",
         settings=dataclasses.replace(config, num_steps=1),
@@ -275,14 +275,12 @@ def test_a_run_folder_under_x64_and_debug_nans(fresh, tmp_path, monkeypatch):
         checkpoint_interval=40,
     )
     with fresh(jax.enable_x64(True)), jax.debug_nans(True):
-        assert experiment.start(specification, tmp_path / "run").finished
+        assert runs.start(specification, tmp_path / "run").finished
         lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
         rows = [json.loads(line) for line in lines]
         assert {row["episode_return"] is None for row in rows} == {True, False}
         assert all((row["episode_return"] is None) == (row["episodes"] == 0) for row in rows)
-        evaluated = experiment.evaluate_run(
-            experiment.load(tmp_path / "run"), num_episodes=3, seed=0
-        )
+        evaluated = runs.evaluate_run(runs.load(tmp_path / "run"), num_episodes=3, seed=0)
         assert np.isfinite(evaluated.returns).all()
 
 
@@ -302,4 +300,4 @@ def test_the_command_line_under_all_modes(algorithm, tmp_path):
     subprocess.run(
         [sys.executable, "-m", "jaxrl", *command], env=os.environ | modes, check=True, timeout=600
     )
-    assert experiment.read_metrics(tmp_path / "run")["steps"][0, -1] >= 600
+    assert runs.read_metrics(tmp_path / "run")["steps"][0, -1] >= 600

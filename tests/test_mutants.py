@@ -13,8 +13,8 @@ def test_every_snippet_is_where_the_table_says():
 
 
 def test_a_snippet_that_is_gone_is_named():
-    gone = Mutant("gone", "jaxrl/budget.py", "no such line", "", ())
-    often = Mutant("often", "jaxrl/budget.py", "config", "", ())
+    gone = Mutant("gone", "jaxrl/settings.py", "no such line", "", ())
+    often = Mutant("often", "jaxrl/settings.py", "config", "", ())
     nowhere = Mutant("nowhere", "jaxrl/no_such_file.py", "x", "", ())
     problems = stale(ROOT, [gone, often, nowhere])
     assert [problem.partition(":")[0] for problem in problems] == ["gone", "often", "nowhere"]

@@ -16,8 +16,8 @@ from jaxrl.networks import (
     from_one_draw,
     orthogonal,
 )
-from jaxrl.policy_gradient.actor import make_actor
-from jaxrl.q_learning.values import make_values_network
+from jaxrl.networks.masked_values import make_values_network
+from jaxrl.policy_gradient._actor import make_actor
 from jaxrl.types import Box, Discrete, MultiDiscrete
 
 KEY = jax.random.key(0)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from small_runs import NAMES, TOTAL_STEPS, build, task
 
-from jaxrl import environments, experiment, train
-from jaxrl.experiment import checkpoints, load
+from jaxrl import environments, train
+from jaxrl import runs as run_folders
+from jaxrl.runs import checkpoints, load
 
 
 def assert_close(state, other):
@@ -106,7 +107,7 @@ class Killed(BaseException):
 def test_resume_ends_with_the_same_bits(name, tmp_path, monkeypatch):
     environment, config = task(name)
     monkeypatch.setattr(environments, "make_env", lambda *_, **__: environment)
-    run = experiment.Specification(
+    run = run_folders.Specification(
         algorithm=name,
         environment="probe",
         settings=config,
@@ -116,9 +117,9 @@ def test_resume_ends_with_the_same_bits(name, tmp_path, monkeypatch):
         checkpoint_interval=40,
     )
     # The same program both times: what is compiled is not what is tested here.
-    compiled = experiment.programs.Programs(run, starts_anew=True)
-    monkeypatch.setattr(experiment.programs, "Programs", lambda *_, **__: compiled)
-    assert experiment.start(run, tmp_path / "whole").finished
+    compiled = run_folders.programs.Programs(run, starts_anew=True)
+    monkeypatch.setattr(run_folders.programs, "Programs", lambda *_, **__: compiled)
+    assert run_folders.start(run, tmp_path / "whole").finished
     save = checkpoints.save
 
     def save_and_die(*arguments, **keywords):
@@ -128,8 +129,8 @@ def test_resume_ends_with_the_same_bits(name, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "save", save_and_die)
         with pytest.raises(Killed):
-            experiment.start(run, tmp_path / "killed")
-    assert experiment.resume(tmp_path / "killed").finished
+            run_folders.start(run, tmp_path / "killed")
+    assert run_folders.resume(tmp_path / "killed").finished
     whole, killed = load(tmp_path / "whole"), load(tmp_path / "killed")
     for leaf, other in zip(jax.tree.leaves(whole.states), jax.tree.leaves(killed.states)):
         if is_key(leaf):

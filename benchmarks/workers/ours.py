@@ -124,7 +124,7 @@ BUILDERS = {
 
 def shuffle_plainly() -> None:
     """Replaces our shuffle by JAX's own, to see what it is worth."""
-    module: Any = sys.modules["jaxrl.ops.minibatches"]
+    module: Any = sys.modules["jaxrl.learning.minibatches"]
     if not hasattr(module, "random_permutation"):
         raise RuntimeError(f"{module.__name__} no longer shuffles with random_permutation")
     module.random_permutation = jax.random.permutation

@@ -9,21 +9,21 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from jaxrl import experiment
-from jaxrl.experiment.charts import check_wandb_is_installed
-from jaxrl.experiment.folder import check_free
-from jaxrl.experiment.programs import check_can_be_evaluated
-from jaxrl.experiment.specification import to_json
+from jaxrl import runs
+from jaxrl.runs.charts import check_wandb_is_installed
+from jaxrl.runs.folder import check_free
+from jaxrl.runs.programs import check_can_be_evaluated
+from jaxrl.runs.specification import to_json
 
 
-def check_run(specification: experiment.Specification, folder: Path, *, overwrite: bool) -> None:
+def check_run(specification: runs.Specification, folder: Path, *, overwrite: bool) -> None:
     """Raises ValueError if the run cannot be carried out; writes nothing."""
     _check_folder(folder)
     check_free(folder, overwrite=overwrite)
     to_json(specification)
     if specification.wandb_project is not None:
         check_wandb_is_installed()
-    algorithm = experiment.build(specification)(specification.settings)
+    algorithm = runs.build(specification)(specification.settings)
     check_can_be_evaluated(specification, algorithm)
 
     def first_iteration(key: Any) -> Any:

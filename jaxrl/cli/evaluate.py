@@ -11,12 +11,12 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from jaxrl import experiment
+from jaxrl import runs
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import check_range, checking_input
 from jaxrl.cli.report import cut_short, return_interval, returns_table
-from jaxrl.experiment.rows import cut_episodes
-from jaxrl.experiment.specification import LARGEST_SEED
+from jaxrl.runs.rows import cut_episodes
+from jaxrl.runs.specification import LARGEST_SEED
 
 MOST_EPISODES = 10_000_000
 
@@ -47,15 +47,15 @@ def run(arguments: list[str]) -> int:
     )
     check_range("episodes", values.episodes, minimum=1, maximum=MOST_EPISODES)
     check_range("seed", values.seed, minimum=0, maximum=LARGEST_SEED)
-    experiment.enable_compilation_cache()
+    runs.enable_compilation_cache()
     with checking_input():
-        loaded = experiment.load(values.run)
+        loaded = runs.load(values.run)
         if loaded.algorithm.environment.max_episode_steps is None:
             raise ValueError(
                 f"{loaded.algorithm.environment.name} has no time limit, so an episode might "
                 "never end"
             )
-    evaluation = experiment.evaluate_run(loaded, num_episodes=values.episodes, seed=values.seed)
+    evaluation = runs.evaluate_run(loaded, num_episodes=values.episodes, seed=values.seed)
     returns = np.asarray(evaluation.returns, dtype=float)
     if values.json:
         answer = _plain(returns, evaluation.lengths)

@@ -4,18 +4,18 @@ from typing import Any
 
 from rich.console import Console
 
-from jaxrl import environments, experiment, plotting
+from jaxrl import environments, reports, runs
 from jaxrl.cli.report import cut_short, returns_table
 
 
-def finish(outcome: experiment.Outcome) -> int:
+def finish(outcome: runs.Outcome) -> int:
     """Prints the result of a run and draws its learning curve; returns the exit code."""
     if not outcome.finished:
         return outcome.exit_code
     console = Console(soft_wrap=True)
-    specification = experiment.read_specification(outcome.folder)
+    specification = runs.read_specification(outcome.folder)
     if specification.evaluation_episodes > 0:
-        rows = experiment.read_evaluations(outcome.folder)
+        rows = runs.read_evaluations(outcome.folder)
         returns, lengths = rows.returns[:, -1], rows.lengths[:, -1]
         table = returns_table(
             returns,
@@ -30,7 +30,7 @@ def finish(outcome: experiment.Outcome) -> int:
     console.print(f"run folder: {outcome.folder}", markup=False, highlight=False)
     curve = outcome.folder / "learning_curve.png"
     try:
-        plotting.plot_runs([outcome.folder], curve)
+        reports.plot_runs([outcome.folder], curve)
     except ValueError as error:
         # A run may be too short to have finished an episode.
         console.print(f"no learning curve: {error}", markup=False, highlight=False)
@@ -39,7 +39,7 @@ def finish(outcome: experiment.Outcome) -> int:
     return outcome.exit_code
 
 
-def _limit(specification: experiment.Specification) -> Any:
+def _limit(specification: runs.Specification) -> Any:
     """The environment's `max_episode_steps`."""
     environment = environments.make_env(
         specification.environment, **specification.environment_parameters

@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from jaxrl import plotting
+from jaxrl import reports
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError, checking_input
 
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
     if not values.runs:
         raise CommandError("no run folder was given (see jaxrl plot --help)")
     with checking_input():
-        plotting.plot_runs(
+        reports.plot_runs(
             values.runs,
             values.out,
             statistic=values.statistic,

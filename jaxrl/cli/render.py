@@ -6,10 +6,11 @@ from pathlib import Path
 
 import tyro
 
-from jaxrl import experiment, rendering
+from jaxrl import runs
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import check_range, checking_input
-from jaxrl.experiment.specification import LARGEST_SEED
+from jaxrl.reports import rendering
+from jaxrl.runs.specification import LARGEST_SEED
 
 MOST_STEPS = 1_000_000
 
@@ -40,7 +41,7 @@ def run(arguments: list[str]) -> int:
     )
     check_range("seed", values.seed, minimum=0, maximum=LARGEST_SEED)
     check_range("max_steps", values.max_steps, minimum=1, maximum=MOST_STEPS)
-    experiment.enable_compilation_cache()
+    runs.enable_compilation_cache()
     with checking_input():
         episode = rendering.render_run(
             values.run,

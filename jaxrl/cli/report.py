@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from jaxrl.experiment.rows import cut_episodes, mean_over_episodes
-from jaxrl.plotting import seed_interval
+from jaxrl.reports import seed_interval
+from jaxrl.runs.rows import cut_episodes, mean_over_episodes
 
 
 def return_interval(returns: Any, lengths: Any = 1) -> tuple[float, float, float]:

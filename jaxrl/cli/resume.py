@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from jaxrl import experiment
+from jaxrl import runs
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError, checking_input
 from jaxrl.cli.finish import finish
@@ -28,12 +28,12 @@ def run(arguments: list[str]) -> int:
         description="Go on with a run that was stopped; it ends with the same bits as one that "
         "was not.",
     )
-    experiment.enable_compilation_cache()
+    runs.enable_compilation_cache()
     with checking_input():
-        specification = experiment.read_specification(values.run)
-        experiment.build(specification)(specification.settings)
+        specification = runs.read_specification(values.run)
+        runs.build(specification)(specification.settings)
     try:
-        outcome = experiment.resume(values.run)
-    except experiment.ExperimentError as error:
+        outcome = runs.resume(values.run)
+    except runs.ExperimentError as error:
         raise CommandError(str(error)) from error
     return finish(outcome)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from jaxrl import environments, experiment, presets, registry
+from jaxrl import environments, presets, registry, runs
 from jaxrl.cli import arguments as reader
 from jaxrl.cli.check import check_run
 from jaxrl.cli.errors import CommandError, checking_input
@@ -77,7 +77,7 @@ def run(arguments: list[str]) -> int:
 
 def _specification(
     entry: registry.Entry, environment: str | None, rest: list[str]
-) -> tuple[experiment.Specification, RunArguments]:
+) -> tuple[runs.Specification, RunArguments]:
     """Reads the flags; prints the help and exits where it is asked for."""
     parameters: dict[str, Any] = {}
     if environment is not None:
@@ -105,9 +105,9 @@ def _specification(
         for name in parameters
         if given & {f"env.{name}".replace("_", "-"), f"env.no-{name}".replace("_", "-")}
     }
-    common = {field.name for field in dataclasses.fields(experiment.Specification)}
+    common = {field.name for field in dataclasses.fields(runs.Specification)}
     with checking_input():
-        specification = experiment.Specification(
+        specification = runs.Specification(
             algorithm=entry.name,
             environment=str(environment),
             settings=entry.settings(**dataclasses.asdict(values.settings)),
@@ -122,20 +122,20 @@ def _specification(
     return specification, options
 
 
-def _train(specification: experiment.Specification, options: RunArguments) -> int:
+def _train(specification: runs.Specification, options: RunArguments) -> int:
     folder = options.out or _default_folder(specification)
-    experiment.enable_compilation_cache()
+    runs.enable_compilation_cache()
     with checking_input():
         check_run(specification, folder, overwrite=options.overwrite)
     _announce(specification)
     try:
-        outcome = experiment.start(specification, folder, overwrite=options.overwrite)
-    except experiment.ExperimentError as error:
+        outcome = runs.start(specification, folder, overwrite=options.overwrite)
+    except runs.ExperimentError as error:
         raise CommandError(str(error)) from error
     return finish(outcome)
 
 
-def _announce(specification: experiment.Specification) -> None:
+def _announce(specification: runs.Specification) -> None:
     if specification.preset is None:
         source = "no preset: the algorithm's own defaults"
     else:
@@ -158,7 +158,7 @@ def _announce(specification: experiment.Specification) -> None:
     sys.stdout.flush()
 
 
-def _default_folder(specification: experiment.Specification) -> Path:
+def _default_folder(specification: runs.Specification) -> Path:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     name = f"{specification.algorithm}-{specification.environment}-{stamp}"
     folder = Path("runs") / name.replace("/", "-")

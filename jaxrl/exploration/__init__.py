@@ -2,8 +2,8 @@
 
 from jaxrl.exploration.action_noise import gaussian_noise, ornstein_uhlenbeck_noise
 from jaxrl.exploration.epsilon_greedy import epsilon_greedy, linear_epsilon
+from jaxrl.exploration.protocol import Exploration, independent_sampling
 from jaxrl.exploration.reach import ActionScaleWarning, warn_of_scale
-from jaxrl.exploration.seam import Exploration, independent_sampling
 from jaxrl.exploration.state_dependent import (
     NoiseMatrix,
     SquashedStateDependentGaussian,

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxrl.exploration.seam import Exploration
+from jaxrl.exploration.protocol import Exploration
 from jaxrl.types import Box, Carry, Key
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxrl.distributions import DiagonalGaussian, TanhGaussian, distribution_dataclass
-from jaxrl.exploration.seam import Exploration
+from jaxrl.exploration.protocol import Exploration
 from jaxrl.types import Key
 
 

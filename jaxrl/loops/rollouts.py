@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from jaxrl.budget import MAX_STEPS, check_budget
 from jaxrl.environments import flatten_actions, require_environment
-from jaxrl.loops.on_policy import on_policy
-from jaxrl.normalization import (
+from jaxrl.learning.normalization import (
     NormalizationSettings,
     check_normalization,
     normalize_observations,
     normalize_rewards,
 )
-from jaxrl.settings import number, require_settings, settings, static
+from jaxrl.loops.on_policy import on_policy
+from jaxrl.settings import MAX_STEPS, check_budget, number, require_settings, settings, static
 from jaxrl.types import Agent, Algorithm, Environment
 
 

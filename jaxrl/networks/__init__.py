@@ -7,6 +7,13 @@ module and any distribution.
 
 from jaxrl.networks.action_values import ActionValues, Critic, action_values, critic
 from jaxrl.networks.actor_critic import ActorCritic, PolicyHead, actor_critic
+from jaxrl.networks.applying import (
+    apply_to_batch,
+    init_network,
+    output_shapes,
+    policy_of,
+    seen_space,
+)
 from jaxrl.networks.bounded_policies import (
     CategoricalHead,
     DeterministicHead,
@@ -17,18 +24,25 @@ from jaxrl.networks.bounded_policies import (
 from jaxrl.networks.gru import GRU
 from jaxrl.networks.initialization import from_one_draw, orthogonal
 from jaxrl.networks.layers import Dense, matmul
+from jaxrl.networks.masked_values import (
+    greedy_policy,
+    make_values_network,
+    masked_policy,
+    seen_and_mask,
+    values_network,
+)
 from jaxrl.networks.masking import masking_actions, refuse_masks, require_masks, without_masks
 from jaxrl.networks.memory import start_again, step_by_step, without_memory
 from jaxrl.networks.policy import PolicyNetwork, policy_network
-from jaxrl.networks.recurrent import RecurrentActorCritic, recurrent_actor_critic
-from jaxrl.networks.seam import (
+from jaxrl.networks.protocol import (
     from_flax,
     over_batch,
     require_array,
     require_distribution,
     require_network,
 )
-from jaxrl.networks.settings import TorsoSettings
+from jaxrl.networks.recurrent import RecurrentActorCritic, recurrent_actor_critic
+from jaxrl.networks.settings import TorsoSettings, ValueNetworkSettings, torso_attributes
 from jaxrl.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, encode_observation, make_torso
 
 __all__ = [
@@ -48,18 +62,26 @@ __all__ = [
     "RecurrentActorCritic",
     "SquashedGaussianHead",
     "TorsoSettings",
+    "ValueNetworkSettings",
     "action_values",
     "actor_critic",
+    "apply_to_batch",
     "critic",
     "encode_observation",
     "from_flax",
     "from_one_draw",
+    "greedy_policy",
+    "init_network",
     "make_torso",
+    "make_values_network",
+    "masked_policy",
     "masking_actions",
     "matmul",
     "orthogonal",
+    "output_shapes",
     "over_batch",
     "policy_network",
+    "policy_of",
     "policy_of_head",
     "recurrent_actor_critic",
     "refuse_masks",
@@ -67,8 +89,12 @@ __all__ = [
     "require_distribution",
     "require_masks",
     "require_network",
+    "seen_and_mask",
+    "seen_space",
     "start_again",
     "step_by_step",
+    "torso_attributes",
+    "values_network",
     "without_masks",
     "without_memory",
 ]

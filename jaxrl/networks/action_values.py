@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxrl.networks.actor_critic import HEAD_INIT, VALUE_INIT
 from jaxrl.networks.initialization import from_one_draw
 from jaxrl.networks.layers import Dense
-from jaxrl.networks.seam import from_flax
+from jaxrl.networks.protocol import from_flax
 from jaxrl.networks.torsos import ACTIVATIONS, encode_observation, make_torso, normalized
 from jaxrl.types import Box, Discrete, Network, Observation, Space
 

@@ -12,7 +12,7 @@ from jaxrl.distributions import Categorical, DiagonalGaussian, MultiCategorical
 from jaxrl.exploration import StateDependentGaussian
 from jaxrl.networks.initialization import from_one_draw, orthogonal
 from jaxrl.networks.layers import Dense
-from jaxrl.networks.seam import from_flax
+from jaxrl.networks.protocol import from_flax
 from jaxrl.networks.torsos import encode_observation, make_torso
 from jaxrl.types import Discrete, MultiDiscrete, Network, Observation, Space
 

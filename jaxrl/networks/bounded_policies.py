@@ -12,7 +12,7 @@ from jaxrl.exploration import SquashedStateDependentGaussian, StateDependentGaus
 from jaxrl.networks.actor_critic import HEAD_INIT
 from jaxrl.networks.initialization import from_one_draw
 from jaxrl.networks.layers import Dense
-from jaxrl.networks.seam import from_flax
+from jaxrl.networks.protocol import from_flax
 from jaxrl.networks.torsos import encode_observation, make_torso
 from jaxrl.types import Box, Discrete, Network, Observation, Space
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from jaxrl.networks.seam import over_batch
+from jaxrl.networks.protocol import over_batch
 from jaxrl.types import Network, Observation, Params, RecurrentNetwork
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxrl.distributions import Categorical, DiagonalGaussian, MultiCategorical, TanhGaussian
 from jaxrl.networks.actor_critic import HEAD_INIT
 from jaxrl.networks.initialization import orthogonal
-from jaxrl.networks.seam import from_flax
+from jaxrl.networks.protocol import from_flax
 from jaxrl.networks.torsos import ACTIVATIONS, encode_observation
 from jaxrl.types import Box, Discrete, MultiDiscrete, Network, Observation, Space
 

@@ -11,7 +11,7 @@ from jaxrl.networks.actor_critic import VALUE_INIT, torso_and_head
 from jaxrl.networks.gru import GRU
 from jaxrl.networks.initialization import from_one_draw
 from jaxrl.networks.layers import Dense
-from jaxrl.networks.seam import from_flax
+from jaxrl.networks.protocol import from_flax
 from jaxrl.networks.torsos import encode_observation
 from jaxrl.types import Key, Observation, Params, RecurrentNetwork, Space
 

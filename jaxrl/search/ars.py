@@ -11,8 +11,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxrl.ops.fitness import elite_weights, finite_fitness
-from jaxrl.search.mirrored import OPTIMIZERS, MakeOptimizer, MirroredSearchConfig, mirrored_strategy
-from jaxrl.search.policy_search import policy_search
+from jaxrl.search._mirrored import (
+    OPTIMIZERS,
+    MakeOptimizer,
+    MirroredSearchConfig,
+    mirrored_strategy,
+)
+from jaxrl.search._policy_search import policy_search
 from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Metrics, Network, Strategy
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxrl.ops.fitness import elite_weights, failures_last
-from jaxrl.search.checking import checked
-from jaxrl.search.policy_search import PolicySearchConfig, policy_search
+from jaxrl.search._checking import checked
+from jaxrl.search._policy_search import PolicySearchConfig, policy_search
 from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
 

@@ -17,8 +17,8 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from jaxrl.ops.fitness import finite_fitness
-from jaxrl.search.checking import checked
-from jaxrl.search.policy_search import PolicySearchConfig, policy_search
+from jaxrl.search._checking import checked
+from jaxrl.search._policy_search import PolicySearchConfig, policy_search
 from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
 

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxrl.ops.fitness import failures_last
-from jaxrl.search.checking import checked
-from jaxrl.search.incumbent import beside_the_best, mean_of_evaluations
-from jaxrl.search.noise_scaling import NoiseScalingConfig, check_noise_limits, next_noise_scale
-from jaxrl.search.policy_search import PolicySearchConfig, policy_search
+from jaxrl.search._checking import checked
+from jaxrl.search._incumbent import beside_the_best, mean_of_evaluations
+from jaxrl.search._noise_scaling import NoiseScalingConfig, check_noise_limits, next_noise_scale
+from jaxrl.search._policy_search import PolicySearchConfig, policy_search
 from jaxrl.settings import require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Network, Strategy
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxrl.ops.fitness import centered_ranks, finite_fitness
-from jaxrl.search.mirrored import MirroredSearchConfig, mirrored_strategy
-from jaxrl.search.policy_search import policy_search
+from jaxrl.search._mirrored import MirroredSearchConfig, mirrored_strategy
+from jaxrl.search._policy_search import policy_search
 from jaxrl.settings import number, require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Metrics, Network, Strategy
 

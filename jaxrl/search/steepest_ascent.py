@@ -1,7 +1,7 @@
 """Steepest-ascent hill climbing: look at several neighbours, and move to the best of them."""
 
+from jaxrl.search._policy_search import policy_search
 from jaxrl.search.hill_climbing import ClimbingConfig, climbing_strategy
-from jaxrl.search.policy_search import policy_search
 from jaxrl.settings import require_settings, settings, static
 from jaxrl.types import Algorithm, Environment, Network, Strategy
 

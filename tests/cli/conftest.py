@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import pytest
 
-from jaxrl import experiment, registry
+from jaxrl import registry, runs
 from jaxrl.cli import main
 
 IMPORT = ("--import", "quick_algorithm")
@@ -29,7 +29,7 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
     monkeypatch.delitem(sys.modules, "quick_algorithm", raising=False)
     # The command line sets this for its whole process, which here is that of all tests.
-    monkeypatch.setattr(experiment, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(runs, "enable_compilation_cache", lambda: None)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
         monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
         monkeypatch.delitem(sys.modules, "quick_algorithm", raising=False)
-        monkeypatch.setattr(experiment, "enable_compilation_cache", lambda: None)
+        monkeypatch.setattr(runs, "enable_compilation_cache", lambda: None)
         flags = ["--seeds", "3", "--evaluation-episodes", "4", "--env.max-steps-in-episode", "30"]
         assert main(["train", *IMPORT, "quick", "CartPole-v1", *flags, "--out", str(folder)]) == 0
     assert jax.config.jax_compilation_cache_dir is None

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxrl import experiment
+from jaxrl import runs
 from jaxrl.cli.report import return_interval, returns_table
 from jaxrl.presets import preset
 from jaxrl.training import Evaluation
@@ -92,7 +92,7 @@ def played(monkeypatch):
         returns = np.arange(run.specification.seeds)[:, None] + np.zeros(num_episodes)
         return Evaluation(returns=returns, lengths=returns)
 
-    monkeypatch.setattr(experiment, "evaluate_run", evaluate_run)
+    monkeypatch.setattr(runs, "evaluate_run", evaluate_run)
     return asked
 
 
@@ -123,7 +123,7 @@ def cut(monkeypatch):
         returns = np.stack([np.arange(seeds, dtype=float), np.full(seeds, np.nan)], axis=1)
         return Evaluation(returns=returns, lengths=np.broadcast_to([3, 0], (seeds, 2)))
 
-    monkeypatch.setattr(experiment, "evaluate_run", evaluate_run)
+    monkeypatch.setattr(runs, "evaluate_run", evaluate_run)
 
 
 def test_evaluate_says_how_many_episodes_were_cut(command, finished_run, cut):
@@ -171,7 +171,7 @@ def test_resuming_a_finished_run_changes_nothing(command, finished_run, tmp_path
 
 
 def test_an_interrupted_run_ends_with_the_code_of_ctrl_c(command, finished_run, monkeypatch):
-    outcome = experiment.Outcome(
+    outcome = runs.Outcome(
         folder=finished_run,
         finished=False,
         steps_before=0,
@@ -179,7 +179,7 @@ def test_an_interrupted_run_ends_with_the_code_of_ctrl_c(command, finished_run, 
         compile_seconds=1.0,
         run_seconds=1.0,
     )
-    monkeypatch.setattr(experiment, "resume", lambda folder: outcome)
+    monkeypatch.setattr(runs, "resume", lambda folder: outcome)
     answer = command("resume", str(finished_run), *IMPORT)
     assert answer.code == 130
     assert answer.out == ""
@@ -189,7 +189,7 @@ def test_ctrl_c_before_a_run_begins(command, finished_run, monkeypatch):
     def interrupted(folder):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiment, "resume", interrupted)
+    monkeypatch.setattr(runs, "resume", interrupted)
     assert command("resume", str(finished_run), *IMPORT).code == 130
 
 
@@ -254,5 +254,5 @@ def test_help_imports_nothing_slow():
     )
     new = answer.stdout.partition("new:")[2].split()
     assert "jaxrl.cli" in new
-    slow = {"tyro", "gymnax", "matplotlib", "scipy.stats", "rich", "jaxrl.experiment", "PIL"}
+    slow = {"tyro", "gymnax", "matplotlib", "scipy.stats", "rich", "jaxrl.runs", "PIL"}
     assert not slow & set(new)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from jaxrl import experiment
+from jaxrl import runs
 from jaxrl.cli import main
 
 
@@ -18,7 +18,7 @@ def run_with_memory(tmp_path_factory):
     flags += ["--num-envs", "4", "--num-steps", "16", "--num-minibatches", "2"]
     flags += ["--total-steps", "128", "--evaluation-episodes", "3", "--checkpoint-interval", "64"]
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(experiment, "enable_compilation_cache", lambda: None)
+        monkeypatch.setattr(runs, "enable_compilation_cache", lambda: None)
         assert main(["train", "ppo", "MemoryChain-bsuite", *flags, "--out", str(folder)]) == 0
     return folder
 

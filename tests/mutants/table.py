@@ -56,9 +56,9 @@ _DISTRIBUTIONS = "test_distributions.py::"
 _STATISTICS = "ops/test_statistics.py::"
 _ACTION_VALUES = "ops/test_action_values.py::"
 _EPISODES = "policy_gradient/test_whole_episodes.py::TestByHand"
-_ACTOR_CRITICS = "agents/test_actor_critics.py::"
+_ACTOR_CRITICS = "actor_critic/test_actor_critics.py::"
 _FRESH = "loops/test_fresh_keys.py::"
-_FRESH_Q = "q_learning/test_fresh_keys.py::"
+_FRESH_Q = "actor_critic/test_fresh_keys.py::"
 _FRESH_ENVIRONMENTS = "environments/test_fresh_keys.py::"
 
 _OPERATIONS = [
@@ -265,18 +265,18 @@ _OPERATIONS = [
         ),
     ),
     _of(
-        "ops/minibatches.py",
+        "learning/minibatches.py",
         (
             "the-same-order-in-every-epoch",
             "random_permutation(key_shuffle, size)",
             "random_permutation(key, size)",
-            "ops/test_minibatches.py",
+            "learning/test_minibatches.py",
         ),
         (
             "minibatches-are-not-shuffled",
             "random_permutation(key_shuffle, size)",
             "jnp.arange(size)",
-            "ops/test_minibatches.py",
+            "learning/test_minibatches.py",
         ),
     ),
     _of(
@@ -376,27 +376,27 @@ _ROOT_MODULES = [
         ),
     ),
     _of(
-        "normalization.py",
+        "learning/normalization.py",
         (
             "statistics-change-before-the-agent-has-learnt",
             "        seen = transitions._replace(\n            observation=scaled(",
             "        state = state._replace(statistics=update_statistics(\n"
             "            state.statistics, _seen(transitions.observation)))\n"
             "        seen = transitions._replace(\n            observation=scaled(",
-            "test_normalization.py::TestObservations::test_learner_sees_what_the_actor_saw",
+            "learning/test_normalization.py::TestObservations::test_learner_sees_what_the_actor_saw",
         ),
         (
             "a-final-observation-is-not-normalised",
             "final_observation=scaled(state, transitions.final_observation)",
             "final_observation=transitions.final_observation",
-            "test_normalization.py::TestObservations::"
+            "learning/test_normalization.py::TestObservations::"
             "test_successors_are_scaled_with_the_same_statistics",
         ),
         (
             "a-replayed-successor-is-not-normalised",
             "next_observation=_standardized(statistics, batch.next_observation, clip)",
             "next_observation=batch.next_observation",
-            "test_normalization.py::TestReplayedObservations::"
+            "learning/test_normalization.py::TestReplayedObservations::"
             "test_what_is_replayed_and_its_successor_are_seen_alike",
         ),
         (
@@ -405,36 +405,36 @@ _ROOT_MODULES = [
             "        statistics = update_statistics(state.statistics, observation)\n        seen",
             "observation = _seen(transitions.final_observation)\n"
             "        statistics = update_statistics(state.statistics, observation)\n        seen",
-            "test_normalization.py::TestReplayedObservations::"
+            "learning/test_normalization.py::TestReplayedObservations::"
             "test_statistics_are_those_of_what_actions_were_chosen_from",
         ),
         (
             "the-policy-sees-raw-observations",
             "inner.act(key, carry, _standardized(statistics, observation, clip))",
             "inner.act(key, carry, observation)",
-            "test_normalization.py::TestObservations::"
+            "learning/test_normalization.py::TestObservations::"
             "test_statistics_are_those_of_all_observations",
         ),
         (
             "the-return-that-scales-rewards-is-not-discounted",
             "running = reward + discount * running",
             "running = reward + running",
-            "test_normalization.py::TestRewards::test_by_hand",
+            "learning/test_normalization.py::TestRewards::test_by_hand",
         ),
         (
             "the-return-that-scales-rewards-runs-over-an-episodes-end",
             "return jnp.where(ended, 0.0, running), running",
             "return running, running",
-            "test_normalization.py::TestRewards::test_by_hand",
+            "learning/test_normalization.py::TestRewards::test_by_hand",
         ),
     ),
     _of(
-        "optimization.py",
+        "learning/optimizers.py",
         (
             "up-the-gradient",
             "p - (learning_rate * c)",
             "p + (learning_rate * c)",
-            "agents/test_pqn.py::test_one_update_by_hand",
+            "q_learning/test_pqn.py::test_one_update_by_hand",
         ),
         (
             "the-actors-gradient-is-clipped-too",
@@ -446,13 +446,13 @@ _ROOT_MODULES = [
             "a-linear-schedule-goes-on-below-zero",
             "jnp.clip(1.0 - jnp.float32(update) / num_updates, 0.0, 1.0)",
             "(1.0 - jnp.float32(update) / num_updates)",
-            "test_optimization.py::test_linear_schedules_end_at_zero_and_stay_there",
+            "learning/test_optimizers.py::test_linear_schedules_end_at_zero_and_stay_there",
         ),
         (
             "a-schedules-function-counts-updates",
             "update // updates_per_iteration",
             "update",
-            "test_optimization.py::"
+            "learning/test_optimizers.py::"
             "test_a_function_counts_iterations_and_never_turns_a_setting_negative",
         ),
         (
@@ -843,13 +843,13 @@ _LOOPS = [
             "gradients-are-applied-in-the-workers-order",
             "jax.random.permutation(key_order, num_workers)",
             "jnp.arange(num_workers)",
-            "agents/test_a3c.py::test_order_is_random",
+            "policy_gradient/test_a3c.py::test_order_is_random",
         ),
         (
             "workers-pull-what-stood-before-the-tick",
             "pulled = (agent.params(agent_state), applied)",
             "pulled = (agent.params(state.agent), applied)",
-            "agents/test_a3c.py::test_workers_are_stale_and_pull_after_their_own_gradient",
+            "policy_gradient/test_a3c.py::test_workers_are_stale_and_pull_after_their_own_gradient",
         ),
     ),
     _of(
@@ -943,39 +943,39 @@ _LOOPS = [
 
 _POLICY_GRADIENTS = [
     _of(
-        "agents/ppo.py",
+        "policy_gradient/ppo.py",
         (
             "value_clip_epsilon-is-ignored",
             "epsilon = config.value_clip_epsilon",
             "epsilon = None",
-            "agents/test_ppo.py::TestSettings::test_value_clip_by_hand",
+            "policy_gradient/test_ppo.py::TestSettings::test_value_clip_by_hand",
         ),
         (
             "the-kl-stop-is-at-three-times-the-target",
             "1.5 * config.target_kl",
             "3.0 * config.target_kl",
-            "agents/test_ppo.py::TestSettings::test_kl_stop_at_one_and_a_half_times_the_target",
+            "policy_gradient/test_ppo.py::TestSettings::test_kl_stop_at_one_and_a_half_times_the_target",
         ),
         (
             "advantages-of-a-minibatch-are-not-standardised",
             "advantage = standardize(advantage)",
             "advantage = 1.0 * advantage",
-            "agents/test_ppo.py::test_first_minibatch_has_ratio_one[CartPole-v1-settings0]",
+            "policy_gradient/test_ppo.py::test_first_minibatch_has_ratio_one[CartPole-v1-settings0]",
         ),
     ),
     _of(
-        "policy_gradient/losses.py",
+        "policy_gradient/_losses.py",
         (
             "entropy-is-avoided",
             "loss = loss - config.entropy_coefficient * entropy",
             "loss = loss + config.entropy_coefficient * entropy",
-            "agents/test_a2c.py::test_gradient_of_one_update_by_hand",
+            "policy_gradient/test_a2c.py::test_gradient_of_one_update_by_hand",
         ),
         (
             "value_coefficient-is-ignored",
             "config.value_coefficient * value_loss",
             "value_loss",
-            "agents/test_a2c.py::test_gradient_of_one_update_by_hand",
+            "policy_gradient/test_a2c.py::test_gradient_of_one_update_by_hand",
         ),
         (
             "advantages-are-divided-by-their-variance",
@@ -985,12 +985,12 @@ _POLICY_GRADIENTS = [
         ),
     ),
     _of(
-        "policy_gradient/experience.py",
+        "policy_gradient/_experience.py",
         (
             "an-observations-value-stands-for-its-successors",
             "values[:, num_envs:]",
             "values[:, :num_envs]",
-            "agents/test_a2c.py::test_values_are_discounted",
+            "policy_gradient/test_a2c.py::test_values_are_discounted",
         ),
         (
             "sequences-begin-with-a-memory-of-another-time",
@@ -1000,7 +1000,7 @@ _POLICY_GRADIENTS = [
         ),
     ),
     _of(
-        "policy_gradient/whole_episodes.py",
+        "policy_gradient/_whole_episodes.py",
         (
             "time-is-not-discounted",
             "jnp.power(jnp.float32(config.discount), jnp.arange(len(mask)))",
@@ -1021,12 +1021,12 @@ _POLICY_GRADIENTS = [
         ),
     ),
     _of(
-        "agents/impala.py",
+        "policy_gradient/impala.py",
         (
             "actors-are-not-behind",
             "jax.tree.map(lambda x: x[0], state.queue) if lag else newest",
             "newest",
-            "agents/test_impala.py::test_actors_are_exactly_lag_updates_behind",
+            "policy_gradient/test_impala.py::test_actors_are_exactly_lag_updates_behind",
         ),
         (
             "clip_c-is-ignored",
@@ -1036,7 +1036,7 @@ _POLICY_GRADIENTS = [
         ),
     ),
     _of(
-        "agents/trpo.py",
+        "policy_gradient/trpo.py",
         (
             "damping-is-ignored",
             " + config.damping * vector",
@@ -1048,60 +1048,60 @@ _POLICY_GRADIENTS = [
 
 _ACTION_VALUE_AGENTS = [
     _of(
-        "agents/dqn.py",
+        "q_learning/dqn.py",
         (
             "loss-is-ignored",
             "weight=batch.weight, loss=config.loss",
             "weight=batch.weight",
-            "agents/test_dqn.py::test_the_loss_is_that_of_the_settings",
+            "q_learning/test_dqn.py::test_the_loss_is_that_of_the_settings",
             "test_settings_in_programs.py::test_some_settings_of_dqn[loss]",
         ),
         (
             "importance-weights-are-ignored",
             "weight=batch.weight, loss=config.loss",
             "weight=jnp.ones_like(batch.weight), loss=config.loss",
-            "agents/test_dqn.py::test_an_update_by_hand",
+            "q_learning/test_dqn.py::test_an_update_by_hand",
         ),
         (
             "double-is-ignored",
             "if config.double:",
             "if False:",
-            "agents/test_dqn.py::test_an_update_by_hand",
+            "q_learning/test_dqn.py::test_an_update_by_hand",
             "test_settings_in_programs.py::test_some_settings_of_dqn[double]",
         ),
         (
             "dqns-target-does-not-lag",
             "state.target_params, batch.next_observation",
             "state.params, batch.next_observation",
-            "agents/test_dqn.py::test_an_update_by_hand",
+            "q_learning/test_dqn.py::test_an_update_by_hand",
         ),
         (
             "epsilon-counts-additions-and-not-steps",
             "steps=state.steps + transitions.reward.size",
             "steps=state.steps + 1",
-            "agents/test_dqn.py::test_epsilon_falls_with_the_steps_that_are_observed",
+            "q_learning/test_dqn.py::test_epsilon_falls_with_the_steps_that_are_observed",
         ),
     ),
     _of(
-        "q_learning/q_lambda.py",
+        "q_learning/_q_lambda.py",
         (
             "trace_decay-is-ignored",
             "lambda_=trace_decay",
             "lambda_=1.0",
-            "agents/test_pqn.py::test_returns_by_hand",
+            "q_learning/test_pqn.py::test_returns_by_hand",
         ),
     ),
     _of(
-        "q_learning/building.py",
+        "loops/replays.py",
         (
             "num_updates-lacks-its-factor",
             "return config.num_updates * -(-(",
             "return -(-(",
-            "q_learning/test_building.py",
+            "loops/test_replays.py",
         ),
     ),
     _of(
-        "q_learning/actor_critic.py",
+        "actor_critic/_learner.py",
         (
             "actor_learning_rate-is-ignored",
             "start = config.actor_learning_rate",
@@ -1146,7 +1146,7 @@ _ACTION_VALUE_AGENTS = [
         ),
     ),
     _of(
-        "q_learning/deterministic.py",
+        "actor_critic/_deterministic.py",
         (
             "all-targets-are-smoothed-alike",
             "jax.random.normal(key, action.shape, jnp.float32)",
@@ -1155,7 +1155,7 @@ _ACTION_VALUE_AGENTS = [
         ),
     ),
     _of(
-        "q_learning/networks.py",
+        "q_learning/_networks.py",
         (
             "the-greatest-of-the-critics-counts",
             "jnp.minimum, (apply_to_batch",
@@ -1164,7 +1164,7 @@ _ACTION_VALUE_AGENTS = [
         ),
     ),
     _of(
-        "q_learning/parameter_noise.py",
+        "actor_critic/_parameter_noise.py",
         (
             "learning-and-perturbing-share-a-key",
             "key_update, key_noise = jax.random.split(key)",
@@ -1185,7 +1185,7 @@ _ACTION_VALUE_AGENTS = [
         ),
     ),
     _of(
-        "q_learning/soft.py",
+        "actor_critic/_soft.py",
         (
             "the-temperature-is-not-learnt",
             "actions.target_entropy(observation) if learn_temperature else None",
@@ -1194,12 +1194,12 @@ _ACTION_VALUE_AGENTS = [
         ),
     ),
     _of(
-        "q_learning/soft_actions.py",
+        "actor_critic/_soft_actions.py",
         (
             "a-target-entropy-of-all-actions-whatever-the-mask",
             "allowed = jnp.sum(mask, axis=-1, dtype=jnp.int32)",
             "allowed = 0 * jnp.sum(mask, axis=-1, dtype=jnp.int32) + space.num_categories",
-            "agents/test_sac_entropy.py::test_the_target_is_that_of_each_states_allowed_actions",
+            "actor_critic/test_sac_entropy.py::test_the_target_is_that_of_each_states_allowed_actions",
         ),
         (
             "values-of-discrete-actions-are-not-weighed",
@@ -1258,7 +1258,7 @@ _SEARCH = [
         ),
     ),
     _of(
-        "search/mirrored.py",
+        "search/_mirrored.py",
         (
             "candidates-are-not-mirrored",
             "jnp.concatenate([noise, -noise])",
@@ -1298,7 +1298,7 @@ _SEARCH = [
         ),
     ),
     _of(
-        "search/noise_scaling.py",
+        "search/_noise_scaling.py",
         (
             "the-noise-grows-on-success",
             "jnp.where(success, smaller, larger)",
@@ -1307,7 +1307,7 @@ _SEARCH = [
         ),
     ),
     _of(
-        "search/incumbent.py",
+        "search/_incumbent.py",
         (
             "the-best-is-worth-its-last-evaluation",
             "mean + (fitness - mean) / count",
@@ -1319,51 +1319,51 @@ _SEARCH = [
 
 _EXPERIMENTS = [
     _of(
-        "experiment/rows.py",
+        "runs/rows.py",
         (
             "rows-that-were-not-used-count",
             "row[name] = jnp.sum(jnp.where(used, values, 0))",
             "row[name] = jnp.sum(values)",
-            "experiment/test_rows.py::test_aggregate_by_hand",
+            "runs/test_rows.py::test_aggregate_by_hand",
         ),
         (
             "iterations-weigh-alike-whatever-their-episodes",
             "weights = episodes.astype(jnp.float32)",
             "weights = used.astype(jnp.float32)",
-            "experiment/test_rows.py::test_aggregate_by_hand",
+            "runs/test_rows.py::test_aggregate_by_hand",
         ),
     ),
     _of(
-        "experiment/plan.py",
+        "runs/plan.py",
         (
             "a-chunk-ends-where-it-begins",
             "(slowest_steps(algorithm, progress) // chunks.interval + 1)",
             "(slowest_steps(algorithm, progress) // chunks.interval)",
-            "experiment/test_plan.py::test_counting_where_the_cost_varies",
+            "runs/test_plan.py::test_counting_where_the_cost_varies",
         ),
     ),
     _of(
-        "experiment/programs.py",
+        "runs/programs.py",
         (
             "all-seeds-are-the-same",
             "jax.random.split(jax.random.key(seed), 3)",
             "jax.random.split(jax.random.key(0 * seed), 3)",
-            "experiment/test_programs.py::test_keys_depend_on_the_number_of_the_seed_only",
+            "runs/test_programs.py::test_keys_depend_on_the_number_of_the_seed_only",
         ),
     ),
     _of(
-        "plotting/intervals.py",
+        "reports/intervals.py",
         (
             "the-interquartile-mean-cuts-less-off",
             "stats.trim_mean(sample, 0.25",
             "stats.trim_mean(sample, 0.1",
-            "plotting/test_intervals.py",
+            "reports/test_intervals.py",
         ),
         (
             "one-seed-has-an-interval",
             "if values.shape[0] < 2:",
             "if values.shape[0] < 1:",
-            "plotting/test_intervals.py",
+            "reports/test_intervals.py",
         ),
     ),
 ]

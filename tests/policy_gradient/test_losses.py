@@ -7,7 +7,7 @@ import pytest
 from probe_environments import action_matches_observation
 
 import jaxrl
-from jaxrl.policy_gradient.losses import standardize
+from jaxrl.policy_gradient._losses import standardize
 
 
 def test_advantages_get_mean_0_and_deviation_1():

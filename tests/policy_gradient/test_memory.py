@@ -10,13 +10,13 @@ from probe_environments import constant_reward
 
 import jaxrl
 from jaxrl.distributions import Categorical
+from jaxrl.learning.normalization import normalize_observations
 from jaxrl.loops.on_policy import on_policy
 from jaxrl.networks import recurrent_actor_critic, step_by_step
-from jaxrl.normalization import normalize_observations
 from jaxrl.ops.returns import gae
-from jaxrl.policy_gradient.actor import make_actor
-from jaxrl.policy_gradient.experience import gae_estimator, prepare, select
-from jaxrl.policy_gradient.losses import evaluate_steps
+from jaxrl.policy_gradient._actor import make_actor
+from jaxrl.policy_gradient._experience import gae_estimator, prepare, select
+from jaxrl.policy_gradient._losses import evaluate_steps
 from jaxrl.types import Agent, RecurrentNetwork
 
 SMALL = {"num_envs": 4, "num_steps": 16, "total_steps": 256, "hidden_sizes": (8,), "core_size": 6}

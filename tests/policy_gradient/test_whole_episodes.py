@@ -11,8 +11,8 @@ import pytest
 
 from jaxrl import ReinforceConfig
 from jaxrl.distributions import Categorical
-from jaxrl.policy_gradient.actor import ActorCarry, PolicyExtras, make_actor
-from jaxrl.policy_gradient.whole_episodes import (
+from jaxrl.policy_gradient._actor import ActorCarry, PolicyExtras, make_actor
+from jaxrl.policy_gradient._whole_episodes import (
     score_and_entropy_loss,
     value_regression_loss,
     weigh_episodes,

@@ -1,0 +1,124 @@
+"""The networks of DDPG, TD3 and SAC: the default ones, or the user's, checked."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxrl.actor_critic._settings import ActorCriticSettings
+from jaxrl.networks import (
+    critic,
+    policy_of_head,
+    refuse_masks,
+    require_array,
+    require_network,
+)
+from jaxrl.networks.applying import apply_to_batch, output_shapes, seen_space
+from jaxrl.networks.settings import torso_attributes
+from jaxrl.types import (
+    Box,
+    Environment,
+    MaskedSpace,
+    Network,
+    Observation,
+    Params,
+)
+
+
+def make_policy(
+    env: Environment,
+    config: ActorCriticSettings,
+    head: nn.Module,
+    network: Network | None,
+) -> Network:
+    """The user's policy, or the default one that ends in a head."""
+    if network is None:
+        network = policy_of_head(
+            seen_space(env.observation_space),
+            head,
+            **torso_attributes(config),
+        )
+    require_network(network)
+    has_masks = isinstance(env.observation_space, MaskedSpace)
+    return network if has_masks else _without_masks(network)
+
+
+def _without_masks(network: Network) -> Network:
+    """The network, which now refuses observations with masks that it would not keep to."""
+
+    def apply(params: Params, observation: Observation) -> Any:
+        refuse_masks(observation)
+        return network.apply(params, observation)
+
+    return network._replace(apply=apply)
+
+
+def make_critic(
+    env: Environment, action_space: Box, config: ActorCriticSettings, network: Network | None
+) -> Network:
+    """The user's critic of continuous actions, or the default one.
+
+    Raises:
+        ValueError: it does not give one value, or there is no layer for the action to enter.
+    """
+    if network is None:
+        if config.action_layer > len(config.hidden_sizes):
+            raise ValueError(
+                f"action_layer={config.action_layer} is none of the {len(config.hidden_sizes)} "
+                f"layers of hidden_sizes={config.hidden_sizes}: the last one is its output, "
+                f"{len(config.hidden_sizes)}"
+            )
+        network = critic(
+            seen_space(env.observation_space),
+            action_space,
+            action_layer=config.action_layer,
+            **torso_attributes(config),
+        )
+    require_network(network)
+    shapes = output_shapes(network, _value, env.observation_space, action_space)
+    if shapes != [()]:
+        raise ValueError(
+            "a critic maps one observation and one action to a value of shape (), but this one "
+            f"returns {', '.join(map(str, shapes))}"
+        )
+    return network
+
+
+def _value(output: Any) -> Array:
+    require_array(output, "the value of a critic")
+    return output
+
+
+def least_value(
+    network: Network, critics: tuple[Params, ...], *inputs: Any
+) -> Float[Array, "M ..."]:
+    """min_i Q_i: what several critics agree that an action is worth at least.
+
+    The maximum over actions of a noisy value is too high; the least of two makes up for it
+    (Fujimoto et al. 2018, equation 10).
+    """
+    return functools.reduce(
+        jnp.minimum, (apply_to_batch(network, params, *inputs) for params in critics)
+    )
+
+
+def check_actions(network: Network, mode: Callable[[Any], Any], env: Environment) -> None:
+    """Checks that a policy's actions have the environment's shape.
+
+    Args:
+        network: the policy.
+        mode: from its output to an action.
+        env: the environment.
+
+    Raises:
+        ValueError: they have not.
+    """
+    shapes = output_shapes(network, mode, env.observation_space)
+    if shapes != [env.action_space.shape]:
+        raise ValueError(
+            f"the policy network's actions have shape {', '.join(map(str, shapes))}, "
+            f"but those of the environment have shape {env.action_space.shape}"
+        )

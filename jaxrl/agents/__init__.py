@@ -1,1 +1,0 @@
-"""One gradient-based algorithm per file, and what wraps any of them."""

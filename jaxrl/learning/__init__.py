@@ -1,0 +1,1 @@
+"""The means of all learners: optimisers, schedules, minibatches, normalisation, regression."""

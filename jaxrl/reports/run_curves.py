@@ -1,0 +1,91 @@
+"""From run folders to curves."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jaxrl import runs
+from jaxrl.reports.curves import Curve, plot_curves, resample
+from jaxrl.runs.rows import cut_episodes, mean_over_episodes
+
+AXES = ("steps", "episodes")
+LABELS = {
+    "episode_return": "Episode return while training",
+    "episode_length": "Episode length while training (steps)",
+    "evaluation_return": "Evaluation return",
+    "steps": "Environment steps per seed",
+    "episodes": "Finished episodes per seed",
+}
+
+
+def plot_runs(
+    folders: Sequence[str | Path],
+    out: str | Path,
+    *,
+    statistic: str = "mean",
+    metric: str = "episode_return",
+    x: str = "steps",
+) -> Path:
+    """Draws the learning curves of run folders in one figure.
+
+    Args:
+        folders: one or more run folders.
+        out: the picture; its ending chooses the format (.png, .pdf, .svg).
+        statistic: over seeds: `mean` or `iqm`.
+        metric: a column of metrics.jsonl, or `evaluation_return`.
+        x: `steps` or `episodes`.
+
+    Returns:
+        The path of the picture.
+
+    Raises:
+        ValueError: nothing to draw, or an unknown statistic, metric, axis or picture format.
+    """
+    if x not in AXES:
+        raise ValueError(f"x={x!r} is not one of {', '.join(AXES)}")
+    if not folders:
+        raise ValueError("no run folder was given: there is nothing to plot")
+    labels = _run_labels([Path(folder) for folder in folders])
+    curves = [
+        _run_curve(Path(folder), label, metric=metric, x=x)
+        for folder, label in zip(folders, labels, strict=True)
+    ]
+    return plot_curves(
+        curves, out, statistic=statistic, x_label=LABELS[x], y_label=LABELS.get(metric, metric)
+    )
+
+
+def _run_labels(folders: Sequence[Path]) -> list[str]:
+    """Algorithm and environment, or the folders' names where that would not tell runs apart."""
+    specifications = [runs.read_specification(folder) for folder in folders]
+    labels = [f"{run.algorithm}, {run.environment}" for run in specifications]
+    if len(set(labels)) < len(labels):
+        names = [folder.resolve().name for folder in folders]
+        labels = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    return labels
+
+
+def _run_curve(folder: Path, label: str, *, metric: str, x: str) -> Curve:
+    if metric == "evaluation_return":
+        if x != "steps":
+            raise ValueError(f"metric={metric} is known by steps only: use x=steps")
+        rows = runs.read_evaluations(folder)
+        # Seeds that have not been evaluated as often are padded with nan, as are their steps.
+        horizontal = np.asarray(rows.steps, dtype=float)
+        values = mean_over_episodes(rows.returns, cut_episodes(rows.returns, rows.lengths))
+    else:
+        metrics = runs.read_metrics(folder)
+        if not metrics:
+            raise ValueError(f"{folder} has nothing to plot yet")
+        for name in (metric, x):
+            if name not in metrics:
+                known = ", ".join(["evaluation_return", *sorted(metrics)])
+                raise ValueError(f"{folder} has no metric {name!r}: it has {known}")
+        horizontal = np.asarray(metrics[x], dtype=float)
+        # Rows count the episodes that finished within them.
+        horizontal = np.cumsum(horizontal, axis=1) if x == "episodes" else horizontal
+        values = np.asarray(metrics[metric], dtype=float)
+    if values.size == 0:
+        raise ValueError(f"{folder} has nothing to plot yet")
+    return Curve(label, *resample(horizontal, values))

@@ -1,0 +1,126 @@
+"""What a run writes as it goes: rows in two files, and the same numbers for the chart viewers."""
+
+import contextlib
+import json
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxrl.runs.charts import Charts, TensorBoard, WeightsAndBiases
+from jaxrl.runs.folder import EVALUATIONS, METRICS, TENSORBOARD, writing
+from jaxrl.runs.rows import cut_episodes, mean_over_episodes, to_rows
+from jaxrl.runs.specification import Specification, to_json
+from jaxrl.training import Evaluation
+
+_ROW_FILES = (METRICS, EVALUATIONS)
+
+
+class Logs(contextlib.AbstractContextManager["Logs"]):
+    """Appends to the files of a run; nothing is kept in memory."""
+
+    def __init__(self, folder: Path, specification: Specification, *, first_step: int) -> None:
+        """Opens the files, behind the rows that are there.
+
+        Args:
+            folder: of the run; its row files were cut back to the checkpoint.
+            specification: the run.
+            first_step: charts forget what an interrupted run wrote after this many steps.
+
+        Raises:
+            ValueError: Weights & Biases was asked for and is not installed.
+        """
+        self._folder = folder
+        self._seeds = range(specification.seed, specification.seed + specification.seeds)
+        self._charts: list[Charts] = []
+        if specification.wandb_project is not None:
+            data = to_json(specification)
+            self._charts.append(WeightsAndBiases(folder, specification.wandb_project, data))
+        with writing(folder):
+            charts = TensorBoard(folder / TENSORBOARD, self._seeds, first_step=first_step)
+            self._charts.append(charts)
+            self._files = {name: (folder / name).open("ab") for name in _ROW_FILES}
+
+    def write_metrics(self, row: Mapping[str, np.ndarray], advanced: np.ndarray) -> None:
+        """Writes one row per seed, without those that took no iteration in this chunk.
+
+        Args:
+            row: by name, [seeds].
+            advanced: bool [seeds].
+        """
+        rows = to_rows(row, self._seeds)
+        rows = [row for row, is_new in zip(rows, advanced, strict=True) if is_new]
+        self._append(METRICS, rows)
+        self._chart(rows)
+
+    def write_evaluation(self, steps: np.ndarray, evaluation: Evaluation) -> None:
+        """Writes every episode of every seed; the charts show the means over those that ended.
+
+        Args:
+            steps: [seeds], environment steps taken.
+            evaluation: leaves [seeds, episodes].
+        """
+        columns = {"steps": steps, "returns": evaluation.returns, "lengths": evaluation.lengths}
+        self._append(EVALUATIONS, to_rows(columns, self._seeds))
+        cut = cut_episodes(evaluation.returns, evaluation.lengths)
+        means = {
+            "steps": steps,
+            "evaluation_return": mean_over_episodes(evaluation.returns, cut),
+            "evaluation_length": mean_over_episodes(evaluation.lengths, cut),
+        }
+        self._chart(to_rows(means, self._seeds))
+
+    def flush(self) -> dict[str, int]:
+        """Makes every row survive a loss of power; returns the size of each row file."""
+        with writing(self._folder):
+            for charts in self._charts:
+                charts.flush()
+            for file in self._files.values():
+                os.fsync(file.fileno())
+            return {name: os.fstat(file.fileno()).st_size for name, file in self._files.items()}
+
+    def __exit__(self, *exception: object) -> None:
+        """Closes the files, also those behind one that cannot be closed."""
+        with writing(self._folder), contextlib.ExitStack() as stack:
+            for closable in [*self._charts, *self._files.values()]:
+                stack.callback(closable.close)
+
+    def _append(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
+        lines = [json.dumps(row, allow_nan=False) + "\n" for row in rows]
+        with writing(self._folder):
+            self._files[name].write("".join(lines).encode())
+            self._files[name].flush()
+
+    def _chart(self, rows: list[dict[str, Any]]) -> None:
+        with writing(self._folder):
+            for charts in self._charts:
+                charts.write(rows)
+
+
+def cut_back(folder: Path, file_sizes: Mapping[str, int]) -> None:
+    """Removes the rows behind a checkpoint: the resumed run writes them again, to the same bytes.
+
+    A file is cut in one step, so that being killed here does no harm.
+
+    Args:
+        folder: of the run.
+        file_sizes: of each row file when the checkpoint was written; empty: the run starts anew.
+    """
+    for name in _ROW_FILES:
+        path, size = folder / name, file_sizes.get(name, 0)
+        present = path.stat().st_size if path.exists() else 0
+        if present > size:
+            with writing(folder):
+                os.truncate(path, size)
+        elif present < size:
+            warnings.warn(f"{path} has lost rows since the checkpoint was written", stacklevel=2)
+            _drop_half_line(path)
+
+
+def _drop_half_line(path: Path) -> None:
+    if path.exists():
+        text = path.read_bytes()
+        os.truncate(path, text.rfind(b"\n") + 1)

@@ -1,0 +1,184 @@
+"""From a chunk's metrics to one row per seed, and from the rows of a file to arrays."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import chex
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Shaped
+
+from jaxrl.ops.missing import is_missing, missing_value
+from jaxrl.runs.folder import EVALUATIONS, METRICS, ExperimentError
+from jaxrl.types import Metrics
+
+_LEADING = ("seed", "steps", "episodes", "episode_return", "episode_length")
+
+
+class EvaluationRows(NamedTuple):
+    """The evaluations of a run; a seed with fewer rows than another is filled up with nan.
+
+    Attributes:
+        steps: [seeds, rows], environment steps of the seed when it was evaluated.
+        returns: [seeds, rows, episodes].
+        lengths: [seeds, rows, episodes].
+    """
+
+    steps: np.ndarray
+    returns: np.ndarray
+    lengths: np.ndarray
+
+
+def aggregate(metrics: Mapping[str, Shaped[Array, " rows"]], num_used: Int[Array, ""]) -> Metrics:
+    """Reduces the iterations of one chunk to one row.
+
+    `steps` is the last iteration's, `episodes` the sum; a metric named `episode_...` is the mean
+    over the finished episodes, any other the mean over the iterations. An iteration that
+    had nothing to report (nan, as in `jaxrl.ops.missing`) does not count; nothing at all gives the
+    same.
+
+    Args:
+        metrics: by name, [rows]; the first `num_used` rows were filled.
+        num_used: how many iterations the chunk took.
+
+    Returns:
+        By name, shape ().
+    """
+    chex.assert_rank(list(metrics.values()), 1)
+    used = jnp.arange(metrics["steps"].shape[0]) < num_used
+    episodes = jnp.where(used, metrics["episodes"], 0) if "episodes" in metrics else None
+    row: Metrics = {}
+    for name, values in metrics.items():
+        if name == "steps":
+            row[name] = jnp.max(jnp.where(used, values, 0))
+        elif name == "episodes":
+            row[name] = jnp.sum(jnp.where(used, values, 0))
+        else:
+            weights = used.astype(jnp.float32)
+            if name.startswith("episode_") and episodes is not None:
+                weights = episodes.astype(jnp.float32)
+            row[name] = _weighted_mean(values.astype(jnp.float32), weights)
+    return row
+
+
+def _weighted_mean(values: Float[Array, " n"], weights: Float[Array, " n"]) -> Float[Array, ""]:
+    weights = jnp.where(is_missing(values), 0.0, weights)
+    total = jnp.sum(weights)
+    # A weight of 0 does not silence an infinite value: 0 * inf is nan.
+    products = jnp.where(weights > 0, values * weights, 0.0)
+    # Nor may a division that is not needed make a nan.
+    mean = jnp.sum(products) / jnp.where(total > 0, total, 1.0)
+    return jnp.where(total > 0, mean, missing_value())
+
+
+def cut_episodes(returns: Any, lengths: Any) -> np.ndarray:
+    """Which evaluation episodes were cut before their end: their return is nan, their length 0."""
+    return np.isnan(np.asarray(returns, dtype=float)) & (np.asarray(lengths) == 0)
+
+
+def mean_over_episodes(values: Any, cut: np.ndarray) -> np.ndarray:
+    """The mean over the last axis of the episodes that were not cut; nan where all were."""
+    count = np.sum(~cut, axis=-1)
+    total = np.sum(np.where(cut, 0.0, np.asarray(values, dtype=float)), axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def to_rows(values: Mapping[str, Any], seeds: range) -> list[dict[str, Any]]:
+    """Splits values by name, each [seeds, ...], into one JSON row per seed; not finite is null."""
+    names = [name for name in _LEADING if name in values]
+    names += sorted(values.keys() - set(_LEADING))
+    columns = {name: _to_json(np.asarray(values[name])) for name in names}
+    return [
+        {"seed": seed} | {name: columns[name][i] for name in names} for i, seed in enumerate(seeds)
+    ]
+
+
+def _to_json(values: np.ndarray | np.generic) -> Any:
+    if values.ndim > 0:
+        return [_to_json(value) for value in np.asarray(values)]
+    if np.issubdtype(values.dtype, np.integer) or values.dtype == bool:
+        return values.item()
+    # The shortest decimal that reads back to the same float32, not the double's 17 digits.
+    return float(str(values.astype(np.float32))) if np.isfinite(values) else None
+
+
+def read_metrics(folder: str | Path) -> dict[str, np.ndarray]:
+    """Reads the rows of metrics.jsonl.
+
+    Args:
+        folder: of a run, running or ended.
+
+    Returns:
+        By name, [seeds, rows] in the order of the seeds; null and missing rows are nan.
+
+    Raises:
+        ExperimentError: the folder has no metrics that can be read.
+    """
+    path = Path(folder) / METRICS
+    by_seed = _rows_by_seed(path)
+    names = {name: None for rows in by_seed for row in rows for name in row if name != "seed"}
+    return {name: _table(path, by_seed, name) for name in names}
+
+
+def read_evaluations(folder: str | Path) -> EvaluationRows:
+    """Reads the rows of evaluations.jsonl.
+
+    Args:
+        folder: of a run, running or ended.
+
+    Returns:
+        Steps [seeds, rows]; returns and lengths [seeds, rows, episodes].
+
+    Raises:
+        ExperimentError: the folder has no evaluations that can be read.
+    """
+    path = Path(folder) / EVALUATIONS
+    by_seed = _rows_by_seed(path)
+    return EvaluationRows(
+        steps=_table(path, by_seed, "steps"),
+        returns=_table(path, by_seed, "returns", axes=3),
+        lengths=_table(path, by_seed, "lengths", axes=3),
+    )
+
+
+def _rows_by_seed(path: Path) -> list[list[dict[str, Any]]]:
+    by_seed: dict[int, list[dict[str, Any]]] = {}
+    try:
+        for row in _rows(path):
+            by_seed.setdefault(row["seed"], []).append(row)
+    except FileNotFoundError:
+        raise ExperimentError(f"{path.parent} has no {path.name}") from None
+    except OSError as error:
+        raise ExperimentError(f"cannot read {path}: {error.strerror}") from None
+    except (KeyError, TypeError, ValueError):
+        raise ExperimentError(f"{path} cannot be used: a line is not a row of a run") from None
+    return [by_seed[seed] for seed in sorted(by_seed)]
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            # A run that is being written, or was killed, may end in half a line.
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+def _table(
+    path: Path, by_seed: list[list[dict[str, Any]]], name: str, *, axes: int = 2
+) -> np.ndarray:
+    """Collects one column, [seeds, rows] or [seeds, rows, episodes]; null and missing are nan."""
+    longest = max((len(rows) for rows in by_seed), default=0)
+    try:
+        # numpy reads None as nan.
+        columns = [np.array([row.get(name) for row in rows], dtype=float) for rows in by_seed]
+        trailing = columns[0].shape[1:] if columns else (0,) * (axes - 2)
+        table = np.full((len(by_seed), longest, *trailing), np.nan)
+        for i, column in enumerate(columns):
+            table[i, : len(column)] = column
+    except (TypeError, ValueError):
+        raise ExperimentError(f"{path} cannot be used: its {name} do not fit together") from None
+    if table.ndim != axes:
+        raise ExperimentError(f"{path} cannot be used: its {name} are not as a run writes them")
+    return table

@@ -1,0 +1,206 @@
+"""What a run is, as data: everything that config.json holds and a resumed run needs."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxrl import environments, registry
+from jaxrl.runs.folder import CONFIG, ExperimentError
+from jaxrl.types import Algorithm
+
+LARGEST_SEED = 2**32 - 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Specification:
+    """One run: an algorithm on an environment, for a number of seeds. Data only.
+
+    Intervals are in environment steps of one seed; an event happens at the end of the chunk that
+    reaches its multiple.
+
+    Attributes:
+        algorithm: a name in the registry.
+        environment: a name that `make_env` knows.
+        settings: the algorithm's settings object; its values are plain data.
+        environment_parameters: keyword arguments of `make_env`: numbers, flags or names.
+        preset: the name of the preset that the settings came from, for people.
+        seeds: how many members are trained side by side.
+        seed: of the first member; member i uses seed + i and equals a run of its own with it.
+        log_interval: between two rows of metrics; None: a two-hundredth of the run.
+        evaluation_interval: between two evaluations; None: one at the end.
+        evaluation_episodes: per seed and evaluation; 0: none.
+        checkpoint_interval: between two checkpoints, beside those by the clock; None: none.
+        checkpoint_minutes: between two checkpoints; None: none. The end is always saved.
+        keep_checkpoints: how many of the newest stay.
+        wandb_project: also log to this Weights & Biases project.
+    """
+
+    algorithm: str
+    environment: str
+    settings: Any
+    environment_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    preset: str | None = None
+    seeds: int = 1
+    seed: int = 0
+    log_interval: int | None = None
+    evaluation_interval: int | None = None
+    evaluation_episodes: int = 100
+    checkpoint_interval: int | None = None
+    checkpoint_minutes: float | None = 5.0
+    keep_checkpoints: int = 3
+    wandb_project: str | None = None
+
+    def __post_init__(self) -> None:
+        require_whole("seeds", self.seeds, minimum=1)
+        require_whole("seed", self.seed, minimum=0)
+        if self.seed + self.seeds - 1 > LARGEST_SEED:
+            raise ValueError(
+                f"seed={self.seed} with seeds={self.seeds} must stay at most {LARGEST_SEED}"
+            )
+        for name in ("log_interval", "evaluation_interval", "checkpoint_interval"):
+            if getattr(self, name) is not None:
+                require_whole(name, getattr(self, name), minimum=1)
+        require_whole("evaluation_episodes", self.evaluation_episodes, minimum=0)
+        require_whole("keep_checkpoints", self.keep_checkpoints, minimum=1)
+        minutes = self.checkpoint_minutes
+        if minutes is not None and not (_is_real(minutes) and 0 < minutes < math.inf):
+            raise ValueError(f"checkpoint_minutes={minutes!r} must be a number greater than 0")
+
+
+def build(specification: Specification) -> Callable[[Any], Algorithm]:
+    """Makes the environment and returns the constructor of the algorithm from its settings.
+
+    The constructor may be called inside a traced function, so that float settings are arguments of
+    the compiled program.
+
+    Raises:
+        ValueError: the algorithm, the environment or one of its parameters is unknown.
+    """
+    entry = registry.get(specification.algorithm)
+    environment = environments.make_env(
+        specification.environment, **specification.environment_parameters
+    )
+    return lambda config: entry.build(environment, config)
+
+
+def to_json(specification: Specification) -> dict[str, Any]:
+    """Returns the specification as plain JSON data.
+
+    Raises:
+        ValueError: a setting holds a function or an array, which a run folder cannot.
+    """
+    data = {
+        field.name: getattr(specification, field.name)
+        for field in dataclasses.fields(specification)
+    }
+    data["settings"] = {
+        field.name: _setting_to_json(field, getattr(specification.settings, field.name))
+        for field in dataclasses.fields(specification.settings)
+    }
+    data["environment_parameters"] = {
+        name: _plain(f"environment parameter {name}", value)
+        for name, value in specification.environment_parameters.items()
+    }
+    return data
+
+
+def from_json(data: Any) -> Specification:
+    """Rebuilds a specification from what `to_json` returned.
+
+    Raises:
+        ValueError: naming what is missing, unknown or of the wrong kind.
+    """
+    if not isinstance(data, dict):
+        raise ValueError("it does not hold a JSON object")
+    names = {field.name for field in dataclasses.fields(Specification)}
+    values = {name: value for name, value in data.items() if name in names}
+    for name, kind in (("algorithm", str), ("environment", str), ("settings", dict)):
+        if not isinstance(values.get(name), kind):
+            raise ValueError(f"{name} is missing or not of the right kind")
+    if not isinstance(values.get("environment_parameters", {}), dict):
+        raise ValueError("environment_parameters is not an object")
+    values["settings"] = _settings_from_json(values["algorithm"], values["settings"])
+    return Specification(**values)
+
+
+def read_specification(folder: str | Path) -> Specification:
+    """Reads the specification of a run from its folder.
+
+    Raises:
+        ExperimentError: there is no run in the folder, or its config.json is damaged.
+    """
+    path = Path(folder) / CONFIG
+    try:
+        return from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ExperimentError(f"{folder} is not a run: it has no {CONFIG}") from None
+    except OSError as error:
+        raise ExperimentError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ExperimentError(f"{path} cannot be used: {error}") from None
+
+
+def _settings_from_json(algorithm: str, data: dict[str, Any]) -> Any:
+    settings_type = registry.get(algorithm).settings
+    fields = {field.name: field for field in dataclasses.fields(settings_type)}
+    unknown = sorted(data.keys() - fields.keys())
+    if unknown:
+        raise ValueError(f"{algorithm} has no setting {unknown[0]!r}")
+    return settings_type(
+        **{name: _setting_from_json(fields[name], value) for name, value in data.items()}
+    )
+
+
+def _setting_to_json(field: "dataclasses.Field[Any]", value: Any) -> Any:
+    if value is None or field.metadata["static"]:
+        return _plain(f"settings.{field.name}", value)
+    if np.ndim(value) != 0:
+        raise ValueError(f"settings.{field.name}={value} must be one number: a run has one setting")
+    number = float(value)
+    # JSON has no infinities; a string that `float` reads keeps the file valid everywhere.
+    return number if math.isfinite(number) else str(number)
+
+
+def _setting_from_json(field: "dataclasses.Field[Any]", value: Any) -> Any:
+    if value is None or field.metadata["static"]:
+        return _to_tuples(value)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"settings.{field.name}={value!r} is not a number") from None
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(name, item) for item in value]
+    if isinstance(value, np.generic) or (hasattr(value, "dtype") and np.ndim(value) == 0):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name}={value} must be finite to be written to {CONFIG}")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(
+        f"{name}={value!r} cannot be written to {CONFIG}, which holds data only: "
+        "use a number or a name, or call jaxrl.train from Python"
+    )
+
+
+def _to_tuples(value: Any) -> Any:
+    return tuple(_to_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def require_whole(name: str, value: Any, *, minimum: int) -> None:
+    """Raises ValueError, naming the value, unless it is a whole number that is large enough."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name}={value!r} is not a whole number")
+    if value < minimum:
+        raise ValueError(f"{name}={value} must be at least {minimum}")

@@ -1,0 +1,71 @@
+"""The seams of the library: what an environment, a network, an agent and an algorithm are.
+
+Every seam is a NamedTuple of pure functions, built the way an optax optimiser is built. Functions
+that act on one environment are unbatched; loops vmap them. This module imports nothing of ours.
+"""
+
+from jaxrl.types.agent import Agent, GradientAgent, ReplayAgent
+from jaxrl.types.algorithm import Algorithm
+from jaxrl.types.arrays import (
+    Action,
+    AgentState,
+    Carry,
+    EnvState,
+    Key,
+    Metrics,
+    Observation,
+    Params,
+    PyTree,
+    SearchState,
+    State,
+)
+from jaxrl.types.environment import Environment, TimeStep
+from jaxrl.types.experience import Episodes, Replay, Replayed, Rollout, StepsBetween, Transition
+from jaxrl.types.network import Network, Policy, RecurrentNetwork
+from jaxrl.types.spaces import (
+    Box,
+    Discrete,
+    MaskedObservation,
+    MaskedSpace,
+    MultiDiscrete,
+    ObservationSpace,
+    Space,
+)
+from jaxrl.types.strategy import Strategy
+
+__all__ = [
+    "Action",
+    "Agent",
+    "AgentState",
+    "Algorithm",
+    "Box",
+    "Carry",
+    "Discrete",
+    "EnvState",
+    "Environment",
+    "Episodes",
+    "GradientAgent",
+    "Key",
+    "MaskedObservation",
+    "MaskedSpace",
+    "Metrics",
+    "MultiDiscrete",
+    "Network",
+    "Observation",
+    "ObservationSpace",
+    "Params",
+    "Policy",
+    "PyTree",
+    "RecurrentNetwork",
+    "Replay",
+    "ReplayAgent",
+    "Replayed",
+    "Rollout",
+    "SearchState",
+    "Space",
+    "State",
+    "StepsBetween",
+    "Strategy",
+    "TimeStep",
+    "Transition",
+]

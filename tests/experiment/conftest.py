@@ -1,9 +1,0 @@
-"""The toy algorithm for every test of this room."""
-
-import pytest
-from experiment import toy
-
-
-@pytest.fixture(autouse=True)
-def installed_toy(monkeypatch):
-    toy.install(monkeypatch.setattr, monkeypatch.setitem)
