@@ -79,7 +79,7 @@ def ours(capacity: int, *, prioritized: bool = False, dtype: Any = jnp.bool_) ->
             reward=jnp.ones((1, 1)),
             terminated=ended,
             truncated=jnp.zeros_like(ended),
-            final_observation=frame_at(i + 1).astype(dtype)[None, None],
+            next_observation=frame_at(i + 1).astype(dtype)[None, None],
             extras=(),
         )
         return replay.add(state, step)

@@ -133,7 +133,7 @@ def normalize_observations(
         transitions = batch.transitions
         seen = transitions._replace(
             observation=scaled(state, transitions.observation),
-            final_observation=scaled(state, transitions.final_observation),
+            next_observation=scaled(state, transitions.next_observation),
         )
         agent_state, metrics = agent.update(key, state.agent, batch._replace(transitions=seen))
         observation = _seen(transitions.observation)
@@ -181,7 +181,7 @@ def normalize_replayed_observations(
         statistics = update_statistics(state.statistics, observation)
         seen = transitions._replace(
             observation=_standardized(statistics, transitions.observation, clip),
-            final_observation=_standardized(statistics, transitions.final_observation, clip),
+            next_observation=_standardized(statistics, transitions.next_observation, clip),
         )
         return NormalizedReplay(
             agent=agent.observe(key, state.agent, seen),

@@ -179,7 +179,7 @@ def play_episodes(
         )
         ended_before = jnp.cumsum(finished.ended, axis=0) > finished.ended
         mask = play.unfinished[None] & ~ended_before
-        transitions = rollout.transitions._replace(final_observation=())
+        transitions = rollout.transitions._replace(next_observation=())
         finished = finished._replace(ended=finished.ended & mask)
         time = play.num_chunks * chunk
         records = jax.tree.map(
@@ -212,7 +212,7 @@ def _empty_records(
 
     def shapes(key: Key, worlds: Worlds) -> Any:
         _, rollout, finished = collect(key, environment, act, start, worlds, num_steps=num_steps)
-        transitions = rollout.transitions._replace(final_observation=())
+        transitions = rollout.transitions._replace(next_observation=())
         return transitions, finished, finished.ended
 
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(shapes, key, worlds))

@@ -178,7 +178,7 @@ def collect(
             reward=timestep.reward.astype(jnp.float32),
             terminated=timestep.terminated,
             truncated=timestep.truncated,
-            final_observation=timestep.final_observation,
+            next_observation=timestep.final_observation,
             extras=extras,
         )
         finished = FinishedEpisodes(

@@ -157,7 +157,7 @@ def _evaluate(params: Params, rollout: Rollout, actor: Actor) -> tuple[Any, Arra
     num_envs = ended.shape[1]
     if not jax.tree.leaves(memory):
         # Both in one pass, which compiles once.
-        both = jax.tree.map(_beside, observation, transitions.final_observation)
+        both = jax.tree.map(_beside, observation, transitions.next_observation)
         _, (distribution, values) = unroll(params, memory, both, _beside(ended, ended))
         log_probability = distribution.log_probability(_beside(action, action))
         return memory, log_probability[:, :num_envs], values[:, :num_envs], values[:, num_envs:]
@@ -176,7 +176,7 @@ def _successors_values(
     def of_final(rows: slice) -> Array:
         memory, final, over = jax.tree.map(
             lambda x: x[rows].reshape(-1, *x.shape[2:]),
-            (memories, transitions.final_observation, ended),
+            (memories, transitions.next_observation, ended),
         )
         final = jax.tree.map(lambda x: x[None], final)
         _, (_, next_value) = actor.network.unroll(params, memory, final, over[None])

@@ -40,7 +40,7 @@ def q_lambda_returns(
 
     def of_final(rows: slice) -> Float[Array, "S B"]:
         final = jax.tree.map(
-            lambda x: x[rows].reshape(-1, *x.shape[2:]), transitions.final_observation
+            lambda x: x[rows].reshape(-1, *x.shape[2:]), transitions.next_observation
         )
         highest = jnp.max(apply_to_batch(network, params, final), axis=-1)
         return highest.reshape(-1, value.shape[1])

@@ -194,7 +194,7 @@ def _add(ring: Ring, transitions: Transition, observations: Encoding, actions: E
     cut = transitions.truncated & ~transitions.terminated
     finals, row, lost = keep_finals(
         ring.finals,
-        observations.encode(transitions.final_observation),
+        observations.encode(transitions.next_observation),
         cut,
         ring.time + jnp.arange(num_steps, dtype=jnp.int32),
     )

@@ -17,7 +17,7 @@ class Transition(NamedTuple):
         reward: the (possibly scaled) reward that followed.
         terminated: see `TimeStep`.
         truncated: see `TimeStep`.
-        final_observation: the successor before any reset.
+        next_observation: the successor before any reset.
         extras: what `Agent.act` reported beside the action, such as its log-probability.
     """
 
@@ -26,7 +26,7 @@ class Transition(NamedTuple):
     reward: Array
     terminated: Array
     truncated: Array
-    final_observation: Observation
+    next_observation: Observation
     extras: PyTree
 
 
@@ -48,7 +48,7 @@ class Episodes(NamedTuple):
     Attributes:
         transitions: leaves [T, m, ...]; T is the longest that an episode can be. After its end an
             episode repeats its first step, so that whatever is computed there is nothing unusual.
-            `final_observation` is (): a whole episode is not bootstrapped.
+            `next_observation` is (): a whole episode is not bootstrapped.
         mask: bool [T, m], which steps are the episode's, up to and including its last; none of an
             episode that had not ended after T steps.
         carry: leaves [m, ...]: the actors' memory before the first step.

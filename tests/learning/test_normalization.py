@@ -45,7 +45,7 @@ def rollout(observation, reward=None, ended=None):
         reward=jnp.zeros(shape) if reward is None else jnp.asarray(reward, jnp.float32),
         terminated=zeros if ended is None else jnp.asarray(ended),
         truncated=zeros,
-        final_observation=observation + 1,
+        next_observation=observation + 1,
         extras=(),
     )
     return Rollout(transitions=transitions, carry=())
@@ -84,7 +84,7 @@ class TestObservations:
         state, _ = agent.update(KEY, state, rollout([[[2.0]], [[4.0]]]))
         seen = state.agent["seen"]
         np.testing.assert_allclose(seen.observation.ravel(), [0.0, 1.0], atol=1e-6)
-        np.testing.assert_allclose(seen.final_observation.ravel(), [0.5, 1.5], atol=1e-6)
+        np.testing.assert_allclose(seen.next_observation.ravel(), [0.5, 1.5], atol=1e-6)
 
     def test_categories_are_refused(self):
         with pytest.raises(ValueError, match="needs Box observations"):
@@ -114,7 +114,7 @@ class TestReplayedObservations:
         assert state.statistics.count == 2
         seen = state.agent["observed"]
         np.testing.assert_allclose(seen.observation.ravel(), [-1.0, 1.0], rtol=1e-6)
-        np.testing.assert_allclose(seen.final_observation.ravel(), [-0.5, 1.5], rtol=1e-6)
+        np.testing.assert_allclose(seen.next_observation.ravel(), [-0.5, 1.5], rtol=1e-6)
 
     def test_what_is_replayed_and_its_successor_are_seen_alike(self):
         agent, state = self.observed()

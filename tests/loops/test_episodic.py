@@ -101,7 +101,7 @@ def test_after_its_end_an_episode_repeats_its_first_step():
         rows = np.asarray(x)
         first = np.broadcast_to(rows[:1], rows.shape)
         np.testing.assert_array_equal(rows[~episodes.mask], first[~episodes.mask])
-    assert episodes.transitions.final_observation == ()
+    assert episodes.transitions.next_observation == ()
 
 
 def test_playing_stops_with_the_longest_episode():

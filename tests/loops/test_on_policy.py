@@ -51,7 +51,7 @@ def test_rollout_by_hand():
     assert int(second["steps"]) == int(state.steps) == 16
 
 
-def test_final_observation_is_the_successor_before_the_reset():
+def test_next_observation_is_the_successor_before_the_reset():
     env = constant_reward(3, terminates=True)
     algorithm = on_policy(env, recording_agent(4), num_envs=1, num_steps=4, total_steps=4)
     state, _ = algorithm.step(jax.random.key(0), algorithm.init(jax.random.key(0)))
@@ -59,7 +59,7 @@ def test_final_observation_is_the_successor_before_the_reset():
     thirds = np.array([0, 1, 2, 0]) / 3
     np.testing.assert_allclose(transitions.observation[:, 0, 0], thirds, rtol=1e-6)
     successors = np.array([1, 2, 3, 1]) / 3
-    np.testing.assert_allclose(transitions.final_observation[:, 0, 0], successors, rtol=1e-6)
+    np.testing.assert_allclose(transitions.next_observation[:, 0, 0], successors, rtol=1e-6)
 
 
 def test_episode_metrics_count_finished_episodes_only():

@@ -294,7 +294,7 @@ _OPERATIONS = [
             "limits-in-the-midst-of-a-rollout-are-passed-over",
             "jnp.any(cut_off[:-1])",
             "jnp.any(cut_off[:0])",
-            "ops/test_successors.py::test_a_limit_in_the_midst_needs_the_final_observations",
+            "ops/test_successors.py::test_a_limit_in_the_midst_needs_the_next_observations",
         ),
     ),
     _of(
@@ -387,8 +387,8 @@ _ROOT_MODULES = [
         ),
         (
             "a-final-observation-is-not-normalised",
-            "final_observation=scaled(state, transitions.final_observation)",
-            "final_observation=transitions.final_observation",
+            "next_observation=scaled(state, transitions.next_observation)",
+            "next_observation=transitions.next_observation",
             "learning/test_normalization.py::TestObservations::"
             "test_successors_are_scaled_with_the_same_statistics",
         ),
@@ -403,7 +403,7 @@ _ROOT_MODULES = [
             "off-policy-statistics-of-the-successors",
             "observation = _seen(transitions.observation)\n"
             "        statistics = update_statistics(state.statistics, observation)\n        seen",
-            "observation = _seen(transitions.final_observation)\n"
+            "observation = _seen(transitions.next_observation)\n"
             "        statistics = update_statistics(state.statistics, observation)\n        seen",
             "learning/test_normalization.py::TestReplayedObservations::"
             "test_statistics_are_those_of_what_actions_were_chosen_from",
@@ -1155,7 +1155,7 @@ _ACTION_VALUE_AGENTS = [
         ),
     ),
     _of(
-        "q_learning/_networks.py",
+        "actor_critic/_networks.py",
         (
             "the-greatest-of-the-critics-counts",
             "jnp.minimum, (apply_to_batch",

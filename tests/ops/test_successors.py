@@ -26,7 +26,7 @@ def test_a_limit_at_the_last_step_needs_no_more():
 
 
 @pytest.mark.parametrize("place", [(0, 1), (1, 0)])
-def test_a_limit_in_the_midst_needs_the_final_observations(place):
+def test_a_limit_in_the_midst_needs_the_next_observations(place):
     values = successors(NEVER, NEVER.at[place].set(True))
     np.testing.assert_array_equal(values, FINAL)
 

@@ -34,7 +34,7 @@ def whole_episodes(observations, actions, rewards, lengths, *, terminated=True):
             reward=rewards.astype(jnp.float32),
             terminated=last & jnp.asarray(terminated),
             truncated=last & ~jnp.asarray(terminated),
-            final_observation=(),
+            next_observation=(),
             extras=PolicyExtras(log_probability=jnp.zeros(actions.shape)),
         ),
         mask=time < jnp.asarray(lengths),

@@ -90,7 +90,7 @@ def test_returns_by_hand():
         reward=jnp.ones((4, 2)),
         terminated=false.at[1, 1].set(True),
         truncated=false.at[1, 0].set(True),
-        final_observation=jnp.array([[2.0, 3.0], [10.0, 7.0], [4.0, 1.0], [6.0, 8.0]])[..., None],
+        next_observation=jnp.array([[2.0, 3.0], [10.0, 7.0], [4.0, 1.0], [6.0, 8.0]])[..., None],
         extras=(),
     )
     returns = q_lambda_returns(
@@ -121,7 +121,7 @@ def test_without_a_limit_in_the_midst_the_returns_are_the_same():
         reward=jax.random.normal(key_reward, (4, 3)),
         terminated=jnp.zeros((4, 3), bool).at[2, 0].set(True),
         truncated=jnp.zeros((4, 3), bool),
-        final_observation=x[1:],
+        next_observation=x[1:],
         extras=(),
     )
 

@@ -45,7 +45,7 @@ class Stream:
             reward=(1000.0 * grid[..., 1] + grid[..., 0]).astype(np.float32),
             terminated=terminated,
             truncated=truncated,
-            final_observation=final.astype(np.float32),
+            next_observation=final.astype(np.float32),
             extras=(),
         )
 

@@ -115,7 +115,7 @@ def test_termination_wins_over_truncation():
         ._replace(
             terminated=np.array([[0], [1], [1], [0]], bool),
             truncated=np.array([[1], [0], [1], [0]], bool),
-            final_observation=np.full((4, 1, 2), 7.0, np.float32) + np.arange(4)[:, None, None],
+            next_observation=np.full((4, 1, 2), 7.0, np.float32) + np.arange(4)[:, None, None],
         )
     )
     ring = jax.jit(storage.add)(storage.init(), transitions)
@@ -139,7 +139,7 @@ def test_n_steps_by_hand():
             step._replace(
                 truncated=jnp.array([[time == 1]]),
                 terminated=jnp.array([[time == 4]]),
-                final_observation=np.full((1, 1, 2), 50.0 + time, np.float32),
+                next_observation=np.full((1, 1, 2), 50.0 + time, np.float32),
             ),
         )
     assert storage.window(ring) == (0, 3)
