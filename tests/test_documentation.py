@@ -1,5 +1,6 @@
 """The documentation's examples are run as they stand."""
 
+import importlib.util
 import pathlib
 import re
 
@@ -52,3 +53,22 @@ def test_a_new_environment_is_learnt():
     assert -5 < results["of_cem"] < 0
     # The stronger the thrust, the sooner the craft is at rest.
     assert (np.diff(results["of_thrusts"]) > 0).all()
+
+
+@pytest.fixture
+def reference():
+    path = DOCS / "write_reference.py"
+    specification = importlib.util.spec_from_file_location("write_reference", path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_settings_is_that_of_the_code(reference):
+    """`python docs/write_reference.py` writes it again."""
+    assert "\n".join(reference.settings_section()) in reference.PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.full
+def test_the_page_of_metrics_is_that_of_the_code(reference):
+    assert reference.page() == reference.PAGE.read_text(encoding="utf-8")
