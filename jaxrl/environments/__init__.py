@@ -1,4 +1,4 @@
-"""Where tasks come from: environments by name, the adapter for gymnax, and wrappers."""
+"""Environments: by name, from gymnax, from one's own functions, and wrapped."""
 
 from jaxrl.environments.checking import require_environment
 from jaxrl.environments.gymnax_adapter import from_gymnax

@@ -40,7 +40,7 @@ class RunningStatistics(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What moments are made of: sums of differences from a pivot.
+    """Sums of differences from a pivot, from which moments are made.
 
     Attributes:
         pivot: float32, shape [*shape]; of squares far from it, float32 would keep too few digits.
@@ -259,7 +259,7 @@ def explained_variance(
     *,
     counted: Bool[Array, "..."] | None = None,
 ) -> Float[Array, ""]:
-    """How much of the target's variance the prediction accounts for.
+    """Share of the target's variance that the prediction accounts for.
 
         1 - Var[target - prediction] / Var[target]
 

@@ -1,4 +1,4 @@
-"""What all policy searches share: how candidates are evaluated, and what their policies are."""
+"""Settings and construction that all policy searches share."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ class PolicySearchConfig:
     squash_actions: bool = static(False)
     """Tanh onto the bounds of Box actions, instead of clipping to them."""
     initial_log_std: float = number(0.0, minimum=-20.0, maximum=20.0)
-    """Where the logarithm of the deviation of a stochastic policy's Box actions starts."""
+    """Logarithm of the deviation of a stochastic policy's Box actions at the start."""
     initial_scale: float = number(1.0, minimum=0)
     """Factor of the network's initial parameters; 0 starts from zero."""
 

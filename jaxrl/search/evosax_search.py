@@ -37,13 +37,13 @@ class EvosaxConfig(PolicySearchConfig):
     noise_scale: float = number(0.5, minimum=0, open_minimum=True)
     """Standard deviation of the first candidates, where the strategy has such a parameter."""
     learning_rate: float | None = number(None, minimum=0, open_minimum=True, optional=True)
-    """Of Adam, where the strategy has an optimiser; None: the strategy's own default."""
+    """Step size of Adam, where the strategy has an optimiser; None: the strategy's default."""
     recommend_best: bool = static(False)
     """The solution is the best candidate so far, and not the mean, where the strategy has one."""
 
 
 class EvosaxState(NamedTuple):
-    """Where the search stands.
+    """State of the search.
 
     Attributes:
         inner: evosax's own state.

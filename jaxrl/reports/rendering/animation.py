@@ -1,4 +1,4 @@
-"""From an episode to an animated GIF."""
+"""Animated GIFs of episodes."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -104,7 +104,7 @@ def render_episode(
 
 
 def _drawing(episode: Episode, parameters: Mapping[str, Any]) -> Callable[[int], Image.Image]:
-    """What turns the number of a step into a picture."""
+    """Function from the number of a step to its picture."""
     observations = episode.observations
     if isinstance(observations, np.ndarray):
         drawing = DRAWINGS.get(episode.name)
