@@ -15,6 +15,7 @@ from jaxrl import runs
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import check_range, checking_input
 from jaxrl.cli.report import cut_short, return_interval, returns_table
+from jaxrl.cli.user_modules import import_modules_of
 from jaxrl.runs.rows import cut_episodes
 from jaxrl.runs.specification import LARGEST_SEED
 
@@ -47,6 +48,7 @@ def run(arguments: list[str]) -> int:
     )
     check_range("episodes", values.episodes, minimum=1, maximum=MOST_EPISODES)
     check_range("seed", values.seed, minimum=0, maximum=LARGEST_SEED)
+    import_modules_of(values.run)
     runs.enable_compilation_cache()
     with checking_input():
         loaded = runs.load(values.run)

@@ -10,6 +10,7 @@ import tyro
 from jaxrl import reports
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError, checking_input
+from jaxrl.cli.user_modules import import_modules_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,8 @@ def run(arguments: list[str]) -> int:
     )
     if not values.runs:
         raise CommandError("no run folder was given (see jaxrl plot --help)")
+    for folder in values.runs:
+        import_modules_of(folder)
     with checking_input():
         reports.plot_runs(
             values.runs,

@@ -9,6 +9,7 @@ from jaxrl import runs
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError, checking_input
 from jaxrl.cli.finish import finish
+from jaxrl.cli.user_modules import import_modules_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,7 @@ def run(arguments: list[str]) -> int:
         description="Go on with a run that was stopped; it ends with the same bits as one that "
         "was not.",
     )
+    import_modules_of(values.run)
     runs.enable_compilation_cache()
     with checking_input():
         specification = runs.read_specification(values.run)

@@ -13,11 +13,7 @@ from jaxrl.cli import arguments as reader
 from jaxrl.cli.check import check_run
 from jaxrl.cli.errors import CommandError, checking_input
 from jaxrl.cli.finish import finish
-from jaxrl.cli.settings_flags import (
-    environment_parameters,
-    parameter_arguments,
-    settings_arguments,
-)
+from jaxrl.cli.settings_flags import parameter_arguments, settings_arguments
 
 PROG = "jaxrl train"
 
@@ -52,8 +48,8 @@ class RunArguments:
     """Also log to this Weights & Biases project (pip install "jaxrl[wandb]")."""
 
 
-def run(arguments: list[str]) -> int:
-    """Trains, evaluates, and writes a run folder."""
+def run(arguments: list[str], *, imports: tuple[str, ...] = ()) -> int:
+    """Trains, evaluates, and writes a run folder, which remembers the imported modules."""
     words, rest = reader.take_positionals(arguments, 2, _known_flags)
     wants_help = any(word in reader.HELP for word in rest)
     if wants_help and not words:
@@ -70,20 +66,20 @@ def run(arguments: list[str]) -> int:
         raise CommandError(
             f"no environment was given: {PROG} {entry.name} ENVIRONMENT (see jaxrl list)"
         )
-    environment = words[1] if len(words) == 2 else None
+    environment = environments.canonical_name(words[1]) if len(words) == 2 else None
     specification, options = _specification(entry, environment, rest)
-    return _train(specification, options)
+    return _train(dataclasses.replace(specification, imports=imports), options)
 
 
 def _specification(
     entry: registry.Entry, environment: str | None, rest: list[str]
 ) -> tuple[runs.Specification, RunArguments]:
     """Reads the flags; prints the help and exits where it is asked for."""
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, environments.Parameter] = {}
     if environment is not None:
         with checking_input():
             environments.make_env(environment)
-        parameters = environment_parameters(environment)
+            parameters = environments.parameters_of(environment)
     given = reader.given_flags(rest)
     use_preset = "no-preset" not in given and environment is not None
     tuned = presets.preset(entry.name, environment) if use_preset and environment else None
@@ -102,7 +98,7 @@ def _specification(
     options: RunArguments = values.run
     changed = {
         name: getattr(values.env, name)
-        for name in parameters
+        for name in vars(values.env)
         if given & {f"env.{name}".replace("_", "-"), f"env.no-{name}".replace("_", "-")}
     }
     common = {field.name for field in dataclasses.fields(runs.Specification)}

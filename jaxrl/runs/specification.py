@@ -38,6 +38,7 @@ class Specification:
         checkpoint_minutes: between two checkpoints; None: none. The end is always saved.
         keep_checkpoints: how many of the newest stay.
         wandb_project: also log to this Weights & Biases project.
+        imports: the modules that the command line imports before it looks the names up.
     """
 
     algorithm: str
@@ -54,6 +55,7 @@ class Specification:
     checkpoint_minutes: float | None = 5.0
     keep_checkpoints: int = 3
     wandb_project: str | None = None
+    imports: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_whole("seeds", self.seeds, minimum=1)
@@ -125,6 +127,7 @@ def from_json(data: Any) -> Specification:
     if not isinstance(values.get("environment_parameters", {}), dict):
         raise ValueError("environment_parameters is not an object")
     values["settings"] = _settings_from_json(values["algorithm"], values["settings"])
+    values["imports"] = _to_tuples(values.get("imports", []))
     return Specification(**values)
 
 

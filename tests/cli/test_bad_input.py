@@ -14,7 +14,8 @@ from jaxrl.cli import check
 TRAIN = "train ppo CartPole-v1"
 
 # The command, and a piece of what must be said. {run} is a finished run; `files` is a folder that
-# is not a run; `damaged` and `strange` are runs with a broken config.json and environment.
+# is not a run; `damaged`, `strange` and `moved` are runs with a broken config.json, with an unknown
+# environment, and with a module that is gone.
 CASES = [
     ("", "no command was given"),
     ("trian ppo CartPole-v1", "did you mean train?"),
@@ -91,7 +92,7 @@ CASES = [
     ("resume nowhere", "nowhere is not a run"),
     ("resume files", "files is not a run"),
     ("resume damaged", "damaged/config.json cannot be used"),
-    ("resume {run}", "unknown algorithm 'quick'"),
+    ("resume moved", "was trained with --import quick_elsewhere, and there is no such module"),
     ("resume strange --import quick_algorithm", "unknown environment 'Chess'"),
     ("resume {run} other", "unexpected argument: other"),
     ("evaluate nowhere", "nowhere is not a run"),
@@ -133,11 +134,13 @@ def workplace(finished_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("workplace")
     (folder / "files").mkdir()
     (folder / "files" / "note.txt").write_text("keep me")
-    for name in ("run", "damaged", "strange", "untrained"):
+    for name in ("run", "damaged", "strange", "untrained", "moved"):
         shutil.copytree(finished_run, folder / name)
     (folder / "damaged" / "config.json").write_text('{"algorithm": ')
     config = folder / "strange" / "config.json"
     config.write_text(config.read_text().replace("CartPole-v1", "Chess"))
+    config = folder / "moved" / "config.json"
+    config.write_text(config.read_text().replace("quick_algorithm", "quick_elsewhere"))
     shutil.rmtree(folder / "untrained" / "checkpoints")
     (folder / "untrained" / "metrics.jsonl").unlink()
     return folder
