@@ -286,18 +286,13 @@ class TestSettings:
             getattr(importlib.import_module(module), function)(config)
 
     def test_agents_refuse_them_too(self):
-        from jaxrl.policy_gradient.ppo import ppo_agent
-        from jaxrl.policy_gradient.reinforce import reinforce_agent
         from jaxrl.q_learning.dqn import dqn_agent
         from jaxrl.q_learning.pqn import pqn_agent
 
         environment = constant_reward()
-        spaces = environment.observation_space, environment.action_space
         for call, name in (
-            (lambda: ppo_agent(*spaces, jaxrl.A2CConfig()), "PPOConfig"),
             (lambda: pqn_agent(environment, jaxrl.DQNConfig()), "PQNConfig"),
             (lambda: dqn_agent(environment, jaxrl.PQNConfig()), "DQNConfig"),
-            (lambda: reinforce_agent(None, jaxrl.A2CConfig()), "ReinforceConfig"),
         ):
             with refused(f"settings of class {name} are needed"):
                 call()

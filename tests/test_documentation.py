@@ -34,7 +34,7 @@ def blocks(monkeypatch):
 def test_example_is_short(blocks):
     lines = [line for block in blocks for line in block.splitlines() if line.strip()]
     assert len(blocks) == 4
-    assert len(lines) < 100
+    assert len(lines) <= 70
 
 
 def test_example_learns_cartpole(blocks):

@@ -253,6 +253,22 @@ def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     return total, (a - (total - part)) + (b - part)
 
 
+def standardize(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Mean 0 and standard deviation 1; equal numbers become 0.
+
+    A single number stays as it is: less its mean it would be 0, and nothing would be learnt.
+
+    Args:
+        x: such as the advantages of a batch, of any shape.
+
+    Returns:
+        The standardised numbers.
+    """
+    if x.size == 1:
+        return x
+    return (x - jnp.mean(x)) / (jnp.std(x) + 1e-8)
+
+
 def explained_variance(
     prediction: Float[Array, "..."],
     target: Float[Array, "..."],

@@ -10,7 +10,7 @@ import jaxrl
 from jaxrl.distributions import Categorical, MultiCategorical
 from jaxrl.environments import mask_actions
 from jaxrl.networks import actor_critic, masking_actions, recurrent_actor_critic, without_memory
-from jaxrl.policy_gradient._actor import make_actor
+from jaxrl.policy_gradient import make_actor
 from jaxrl.types import Box, Discrete, MaskedObservation, MaskedSpace, Network
 
 SMALL = {"num_envs": 8, "num_steps": 16, "total_steps": 256, "hidden_sizes": (8,)}

@@ -10,9 +10,7 @@ from probe_environments import action_matches_observation, constant_reward, cont
 import jaxrl
 from jaxrl.networks import actor_critic
 from jaxrl.ops.trust_region import hessian_vector_product
-from jaxrl.policy_gradient._actor import make_actor
-from jaxrl.policy_gradient._experience import Experience
-from jaxrl.policy_gradient._losses import evaluate_steps
+from jaxrl.policy_gradient import Experience, evaluate_steps, make_actor
 from jaxrl.policy_gradient.trpo import improve_policy
 from jaxrl.types import Box, Discrete
 
