@@ -7,13 +7,13 @@ import tyro
 
 from jaxrl import runs
 from jaxrl.cli.arguments import parse
-from jaxrl.cli.errors import CommandError, checking_input
+from jaxrl.cli.errors import CommandError
 from jaxrl.cli.finish import finish
 
 
 @dataclasses.dataclass(frozen=True)
 class ResumeArguments:
-    """What `resume` takes."""
+    """The arguments of `resume`."""
 
     run: tyro.conf.Positional[Path]
     """Folder of the run."""
@@ -29,9 +29,6 @@ def run(arguments: list[str]) -> int:
         "was not.",
     )
     runs.enable_compilation_cache()
-    with checking_input():
-        specification = runs.read_specification(values.run)
-        runs.build(specification)(specification.settings)
     try:
         outcome = runs.resume(values.run)
     except runs.ExperimentError as error:
