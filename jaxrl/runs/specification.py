@@ -176,6 +176,7 @@ def _member_from_json(index: int, data: Any) -> Member:
     names = {field.name for field in dataclasses.fields(Member)}
     if not isinstance(data, dict) or not {"seed"} <= data.keys() <= names:
         raise ValueError(f"members[{index}] is not as a run writes it")
+    require_whole(f"members[{index}]: seed", data["seed"], minimum=0)
     for name in ("settings", "environment_parameters"):
         if not isinstance(data.get(name, {}), dict):
             raise ValueError(f"members[{index}].{name} is not an object")

@@ -79,8 +79,10 @@ def test_one_program_and_each_member_as_alone(tmp_path, monkeypatch, varies):
         for name, values in read_metrics(folder).items():
             known = metrics[name][place][: values.shape[1]]
             np.testing.assert_allclose(known, values[0], rtol=1e-5, atol=1e-6)
-        returns = read_evaluations(folder).returns[0]
-        np.testing.assert_allclose(played.returns[place], returns, rtol=1e-5, atol=1e-6)
+        # When the others are evaluated depends on the slowest member where the cost varies.
+        last = slice(-1, None) if varies else slice(None)
+        returns = read_evaluations(folder).returns[0][last]
+        np.testing.assert_allclose(played.returns[place][last], returns, rtol=1e-5, atol=1e-6)
     # The wind of 2 blows in each of three steps, in the evaluations of a loaded run too.
     assert np.mean(again.returns[4:8]) - np.mean(again.returns[:4]) > 3
 

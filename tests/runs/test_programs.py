@@ -19,7 +19,7 @@ def construct(config, differences):
 
 def lowered(config):
     """The program of a chunk as text, which is what the compilation cache looks up."""
-    run = specification()
+    run = dataclasses.replace(specification(), settings=config)
     algorithm = toy(toy_environment(), config)
     chunk = batched.advance_of(construct, algorithm, 2)
     states = batched.state_type(run, construct, NOTHING)
