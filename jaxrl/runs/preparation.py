@@ -72,7 +72,6 @@ def prepare(specification: Specification) -> Prepared:
     check_differences(specification)
     algorithm = build(specification)
     check_can_be_evaluated(specification, algorithm)
-    check_counts(algorithm)
     began = time.perf_counter()
     construct = constructor(specification)
     settings, differences = batched.shared_settings(specification), differences_of(specification)
@@ -83,6 +82,7 @@ def prepare(specification: Specification) -> Prepared:
         specification, algorithm, construct, chunks, (settings, differences), states
     )
     check_memory(max(map(largest_array, (init.jaxpr.jaxpr, advance.jaxpr.jaxpr))), _FEWER)
+    check_counts(algorithm)
     return Prepared(
         specification=specification,
         algorithm=algorithm,
