@@ -13,7 +13,7 @@ from jaxrl.settings import validate
 
 LARGEST_SEED = 2**32 - 1
 # Each is an object here, a row in a file and a line of config.json.
-MOST_MEMBERS = 1_000_000
+MOST_MEMBERS = 100_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def make_members(
         The members; the seeds of one combination follow one another.
 
     Raises:
-        ValueError: there would be more than a million.
+        ValueError: there would be more than a hundred thousand.
 
     Example:
         members = make_members(range(4), settings={"learning_rate": [1e-4, 1e-3]})
