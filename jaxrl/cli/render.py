@@ -11,14 +11,14 @@ from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import check_range, checking_input
 from jaxrl.cli.user_modules import import_modules_of
 from jaxrl.reports import rendering
-from jaxrl.runs.specification import LARGEST_SEED
+from jaxrl.runs.members import LARGEST_SEED
 
 MOST_STEPS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class RenderArguments:
-    """What `render` takes."""
+    """The arguments of `render`."""
 
     run: tyro.conf.Positional[Path]
     """Folder of the run."""

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from jaxrl.cli import check
+from jaxrl.runs import memory
 
 TRAIN = "train ppo CartPole-v1"
 
@@ -36,7 +36,9 @@ CASES = [
     (f"{TRAIN} --seeds 1.5", "--seeds: '1.5' is not a whole number"),
     (f"{TRAIN} --seeds many", "--seeds: 'many' is not a whole number"),
     (f"{TRAIN} --seeds=", "--seeds: '' is not a whole number"),
-    (f"{TRAIN} --seeds 10000000", "GiB"),
+    (f"{TRAIN} --seeds 100000 --hidden-sizes 512 512", "GiB"),
+    (f"{TRAIN} --seeds 10000000", "a run has at most 100,000"),
+    (f"{TRAIN} --seeds 4e9", "a run has at most 100,000"),
     (f"{TRAIN} --seed -1", "seed=-1 must be at least 0"),
     (f"{TRAIN} --seed 4294967296", "at most 4294967295"),
     (f"{TRAIN} --total-steps 0", "total_steps=0 must be at least 1"),
@@ -150,7 +152,7 @@ def workplace(finished_run, tmp_path_factory):
 def test_bad_input_gets_one_clear_line(line, expected, workplace, command, monkeypatch):
     monkeypatch.chdir(workplace)
     # What is too large must not depend on the machine.
-    monkeypatch.setattr(check, "_device_memory", lambda: 2**34)
+    monkeypatch.setattr(memory, "device_memory", lambda: 2**34)
     before = contents(workplace)
     answer = command(*line.format(run="run").split())
     assert answer.code == 2

@@ -1343,7 +1343,7 @@ _EXPERIMENTS = [
         ),
     ),
     _of(
-        "runs/programs.py",
+        "runs/batched.py",
         (
             "all-seeds-are-the-same",
             "jax.random.split(jax.random.key(seed), 3)",
