@@ -44,7 +44,7 @@ def test_changes_win_over_the_preset():
     assert config.total_steps == 77
     assert config.learning_rate == 1.0
     assert isinstance(config.learning_rate, float)
-    assert config.discount == preset("ppo", "CartPole-v1")["discount"]
+    assert config.gae_lambda == preset("ppo", "CartPole-v1")["gae_lambda"]
 
 
 def test_unknown_settings_are_named():
@@ -53,5 +53,5 @@ def test_unknown_settings_are_named():
 
 
 def test_a_preset_cannot_be_changed_through_what_is_returned():
-    preset("ppo", "CartPole-v1")["discount"] = 0.0
-    assert preset("ppo", "CartPole-v1")["discount"] > 0.5
+    preset("ppo", "CartPole-v1")["gae_lambda"] = 0.0
+    assert preset("ppo", "CartPole-v1")["gae_lambda"] > 0.5
