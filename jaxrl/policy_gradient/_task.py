@@ -35,7 +35,7 @@ def with_actions_of(env: Environment, config: NetworkSettings) -> Environment:
     """The environment with the actions that a policy of these settings chooses.
 
     Raises:
-        ValueError: the noise of the settings, or the scaling, does not suit the actions.
+        ValueError: the scaling of the settings does not suit the actions.
     """
     check_exploration(env, config)
     env = flatten_actions(env)
@@ -43,16 +43,11 @@ def with_actions_of(env: Environment, config: NetworkSettings) -> Environment:
 
 
 def check_exploration(env: Environment, config: NetworkSettings) -> None:
-    """Checks that the noise and the scaling of the settings suit the actions.
+    """Checks that the scaling of the settings suits the actions.
 
     Raises:
         ValueError: it does not.
     """
-    if config.state_dependent_exploration and not isinstance(env.action_space, Box):
-        raise ValueError(
-            "state_dependent_exploration=True needs Box actions, but the actions of "
-            f"{env.name} are {env.action_space}"
-        )
     space = env.action_space
     if config.rescale_actions and not (isinstance(space, Box) and space.is_bounded()):
         raise ValueError(
@@ -65,14 +60,10 @@ def sequences_per_environment(config: OnPolicySettings, actor: Actor) -> int:
     """Into how many sequences an environment's rollout is cut: of single steps without a memory.
 
     Raises:
-        ValueError: `sequence_length` does not divide the rollout, or there is nothing to remember.
+        ValueError: `sequence_length` does not divide the rollout.
     """
     has_memory = bool(jax.tree.leaves(jax.eval_shape(actor.network.start)))
     length = config.sequence_length if isinstance(config, MemorySettings) else 0
-    if length and not has_memory:
-        raise ValueError(
-            f"sequence_length={length} is for a network with memory: core='gru', or one of your own"
-        )
     if length and config.num_steps % length:
         raise ValueError(f"sequence_length={length} does not divide num_steps={config.num_steps}")
     if not has_memory:

@@ -49,11 +49,6 @@ def check_credit(config: WholeEpisodeSettings) -> None:
     Raises:
         ValueError: naming both settings.
     """
-    if config.discount_time and config.credit == "total":
-        raise ValueError(
-            "discount_time=True needs credit='reward_to_go': with credit='total' the return is "
-            "discounted from the episode's start already"
-        )
     if (
         config.normalize_returns
         and config.credit == "total"

@@ -5,7 +5,6 @@ ICLR blog track 2022), except where a time limit cuts an episode off: there the 
 observation is bootstrapped, which their code does not do.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,12 +17,14 @@ from jaxrl.learning.normalization import NormalizationSettings
 from jaxrl.learning.optimizers import (
     LearnerState,
     OptimizerSettings,
+    Schedule,
     as_metric,
     gradient_norm,
     gradient_step,
     learning_rate_at,
     make_optimizer,
     scheduled,
+    takes_schedule,
 )
 from jaxrl.loops.rollouts import join_rollouts, num_rollouts
 from jaxrl.ops.policy_losses import clipped_surrogate_loss
@@ -40,7 +41,7 @@ from jaxrl.policy_gradient._settings import (
     ValueAndEntropySettings,
 )
 from jaxrl.policy_gradient._task import check_minibatches, check_task
-from jaxrl.settings import number, require_settings, settings, static
+from jaxrl.settings import Need, number, require_settings, settings, static
 from jaxrl.types import (
     Agent,
     Algorithm,
@@ -53,6 +54,13 @@ from jaxrl.types import (
     RecurrentNetwork,
     Rollout,
     Space,
+)
+
+# In the first step after a rollout, the policy is the one that acted and values are what they were.
+_SEVERAL_STEPS = Need(
+    "more than one gradient step per rollout",
+    lambda config, _: config.num_epochs * config.num_minibatches > 1,
+    fields=("num_epochs", "num_minibatches"),
 )
 
 
@@ -74,15 +82,19 @@ class PPOConfig(
     """Passes over each rollout."""
     num_minibatches: int = static(4, minimum=1)
     """Gradient steps per pass; must divide num_envs * num_steps, or the sequences of a memory."""
-    clip_epsilon: float = number(0.2, minimum=0, open_minimum=True)
+    clip_epsilon: float = number(0.2, minimum=0, open_minimum=True, needs=_SEVERAL_STEPS)
     """Width of the surrogate's clip range at the start."""
-    clip_schedule: str | Callable[[Array], Array] = static(
-        "constant", choices=("constant", "linear")
+    clip_schedule: Schedule = static(
+        "constant", choices=("constant", "linear"), takes=takes_schedule, needs=_SEVERAL_STEPS
     )
     """constant, linear (to zero over the run), or an optax schedule (a factor per iteration)."""
-    value_clip_epsilon: float | None = number(None, minimum=0, open_minimum=True, optional=True)
+    value_clip_epsilon: float | None = number(
+        None, minimum=0, open_minimum=True, optional=True, needs=_SEVERAL_STEPS
+    )
     """Clips the value's change as well; None (off) is no worse (Andrychowicz et al. 2021)."""
-    target_kl: float | None = number(None, minimum=0, open_minimum=True, optional=True)
+    target_kl: float | None = number(
+        None, minimum=0, open_minimum=True, optional=True, needs=_SEVERAL_STEPS
+    )
     """Ends an iteration's updates when the approximate KL exceeds 1.5 times this; None: never.
 
     The factor is Stable-Baselines3's; CleanRL has none.

@@ -59,10 +59,12 @@ class ReinforceConfig(NetworkSettings, OptimizerSettings, WholeEpisodeSettings):
     """The whole gradient is scaled down to this Euclidean norm; None: never."""
     entropy_coefficient: float = number(0.0, minimum=0)
     """Weight of the entropy bonus, which like the returns is summed over time."""
-    num_value_steps: int = static(20, minimum=1)
-    """With the value baseline: its gradient steps per update, after the policy's one."""
-    value_learning_rate: float = number(3e-3, minimum=0, open_minimum=True)
-    """With the value baseline: the step size of its regression, which follows no schedule."""
+    num_value_steps: int = static(20, minimum=1, needs=("baseline", "value"))
+    """Gradient steps of the value baseline per update, after the policy's one."""
+    value_learning_rate: float = number(
+        3e-3, minimum=0, open_minimum=True, needs=("baseline", "value")
+    )
+    """Step size of the value baseline's regression, which follows no schedule."""
 
 
 class ReinforceState(NamedTuple):

@@ -37,7 +37,7 @@ from jaxrl.policy_gradient._settings import (
     OnPolicySettings,
 )
 from jaxrl.policy_gradient._task import check_minibatches, check_task
-from jaxrl.settings import number, settings, static
+from jaxrl.settings import number, settings, static, unless
 from jaxrl.types import (
     Algorithm,
     Environment,
@@ -66,7 +66,9 @@ class TRPOConfig(NetworkSettings, NormalizationSettings, OptimizerSettings, OnPo
     """Added to the Fisher matrix's diagonal."""
     line_search_steps: int = static(10, minimum=1)
     """How often a step that fails is shortened before the policy stays as it was."""
-    line_search_shrinkage: float = number(0.8, minimum=0, maximum=1, open_minimum=True)
+    line_search_shrinkage: float = number(
+        0.8, minimum=0, maximum=1, open_minimum=True, needs=unless("line_search_steps", 1)
+    )
     """Factor by which it is shortened."""
     num_value_epochs: int = static(10, minimum=1)
     """Passes of the value function over each rollout."""

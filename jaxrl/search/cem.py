@@ -27,7 +27,7 @@ class CEMConfig(PolicySearchConfig):
     min_noise_scale: float = number(0.05, minimum=0)
     """No standard deviation falls below this, so that the search does not end too early."""
     recommend_best: bool = static(False)
-    """The solution is the best candidate so far; otherwise the Gaussian's mean, as luck has it."""
+    """The solution is the best candidate so far; otherwise the Gaussian's mean."""
 
 
 class CEMState(NamedTuple):

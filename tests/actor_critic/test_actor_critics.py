@@ -448,7 +448,7 @@ def test_wrong_settings_are_refused(name, changed, message):
     ("changed", "message"),
     [
         ({"state_dependent_exploration": True}, "=True needs Box actions"),
-        ({"action_layer": 1}, "action_layer=1 has no use with Discrete"),
+        ({"action_layer": 1}, "action_layer=1 needs Box actions, but the actions are Disc"),
     ],
 )
 def test_settings_for_continuous_actions_only(changed, message):
