@@ -14,7 +14,6 @@ All are timed in one process, in turns; a ratio is taken within a turn. The resu
 """
 
 import argparse
-import functools
 import json
 import pathlib
 import time
@@ -29,11 +28,10 @@ from machine import describe_machine
 import jaxrl
 from jaxrl.environments import clip_actions, flatten_actions, record_episode_statistics
 from jaxrl.loops.episodes import play_population
-from jaxrl.loops.on_policy import collect, on_policy
+from jaxrl.loops.on_policy import collect, start_worlds
 from jaxrl.loops.population import vector_policy
 from jaxrl.networks import policy_network
-from jaxrl.policy_gradient.ppo import ppo_agent
-from jaxrl.types import Agent, Key
+from jaxrl.policy_gradient import make_actor
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results" / "population.json"
 # Environment, candidates, episodes of each, widths of the hidden layers, around what.
@@ -102,27 +100,24 @@ def rollout_run(name: str, num_envs: int, hidden_sizes: tuple[int, ...]) -> Run:
     """A function of a seed that collects PPO's rollout and gives its steps."""
     environment = flatten_actions(jaxrl.make_env(name))
     spaces = environment.observation_space, environment.action_space
-    agent = ppo_agent(*spaces, jaxrl.PPOConfig(hidden_sizes=hidden_sizes))
-    algorithm = on_policy(
-        environment, agent, num_envs=num_envs, num_steps=ROLLOUT_STEPS, total_steps=1
-    )
+    actor = make_actor(*spaces, jaxrl.PPOConfig(hidden_sizes=hidden_sizes))
     recorded = record_episode_statistics(clip_actions(environment))
-    state = jax.jit(algorithm.init)(jax.random.key(0))
+    key_params, key_worlds = jax.random.split(jax.random.key(0))
+    params = jax.jit(actor.init)(key_params)
+    worlds = start_worlds(key_worlds, recorded, actor.start, num_envs=num_envs)
 
     @jax.jit
     def run(key: jax.Array) -> Any:
-        act = functools.partial(_act, agent, state.agent)
-        return collect(key, recorded, act, agent.start, state.worlds, num_steps=ROLLOUT_STEPS)[1:]
+        def act(key: jax.Array, carry: Any, observation: Any) -> Any:
+            return actor.act(key, params, carry, observation)
+
+        return collect(key, recorded, act, actor.start, worlds, num_steps=ROLLOUT_STEPS)[1:]
 
     def timed(seed: int) -> int:
         jax.block_until_ready(run(jax.random.key(seed)))
         return num_envs * ROLLOUT_STEPS
 
     return timed
-
-
-def _act(agent: Agent, state: Any, key: Key, carry: Any, observation: Any) -> Any:
-    return agent.act(key, state, carry, observation)
 
 
 def numpy_run(num_steps: int = 20_000) -> Run:

@@ -3,7 +3,7 @@
 from jaxrl.actor_critic.ddpg import DDPGConfig, ddpg
 from jaxrl.actor_critic.sac import SACConfig, sac
 from jaxrl.actor_critic.td3 import TD3Config, td3
-from jaxrl.environments import available_environments, make_env
+from jaxrl.environments import available_environments, make_env, register_environment
 from jaxrl.policy_gradient.a2c import A2CConfig, a2c
 from jaxrl.policy_gradient.a3c import A3CConfig, a3c
 from jaxrl.policy_gradient.impala import IMPALAConfig, impala
@@ -65,6 +65,7 @@ __all__ = [
     "ppo",
     "pqn",
     "register_algorithm",
+    "register_environment",
     "reinforce",
     "sac",
     "simulated_annealing",

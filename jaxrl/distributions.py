@@ -92,7 +92,7 @@ class Categorical:
         return jnp.where((action >= 0) & (action < size), total, jnp.nan)
 
     def probabilities(self) -> Float[Array, "*batch K"]:
-        """Of every category, [*batch, K]."""
+        """Probability of every category, [*batch, K]."""
         return jax.nn.softmax(self.logits)
 
     def entropy(self) -> Float[Array, "*batch"]:

@@ -29,7 +29,7 @@ _ROWS_OF_A_BLOCK = 64
 
 
 class Progress(NamedTuple):
-    """How far a run has come.
+    """Progress of a run.
 
     Attributes:
         iteration: int32 (), iterations done.
@@ -56,7 +56,7 @@ class Evaluation(NamedTuple):
 
 
 class TrainResult(NamedTuple):
-    """What a training run leaves behind.
+    """Result of a training run.
 
     Attributes:
         state: the algorithm's final State; `algorithm.policy(state)` acts with it.

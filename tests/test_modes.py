@@ -269,7 +269,7 @@ def test_a_run_folder_under_x64_and_debug_nans(fresh, tmp_path, monkeypatch):
         algorithm="dqn",
         environment="probe",
         settings=dataclasses.replace(config, num_steps=1),
-        seeds=2,
+        members=runs.make_members(range(2)),
         log_interval=1,
         evaluation_episodes=2,
         checkpoint_interval=40,

@@ -17,7 +17,7 @@ from jaxrl.networks import (
     orthogonal,
 )
 from jaxrl.networks.masked_values import make_values_network
-from jaxrl.policy_gradient._actor import make_actor
+from jaxrl.policy_gradient import make_actor
 from jaxrl.types import Box, Discrete, MultiDiscrete
 
 KEY = jax.random.key(0)

@@ -111,13 +111,15 @@ def test_resume_ends_with_the_same_bits(name, tmp_path, monkeypatch):
         algorithm=name,
         environment="probe",
         settings=config,
-        seeds=2,
+        members=run_folders.make_members(range(2)),
         log_interval=40,
         evaluation_episodes=0,
         checkpoint_interval=40,
     )
     # The same program both times: what is compiled is not what is tested here.
-    compiled = run_folders.programs.Programs(run, starts_anew=True)
+    prepared = run_folders.prepare(run)
+    compiled = run_folders.programs.Programs(prepared, starts_anew=True)
+    monkeypatch.setattr(run_folders.runner, "prepare", lambda _: prepared)
     monkeypatch.setattr(run_folders.programs, "Programs", lambda *_, **__: compiled)
     assert run_folders.start(run, tmp_path / "whole").finished
     save = checkpoints.save

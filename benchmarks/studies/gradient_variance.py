@@ -21,8 +21,8 @@ import jaxrl
 from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.learning.optimizers import gradient_step, make_optimizer
 from jaxrl.loops.episodic import play_episodes
-from jaxrl.policy_gradient._actor import make_actor
-from jaxrl.policy_gradient._whole_episodes import (
+from jaxrl.policy_gradient import make_actor
+from jaxrl.policy_gradient.reinforce import (
     score_and_entropy_loss,
     value_regression_loss,
     weigh_episodes,

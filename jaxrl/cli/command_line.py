@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from jaxrl.cli.errors import CommandError
+from jaxrl.cli.user_modules import take_imports
 
 # Each command's module is imported when the command is used: `jaxrl --help` stays quick.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    arguments = _import_user_modules(arguments)
+    arguments, imports = take_imports(arguments)
     if not arguments:
         raise CommandError(f"no command was given: {', '.join(COMMANDS)} (see jaxrl --help)")
     command, rest = arguments[0], arguments[1:]
@@ -62,40 +63,9 @@ def _run(arguments: list[str]) -> int:
         near = difflib.get_close_matches(command.lower(), COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(COMMANDS)}"
         raise CommandError(f"unknown command {command!r}: {hint}")
-    run: Callable[[list[str]], int] = importlib.import_module(COMMANDS[command][0]).run
-    return run(rest)
-
-
-def _import_user_modules(arguments: list[str]) -> list[str]:
-    """Imports what `--import MODULE` names, so that it can register algorithms; removes the flags.
-
-    Files in the present folder can be imported, as with `python -m`.
-    """
-    rest: list[str] = []
-    remaining = iter(arguments)
-    for argument in remaining:
-        flag, equals, value = argument.partition("=")
-        if flag != "--import":
-            rest.append(argument)
-            continue
-        name = value if equals else next(remaining, "")
-        if not name:
-            raise CommandError("--import needs the name of a Python module")
-        if not all(part.isidentifier() for part in name.split(".")):
-            raise CommandError(
-                f"--import {name}: expected the name of a Python module, such as "
-                f"{name.removesuffix('.py').replace('/', '.')}"
-            )
-        if "" not in sys.path and os.getcwd() not in sys.path:
-            sys.path.insert(0, os.getcwd())
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            # A module that is missing inside the user's module is reported where it is missing.
-            if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
-                raise
-            raise CommandError(f"--import {name}: there is no such module") from None
-    return rest
+    run: Callable[..., int] = importlib.import_module(COMMANDS[command][0]).run
+    # A run remembers what its algorithm and environment came from.
+    return run(rest, imports=imports) if command == "train" else run(rest)
 
 
 def _help() -> str:
@@ -117,5 +87,5 @@ options:
   -h, --help       show this help
   --version        show the version
   --import MODULE  with any command: import a Python module first, such as one that registers
-                   an algorithm or environment of your own
+                   an algorithm or environment of your own; a run remembers it
 """

@@ -14,16 +14,18 @@ from rich.console import Console
 from jaxrl import runs
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import check_range, checking_input
-from jaxrl.cli.report import cut_short, return_interval, returns_table
+from jaxrl.cli.report import cut_short, group_intervals, returns_table
+from jaxrl.cli.user_modules import import_modules_of
+from jaxrl.runs.grouping import identities_of
+from jaxrl.runs.members import LARGEST_SEED
 from jaxrl.runs.rows import cut_episodes
-from jaxrl.runs.specification import LARGEST_SEED
 
 MOST_EPISODES = 10_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateArguments:
-    """What `evaluate` takes."""
+    """The arguments of `evaluate`."""
 
     run: tyro.conf.Positional[Path]
     """Folder of the run."""
@@ -32,12 +34,13 @@ class EvaluateArguments:
     seed: int = 0
     """Of the episodes."""
     json: bool = False
-    """Print nothing but JSON: returns per agent and episode, mean, its 95 % interval, and how many
-    episodes were cut; the returns of those are null."""
+    """Print nothing but JSON: the agents, returns per agent and episode, mean, its 95 % interval,
+    and how many episodes were cut; the returns of those are null. Where agents differ in their
+    settings, each group that shares them has its mean and interval."""
 
 
 def run(arguments: list[str]) -> int:
-    """Plays whole episodes with the non-exploring policy of every seed of a run."""
+    """Plays whole episodes with the non-exploring policy of every member of a run."""
     values = parse(
         EvaluateArguments,
         arguments,
@@ -47,6 +50,7 @@ def run(arguments: list[str]) -> int:
     )
     check_range("episodes", values.episodes, minimum=1, maximum=MOST_EPISODES)
     check_range("seed", values.seed, minimum=0, maximum=LARGEST_SEED)
+    import_modules_of(values.run)
     runs.enable_compilation_cache()
     with checking_input():
         loaded = runs.load(values.run)
@@ -58,30 +62,43 @@ def run(arguments: list[str]) -> int:
     evaluation = runs.evaluate_run(loaded, num_episodes=values.episodes, seed=values.seed)
     returns = np.asarray(evaluation.returns, dtype=float)
     if values.json:
-        answer = _plain(returns, evaluation.lengths)
+        answer = _plain(returns, evaluation.lengths, loaded.specification)
         sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
         return 0
     specification = loaded.specification
     title = f"evaluation of {specification.algorithm} on {specification.environment}"
     console = Console()
-    table = returns_table(returns, evaluation.lengths, first_seed=specification.seed, title=title)
-    console.print(table)
+    console.print(returns_table(returns, evaluation.lengths, specification, title=title))
     cut = cut_short(returns, evaluation.lengths, loaded.algorithm.environment.max_episode_steps)
     if cut is not None:
         console.print(cut, markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
-def _plain(returns: np.ndarray, lengths: Any) -> dict[str, Any]:
-    """What is printed as JSON, which has no nan: null stands for it."""
+def _plain(returns: np.ndarray, lengths: Any, specification: runs.Specification) -> dict[str, Any]:
+    """The answer as JSON, which has no nan: null stands for it."""
 
     def number(value: float) -> float | None:
         return None if math.isnan(value) else value
 
-    mean, low, high = return_interval(returns, lengths)
-    return {
-        "returns": [[number(value) for value in seed] for seed in returns.tolist()],
-        "mean": number(mean),
-        "ci95": [number(low), number(high)],
-        "cut": int(cut_episodes(returns, lengths).sum()),
+    groups = runs.groups_of(specification)
+    answers = [
+        {
+            "settings": group.label,
+            "members": list(group.members),
+            "mean": number(mean),
+            "ci95": [number(low), number(high)],
+        }
+        for group, (mean, low, high) in zip(
+            groups, group_intervals(returns, lengths, groups), strict=True
+        )
+    ]
+    answer: dict[str, Any] = {
+        "members": identities_of(specification),
+        "returns": [[number(value) for value in member] for member in returns.tolist()],
     }
+    if len(groups) == 1:
+        answer |= {"mean": answers[0]["mean"], "ci95": answers[0]["ci95"]}
+    else:
+        answer["groups"] = answers
+    return answer | {"cut": int(cut_episodes(returns, lengths).sum())}

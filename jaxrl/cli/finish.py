@@ -1,4 +1,4 @@
-"""What follows the training of `train` and `resume`: the table, the curve, what to do next."""
+"""The end of `train` and `resume`: the table, the curve, what to do next."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def finish(outcome: runs.Outcome) -> int:
         table = returns_table(
             returns,
             lengths,
-            first_seed=specification.seed,
+            specification,
             title=f"final evaluation of {specification.algorithm} on {specification.environment}",
         )
         console.print(table)

@@ -12,7 +12,7 @@ from jaxrl.cli.arguments import parse
 
 @dataclasses.dataclass(frozen=True)
 class ListArguments:
-    """What `list` takes."""
+    """The arguments of `list`."""
 
     what: tyro.conf.Positional[Literal["all", "algorithms", "environments", "presets"]] = "all"
     """What to list."""

@@ -10,18 +10,19 @@ import tyro
 from jaxrl import reports
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError, checking_input
+from jaxrl.cli.user_modules import import_modules_of
 
 
 @dataclasses.dataclass(frozen=True)
 class PlotArguments:
-    """What `plot` takes."""
+    """The arguments of `plot`."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of one or more runs."""
     out: Path = Path("curve.png")
     """The picture; its ending chooses the format: .png, .pdf or .svg."""
     statistic: Literal["mean", "iqm"] = "mean"
-    """Over the agents of a run; iqm is the mean of the middle half."""
+    """Over the agents that share their settings; iqm is the mean of the middle half."""
     metric: str = "episode_return"
     """A column of metrics.jsonl, or evaluation_return."""
     x: Literal["steps", "episodes"] = "steps"
@@ -35,11 +36,13 @@ def run(arguments: list[str]) -> int:
         arguments,
         prog="jaxrl plot",
         description="Draw the learning curves of runs in one figure: every agent faintly, and "
-        "over the agents of each run the mean (or interquartile mean) with its 95 % bootstrap "
-        "interval.",
+        "over the agents of each run that share their settings the mean (or interquartile mean) "
+        "with its 95 % bootstrap interval.",
     )
     if not values.runs:
         raise CommandError("no run folder was given (see jaxrl plot --help)")
+    for folder in values.runs:
+        import_modules_of(folder)
     with checking_input():
         reports.plot_runs(
             values.runs,

@@ -9,15 +9,16 @@ import tyro
 from jaxrl import runs
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import check_range, checking_input
+from jaxrl.cli.user_modules import import_modules_of
 from jaxrl.reports import rendering
-from jaxrl.runs.specification import LARGEST_SEED
+from jaxrl.runs.members import LARGEST_SEED
 
 MOST_STEPS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class RenderArguments:
-    """What `render` takes."""
+    """The arguments of `render`."""
 
     run: tyro.conf.Positional[Path]
     """Folder of the run."""
@@ -41,6 +42,7 @@ def run(arguments: list[str]) -> int:
     )
     check_range("seed", values.seed, minimum=0, maximum=LARGEST_SEED)
     check_range("max_steps", values.max_steps, minimum=1, maximum=MOST_STEPS)
+    import_modules_of(values.run)
     runs.enable_compilation_cache()
     with checking_input():
         episode = rendering.render_run(

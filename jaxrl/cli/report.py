@@ -1,14 +1,16 @@
-"""Evaluation returns for people: a table per seed, and the interval of the mean.
+"""Evaluation returns for people: a table with a row per agent, and the interval of the mean.
 
 An episode that was cut before its end has no return: it is left out, and counted.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
+from jaxrl import runs
 from jaxrl.reports import seed_interval
 from jaxrl.runs.rows import cut_episodes, mean_over_episodes
 
@@ -19,7 +21,7 @@ def return_interval(returns: Any, lengths: Any = 1) -> tuple[float, float, float
     The interval is over seeds; where there is one seed, over its episodes.
 
     Args:
-        returns: [seeds, episodes].
+        returns: [members, episodes].
         lengths: of the episodes; 0 where one was cut, which leaves it out.
 
     Returns:
@@ -40,7 +42,7 @@ def cut_short(returns: Any, lengths: Any, limit: Any) -> str | None:
     """One line on the episodes that had not ended at the environment's limit; None: all had.
 
     Args:
-        returns: [seeds, episodes].
+        returns: [members, episodes].
         lengths: of the episodes; 0 where one was cut.
         limit: the environment's `max_episode_steps`.
     """
@@ -53,30 +55,50 @@ def cut_short(returns: Any, lengths: Any, limit: Any) -> str | None:
     )
 
 
-def returns_table(returns: Any, lengths: Any, *, first_seed: int, title: str) -> Table:
-    """A table of evaluation returns: one row per seed, and the mean with its interval.
+def returns_table(
+    returns: Any, lengths: Any, specification: runs.Specification, *, title: str
+) -> Table:
+    """A table of evaluation returns: a row per member, and each group's mean with its interval.
 
     Args:
-        returns: [seeds, episodes].
+        returns: [members, episodes].
         lengths: of the episodes; 0 where one was cut, which leaves it out.
-        first_seed: the number of the first row's seed.
+        specification: the run; members that differ in their seeds only are one group.
         title: above the table.
     """
     returns = np.asarray(returns, dtype=float)
     cut = cut_episodes(returns, lengths)
+    groups = runs.groups_of(specification)
     table = Table(title=title, title_justify="left")
+    if len(groups) > 1:
+        table.add_column("settings")
     table.add_column("seed")
     for column in ("mean return", "std", "lowest", "highest", "episodes"):
         table.add_column(column, justify="right")
-    for index in range(len(returns)):
-        whole = returns[index][~cut[index]]
-        numbers = (whole.mean(), whole.std(), whole.min(), whole.max()) if whole.size else ()
-        row = [f"{number:.2f}" for number in numbers] or 4 * [""]
-        end = index == len(returns) - 1
-        table.add_row(str(first_seed + index), *row, str(whole.size), end_section=end)
-    mean, low, high = return_interval(returns, lengths)
-    table.add_row("all", f"{mean:.2f}", *_interval_cells(low, high), str(np.sum(~cut)))
+    for group, (mean, low, high) in zip(
+        groups, group_intervals(returns, lengths, groups), strict=True
+    ):
+        label = [group.label] if len(groups) > 1 else []
+        for index in group.members:
+            whole = returns[index][~cut[index]]
+            numbers = (whole.mean(), whole.std(), whole.min(), whole.max()) if whole.size else ()
+            row = [f"{number:.2f}" for number in numbers] or 4 * [""]
+            seed = str(specification.members[index].seed)
+            end = index == group.members[-1]
+            table.add_row(*label, seed, *row, str(whole.size), end_section=end)
+        episodes = str(np.sum(~cut[list(group.members)]))
+        cells = [f"{mean:.2f}", *_interval_cells(low, high), episodes]
+        table.add_row(*label, "all", *cells, end_section=True)
     return table
+
+
+def group_intervals(
+    returns: Any, lengths: Any, groups: Sequence[runs.Group]
+) -> list[tuple[float, float, float]]:
+    """The mean return of each group and its 95 % bootstrap interval, as `return_interval`."""
+    returns, lengths = np.asarray(returns), np.asarray(lengths)
+    rows = [list(group.members) for group in groups]
+    return [return_interval(returns[own], lengths[own]) for own in rows]
 
 
 def _interval_cells(low: float, high: float) -> tuple[str, str, str]:

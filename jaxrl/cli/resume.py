@@ -7,13 +7,14 @@ import tyro
 
 from jaxrl import runs
 from jaxrl.cli.arguments import parse
-from jaxrl.cli.errors import CommandError, checking_input
+from jaxrl.cli.errors import CommandError
 from jaxrl.cli.finish import finish
+from jaxrl.cli.user_modules import import_modules_of
 
 
 @dataclasses.dataclass(frozen=True)
 class ResumeArguments:
-    """What `resume` takes."""
+    """The arguments of `resume`."""
 
     run: tyro.conf.Positional[Path]
     """Folder of the run."""
@@ -28,10 +29,8 @@ def run(arguments: list[str]) -> int:
         description="Go on with a run that was stopped; it ends with the same bits as one that "
         "was not.",
     )
+    import_modules_of(values.run)
     runs.enable_compilation_cache()
-    with checking_input():
-        specification = runs.read_specification(values.run)
-        runs.build(specification)(specification.settings)
     try:
         outcome = runs.resume(values.run)
     except runs.ExperimentError as error:

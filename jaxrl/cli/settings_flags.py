@@ -8,10 +8,12 @@ import inspect
 import operator
 import textwrap
 import types
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
+from jaxrl.environments import Parameter
 from jaxrl.settings import describe_needs
 
 
@@ -38,29 +40,14 @@ def settings_arguments(settings: type, defaults: Any) -> type:
     return dataclasses.make_dataclass("settings", fields, frozen=True)
 
 
-def parameter_arguments(defaults: dict[str, Any]) -> type:
-    """A dataclass for the parser with one field per environment parameter."""
+def parameter_arguments(parameters: Mapping[str, Parameter]) -> type:
+    """A dataclass for the parser with one field per parameter that can be typed."""
     fields = [
-        (name, type(value), dataclasses.field(default=value)) for name, value in defaults.items()
+        (name, kind if default is not None else kind | None, dataclasses.field(default=default))
+        for name, (kind, default) in parameters.items()
+        if kind is not None
     ]
     return dataclasses.make_dataclass("environment", fields, frozen=True)
-
-
-def environment_parameters(environment: str) -> dict[str, Any]:
-    """What can be set of an environment from the command line, with its usual values.
-
-    These are the scalar fields of gymnax's `EnvParams` and the scalar arguments of the
-    environment's constructor.
-    """
-    import gymnax
-
-    made, params = gymnax.make(environment)
-    arguments = inspect.signature(type(made).__init__).parameters.values()
-    found = {argument.name: argument.default for argument in arguments}
-    found |= {field.name: getattr(params, field.name) for field in dataclasses.fields(params)}
-    return {
-        name: value for name, value in found.items() if isinstance(value, bool | int | float | str)
-    }
 
 
 def field_meanings(settings: type) -> dict[str, str]:

@@ -10,21 +10,18 @@ import tyro
 
 from jaxrl import environments, presets, registry, runs
 from jaxrl.cli import arguments as reader
-from jaxrl.cli.check import check_run
-from jaxrl.cli.errors import CommandError, checking_input
+from jaxrl.cli.errors import CommandError, check_range, checking_input
 from jaxrl.cli.finish import finish
-from jaxrl.cli.settings_flags import (
-    environment_parameters,
-    parameter_arguments,
-    settings_arguments,
-)
+from jaxrl.cli.settings_flags import parameter_arguments, settings_arguments
+from jaxrl.runs.folder import check_new
+from jaxrl.runs.members import LARGEST_SEED
 
 PROG = "jaxrl train"
 
 
 @dataclasses.dataclass(frozen=True)
 class RunArguments:
-    """What `train` takes beside the settings of the algorithm."""
+    """The arguments of `train` beside the settings of the algorithm."""
 
     out: Path | None = None
     """Folder of the run; none: runs/ALGORITHM-ENVIRONMENT-TIME."""
@@ -52,8 +49,8 @@ class RunArguments:
     """Also log to this Weights & Biases project (pip install "jaxrl[wandb]")."""
 
 
-def run(arguments: list[str]) -> int:
-    """Trains, evaluates, and writes a run folder."""
+def run(arguments: list[str], *, imports: tuple[str, ...] = ()) -> int:
+    """Trains, evaluates, and writes a run folder, which remembers the imported modules."""
     words, rest = reader.take_positionals(arguments, 2, _known_flags)
     wants_help = any(word in reader.HELP for word in rest)
     if wants_help and not words:
@@ -70,20 +67,20 @@ def run(arguments: list[str]) -> int:
         raise CommandError(
             f"no environment was given: {PROG} {entry.name} ENVIRONMENT (see jaxrl list)"
         )
-    environment = words[1] if len(words) == 2 else None
+    environment = environments.canonical_name(words[1]) if len(words) == 2 else None
     specification, options = _specification(entry, environment, rest)
-    return _train(specification, options)
+    return _train(dataclasses.replace(specification, imports=imports), options)
 
 
 def _specification(
     entry: registry.Entry, environment: str | None, rest: list[str]
 ) -> tuple[runs.Specification, RunArguments]:
     """Reads the flags; prints the help and exits where it is asked for."""
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, environments.Parameter] = {}
     if environment is not None:
         with checking_input():
             environments.make_env(environment)
-        parameters = environment_parameters(environment)
+            parameters = environments.parameters_of(environment)
     given = reader.given_flags(rest)
     use_preset = "no-preset" not in given and environment is not None
     tuned = presets.preset(entry.name, environment) if use_preset and environment else None
@@ -102,16 +99,19 @@ def _specification(
     options: RunArguments = values.run
     changed = {
         name: getattr(values.env, name)
-        for name in parameters
+        for name in vars(values.env)
         if given & {f"env.{name}".replace("_", "-"), f"env.no-{name}".replace("_", "-")}
     }
     common = {field.name for field in dataclasses.fields(runs.Specification)}
+    check_range("seeds", options.seeds, minimum=1)
+    check_range("seed", options.seed, minimum=0, maximum=LARGEST_SEED)
     with checking_input():
         specification = runs.Specification(
             algorithm=entry.name,
             environment=str(environment),
             settings=entry.settings(**dataclasses.asdict(values.settings)),
             environment_parameters=changed,
+            members=runs.make_members(range(options.seed, options.seed + options.seeds)),
             preset=None if tuned is None else f"{entry.name}/{environment}",
             **{
                 name: value
@@ -126,10 +126,11 @@ def _train(specification: runs.Specification, options: RunArguments) -> int:
     folder = options.out or _default_folder(specification)
     runs.enable_compilation_cache()
     with checking_input():
-        check_run(specification, folder, overwrite=options.overwrite)
+        check_new(folder, overwrite=options.overwrite)
+        prepared = runs.prepare(specification)
     _announce(specification)
     try:
-        outcome = runs.start(specification, folder, overwrite=options.overwrite)
+        outcome = runs.start(prepared, folder, overwrite=options.overwrite)
     except runs.ExperimentError as error:
         raise CommandError(str(error)) from error
     return finish(outcome)
@@ -150,7 +151,8 @@ def _announce(specification: runs.Specification) -> None:
         if (value := getattr(specification.settings, field.name)) != getattr(base, field.name)
     ]
     changes += [f"env.{name}={x}" for name, x in specification.environment_parameters.items()]
-    agents = "1 agent" if specification.seeds == 1 else f"{specification.seeds} agents"
+    count = len(specification.members)
+    agents = "1 agent" if count == 1 else f"{count} agents"
     sys.stdout.write(
         f"{specification.algorithm} on {specification.environment}, {agents}; settings: {source}"
         f"{', with ' + ', '.join(changes) if changes else ''}\n"

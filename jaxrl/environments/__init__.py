@@ -1,8 +1,16 @@
-"""Where tasks come from: environments by name, the adapter for gymnax, and wrappers."""
+"""Environments: a registry of names and suites, the adapter for gymnax, and wrappers."""
 
 from jaxrl.environments.checking import require_environment
 from jaxrl.environments.gymnax_adapter import from_gymnax
-from jaxrl.environments.making import available_environments, make_env
+from jaxrl.environments.making import make_env
+from jaxrl.environments.parameters import Parameter, signature_parameters
+from jaxrl.environments.registry import (
+    available_environments,
+    canonical_name,
+    parameters_of,
+    register_environment,
+    register_suite,
+)
 from jaxrl.environments.resets import auto_reset, change_step, play_once
 from jaxrl.environments.wrappers import (
     clip_actions,
@@ -21,8 +29,10 @@ from jaxrl.environments.wrappers import (
 )
 
 __all__ = [
+    "Parameter",
     "auto_reset",
     "available_environments",
+    "canonical_name",
     "change_step",
     "clip_actions",
     "clip_reward",
@@ -32,12 +42,16 @@ __all__ = [
     "make_env",
     "mask_actions",
     "one_hot_observation",
+    "parameters_of",
     "play_once",
     "record_episode_statistics",
+    "register_environment",
+    "register_suite",
     "require_environment",
     "rescale_actions",
     "scale_reward",
     "select_observations",
+    "signature_parameters",
     "sticky_actions",
     "time_limit",
     "unmasked_space",

@@ -2,13 +2,106 @@
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
-from typing import Any
+import inspect
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+
+_KINDS = (bool, int, float, str)
+
+
+class Parameter(NamedTuple):
+    """One parameter of an environment.
+
+    Attributes:
+        kind: bool, int, float or str; None: something else, such as an array, which can be given
+            from Python only.
+        default: its value where none is given; None stands for "none" in any kind.
+    """
+
+    kind: type | None
+    default: Any
+
+    @classmethod
+    def with_default(cls, default: Any, annotation: Any = None) -> "Parameter":
+        """A parameter of the annotation's kind or, where that says none, of its default's."""
+        optional = get_origin(annotation) in (Union, types.UnionType)
+        members = get_args(annotation) if optional else (annotation,)
+        declared = [member for member in members if member is not type(None)]
+        if len(declared) == 1 and declared[0] in _KINDS:
+            return cls(declared[0], default)
+        kind = next((kind for kind in _KINDS if isinstance(default, kind)), None)
+        return cls(kind, default)
+
+
+def signature_parameters(build: Callable[..., Any]) -> dict[str, Parameter]:
+    """The named parameters of a function or class that makes an environment.
+
+    Their kinds are those of the annotations or, without one, of the defaults.
+
+    Args:
+        build: what is called with them.
+
+    Raises:
+        ValueError: one of them has no default.
+    """
+    found: dict[str, Parameter] = {}
+    hints = _hints_of(build)
+    for name, parameter in inspect.signature(build).parameters.items():
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        if parameter.default is parameter.empty or parameter.kind is parameter.POSITIONAL_ONLY:
+            raise ValueError(
+                f"the parameter {name!r} of {getattr(build, '__name__', build)!s} needs a default "
+                "and a name, so that the environment can be made without it"
+            )
+        found[name] = Parameter.with_default(parameter.default, hints.get(name))
+    return found
+
+
+def check_parameters(
+    changes: Mapping[str, Any], known: Mapping[str, Parameter], *, name: str
+) -> dict[str, Any]:
+    """Gives values their parameter's kind, so that 9 and 9.0 mean the same to a float.
+
+    Args:
+        changes: values by name; numbers may be traced.
+        known: the parameters that there are.
+        name: of the environment, for messages.
+
+    Raises:
+        ValueError: a parameter is unknown, or its value is of another kind or shape.
+    """
+    for field in changes:
+        if field not in known:
+            raise ValueError(_unknown_parameter(field, list(known), name))
+    return {field: _of_kind(field, value, known[field]) for field, value in changes.items()}
+
+
+def _of_kind(field: str, value: Any, parameter: Parameter) -> Any:
+    kind, default = parameter
+    if kind is None or (value is None and default is None):
+        return value
+    if kind is str:
+        if not isinstance(value, str):
+            raise ValueError(f"{field}={value!r} is not a name in quotes")
+        return value
+    return _convert(field, value, kind())
+
+
+def _hints_of(build: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a function, or of a class's constructor."""
+    function = build.__init__ if isinstance(build, type) else build
+    try:
+        return get_type_hints(function)
+    except (NameError, TypeError, AttributeError):
+        # What an annotation names may be known to type checkers only.
+        return {}
 
 
 def field_names(params: Any) -> list[str]:

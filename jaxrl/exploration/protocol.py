@@ -1,4 +1,4 @@
-"""How one environment's actor explores, and the plainest way: drawing every action afresh."""
+"""The protocol of exploration, and its plainest kind: every action is drawn afresh."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from jaxrl.types import Carry, Key
 
 
 class Exploration(NamedTuple):
-    """How one environment's actor draws its actions.
+    """Rule by which one environment's actor draws its actions.
 
     Attributes:
         start: (key) -> Carry, at an episode's start.

@@ -53,11 +53,11 @@ class StateDependentGaussian:
         return self.mean
 
     def log_probability(self, action: Float[Array, "*batch D"]) -> Float[Array, "*batch"]:
-        """Of the marginal, [...]."""
+        """Log-density of the marginal, [...]."""
         return self.marginal().log_probability(action)
 
     def entropy(self) -> Float[Array, "*batch"]:
-        """Of the marginal, [...]."""
+        """Entropy of the marginal in nats, [...]."""
         return self.marginal().entropy()
 
     def kl_divergence(self, other: "StateDependentGaussian") -> Float[Array, "*batch"]:

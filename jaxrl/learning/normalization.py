@@ -55,7 +55,7 @@ class ObservationNormalizationSettings:
 
 @settings
 class NormalizationSettings(ObservationNormalizationSettings):
-    """What an agent that learns from rollouts may see standardised."""
+    """Settings of what an agent that learns from rollouts sees standardised."""
 
     normalize_rewards: bool = static(False)
     """Divide rewards by the running deviation of the discounted return, clipped to 10."""
@@ -228,12 +228,12 @@ def _box_of(space: ObservationSpace) -> Box:
 
 
 def _seen(observation: Observation) -> Observation:
-    """What is seen, without the mask of the actions."""
+    """The observation without the mask of the actions."""
     return observation.observation if isinstance(observation, MaskedObservation) else observation
 
 
 def _num_left_out(x: Array) -> Float[Array, ""]:
-    """How many numbers the statistics leave out."""
+    """Number of values that the statistics leave out."""
     return jnp.sum(~is_usable(x), dtype=jnp.float32)
 
 

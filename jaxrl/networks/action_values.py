@@ -1,4 +1,4 @@
-"""What actions are worth: a vector of values for discrete ones, a critic for continuous ones."""
+"""Networks of action values: a vector for discrete actions, a critic for continuous ones."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

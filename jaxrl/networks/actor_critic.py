@@ -142,7 +142,7 @@ def torso_and_head(
     state_dependent_exploration: bool = False,
     compute_dtype: str = "float32",
 ) -> tuple[Callable[[str], nn.Module], PolicyHead]:
-    """What makes torsos, and the policy's head; arguments as for `actor_critic`.
+    """Constructors of the torsos and of the policy's head; arguments as for `actor_critic`.
 
     Raises:
         ValueError: `torso` does not suit the observations.

@@ -108,7 +108,7 @@ def unroll_gru(
 
 
 class _Steps(NamedTuple):
-    """What the gradient needs of every step, kept because it is cheaper than to compute it again.
+    """Values that the gradient needs of every step, kept as it costs more to compute them again.
 
     Attributes:
         kept: [T, B, 1], as given; all others are [T, B, H].

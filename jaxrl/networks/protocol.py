@@ -1,4 +1,4 @@
-"""From any library's module to a `Network`, and from a network to a batch of examples."""
+"""Networks of any library's modules, and their application to batches of examples."""
 
 from collections.abc import Callable
 from typing import Any

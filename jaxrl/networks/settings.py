@@ -22,7 +22,7 @@ _LAYERS = Need("hidden_sizes or a convolution", _has_layers, fields=("hidden_siz
 
 @settings
 class TorsoSettings:
-    """What extracts features from observations."""
+    """Settings of the feature extractors."""
 
     torso: str = static("auto", choices=("auto", "mlp", "cnn"), needs=_DEFAULT)
     """Feature extractor; auto takes cnn for [height, width, channels] observations."""
@@ -38,7 +38,7 @@ class TorsoSettings:
 
 @settings
 class ValueNetworkSettings(TorsoSettings):
-    """The networks."""
+    """Settings of networks that value actions, and of the policies beside them."""
 
     hidden_sizes: tuple[int, ...] = static((256, 256), minimum=1, maximum=2**20)
     """Widths of the dense layers."""

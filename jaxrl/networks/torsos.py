@@ -61,7 +61,7 @@ def _is_traced(space: Box) -> bool:
 
 
 def _scaled(image: Array, space: Box) -> Float[Array, "*shape"]:
-    """From the declared bounds to [0, 1]; as it is where there are none."""
+    """Scales from the declared bounds to [0, 1]; leaves it as it is where there are none."""
     library = jnp if _is_traced(space) else np
     low, high = (library.asarray(x, library.float32) for x in (space.low, space.high))
     width = high - low

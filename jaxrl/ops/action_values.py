@@ -1,4 +1,4 @@
-"""What action values should be, and what is better than their plain maximum.
+"""Targets of action values, and alternatives to their plain maximum.
 
 No gradient is stopped here: compute targets outside the differentiated function.
 """

@@ -1,4 +1,4 @@
-"""What a return is compared with: means over episodes played side by side, and standardisation.
+"""Baselines of returns: means over episodes played side by side, and standardisation.
 
 Arrays are [T, m]: T times of m episodes of different lengths, with a mask of what counts.
 """

@@ -1,4 +1,4 @@
-"""What selection reads from the fitness of a population: ranks, elites, and failures."""
+"""Ranks, elites and failures in the fitness of a population."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float

@@ -28,7 +28,7 @@ def missing_value() -> float:
 
 
 def is_missing(values: Float[Array, "..."]) -> Bool[Array, "..."]:
-    """Where there is nothing to report.
+    """The value that stands where there is nothing to report.
 
     Args:
         values: of any shape.

@@ -29,7 +29,7 @@ Discount: TypeAlias = Float[Array, "#T"] | Number
 
 
 class VTrace(NamedTuple):
-    """What V-trace estimates.
+    """Targets and advantages by V-trace.
 
     Attributes:
         value_error: [T], target minus value.
@@ -262,7 +262,7 @@ def _accumulate(delta: Float[Array, "T"], trace: Float[Array, "T"]) -> Float[Arr
 def _trace(
     terminated: Bool[Array, "T"], truncated: Bool[Array, "T"], discount: Discount
 ) -> Float[Array, "T"]:
-    """What flows back over each step: the discount within an episode, nothing at its end."""
+    """Discounts [T] that carry a return back over each step: 0 at an episode's end."""
     return jnp.where(jnp.logical_or(terminated, truncated), 0.0, discount)
 
 

@@ -40,7 +40,7 @@ class RunningStatistics(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What moments are made of: sums of differences from a pivot.
+    """Sums of differences from a pivot, from which moments are made.
 
     Attributes:
         pivot: float32, shape [*shape]; of squares far from it, float32 would keep too few digits.
@@ -253,13 +253,29 @@ def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     return total, (a - (total - part)) + (b - part)
 
 
+def standardize(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Mean 0 and standard deviation 1; equal numbers become 0.
+
+    A single number stays as it is: less its mean it would be 0, and nothing would be learnt.
+
+    Args:
+        x: such as the advantages of a batch, of any shape.
+
+    Returns:
+        The standardised numbers.
+    """
+    if x.size == 1:
+        return x
+    return (x - jnp.mean(x)) / (jnp.std(x) + 1e-8)
+
+
 def explained_variance(
     prediction: Float[Array, "..."],
     target: Float[Array, "..."],
     *,
     counted: Bool[Array, "..."] | None = None,
 ) -> Float[Array, ""]:
-    """How much of the target's variance the prediction accounts for.
+    """Share of the target's variance that the prediction accounts for.
 
         1 - Var[target - prediction] / Var[target]
 

@@ -1,4 +1,4 @@
-"""What the true successors of a rollout's steps are worth, computed no oftener than needed."""
+"""Values of the true successors of a rollout's steps, computed no oftener than needed."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How the parameters of a target network follow those that learn."""
+"""Updates of target networks: parameters that follow those that learn."""
 
 import jax
 import jax.numpy as jnp

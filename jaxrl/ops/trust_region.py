@@ -13,7 +13,7 @@ Function: TypeAlias = Callable[[Float[Array, " D"]], Scalar]
 
 
 class SearchResult(NamedTuple):
-    """What a line search found.
+    """Result of a line search.
 
     Attributes:
         x: [D], the new point, or exactly the old one.

@@ -98,7 +98,7 @@ def clipped_value_loss(
     old_value: Float[Array, "..."],
     target: Float[Array, "..."],
     *,
-    clip_epsilon: Float[Array, ""] | float,
+    clip_epsilon: Float[Array, ""] | float | None,
 ) -> Float[Array, ""]:
     """The squared loss that does not reward moving far from the old value.
 
@@ -110,7 +110,7 @@ def clipped_value_loss(
         value: V, of any shape.
         old_value: V_old, when the data were gathered; of the same shape.
         target: of the same shape.
-        clip_epsilon: in units of the value, positive.
+        clip_epsilon: in units of the value, positive; None: the squared loss alone.
 
     Returns:
         The loss.
@@ -119,6 +119,8 @@ def clipped_value_loss(
     detail 9, after the code of Schulman et al. (2017); half of the square as in `squared_loss`.
     """
     chex.assert_equal_shape([value, old_value, target])
+    if clip_epsilon is None:
+        return squared_loss(value, target)
     clipped_value = old_value + jnp.clip(value - old_value, -clip_epsilon, clip_epsilon)
     loss = jnp.maximum(jnp.square(value - target), jnp.square(clipped_value - target))
     return 0.5 * jnp.mean(loss)

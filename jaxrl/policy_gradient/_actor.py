@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ from jaxrl.networks import (
     without_masks,
     without_memory,
 )
-from jaxrl.policy_gradient._settings import MemorySettings, NetworkSettings, ValueAndEntropySettings
+from jaxrl.policy_gradient._settings import NetworkSettings, SharedNetworkSettings
 from jaxrl.settings import check_use
 from jaxrl.types import (
     Action,
@@ -44,6 +44,9 @@ from jaxrl.types import (
     RecurrentNetwork,
     Space,
 )
+
+ActorCriticNetwork: TypeAlias = Network | RecurrentNetwork
+"""Maps one observation to (distribution, value), with or without memory."""
 
 # What acting and the losses ask of a distribution.
 _METHODS = ("sample", "mode", "log_probability", "entropy")
@@ -94,7 +97,7 @@ def make_actor(
     action_space: Space,
     config: NetworkSettings,
     *,
-    network: Network | RecurrentNetwork | None = None,
+    network: ActorCriticNetwork | None = None,
 ) -> Actor:
     """Builds the actor of a policy-gradient agent.
 
@@ -102,7 +105,7 @@ def make_actor(
         observation_space: of the observations; where they carry masks of actions, the network
             gets what is seen, and only allowed actions are drawn.
         action_space: of the actions.
-        config: the settings of the network; `shared_torso` and the core too where it has them.
+        config: the settings of the network; those of `SharedNetworkSettings` too if it has them.
         network: maps one observation to (distribution, value), with or without memory; None: the
             default one of `networks`.
 
@@ -135,7 +138,7 @@ def _make_model(
     observation_space: ObservationSpace,
     action_space: Space,
     config: NetworkSettings,
-    network: Network | RecurrentNetwork | None,
+    network: ActorCriticNetwork | None,
 ) -> RecurrentNetwork:
     """The user's network or the default one, with or without memory, keeping to the masks."""
     has_masks = isinstance(observation_space, MaskedSpace)
@@ -144,12 +147,12 @@ def _make_model(
         "torso": config.torso,
         "hidden_sizes": config.hidden_sizes,
         "activation": config.activation,
-        "shared_torso": isinstance(config, ValueAndEntropySettings) and config.shared_torso,
+        "shared_torso": isinstance(config, SharedNetworkSettings) and config.shared_torso,
         "initial_log_std": config.initial_log_std,
         "state_dependent_exploration": config.state_dependent_exploration,
         "compute_dtype": config.compute_dtype,
     }
-    if isinstance(config, MemorySettings) and config.core != "none":
+    if isinstance(config, SharedNetworkSettings) and config.core != "none":
         attributes |= {"core_size": config.core_size, "shared_core": config.shared_core}
         network = recurrent_actor_critic(seen, action_space, **attributes)
         _warn_of_scale(action_space, config)

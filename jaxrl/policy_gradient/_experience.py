@@ -1,30 +1,40 @@
-"""From a rollout to what a gradient step reads: values, advantages, targets, in minibatches."""
+"""From a rollout to what a gradient step reads: values, then sequences, in minibatches."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float
 
 from jaxrl.networks import start_again
-from jaxrl.ops.returns import gae
 from jaxrl.ops.successors import successor_values
 from jaxrl.policy_gradient._actor import Actor
-from jaxrl.policy_gradient._settings import OnPolicySettings
 from jaxrl.types import Observation, Params, Rollout
 
-Estimator: TypeAlias = Callable[..., tuple[Array, Array]]
-"""(log_ratio, reward, value, next_value, terminated, truncated), each [T] -> (advantage, target).
 
-`log_ratio` is that of the present policy to the one that acted."""
+class EvaluatedRollout(NamedTuple):
+    """A rollout in the eyes of the present parameters; leaves [T, B, ...].
+
+    Attributes:
+        log_probability: of the actions that were taken.
+        value: of the observations.
+        next_value: of the true successors, before any reset.
+        memory: the network's, after each step; () without one.
+    """
+
+    log_probability: Float[Array, "T B"]
+    value: Float[Array, "T B"]
+    next_value: Float[Array, "T B"]
+    memory: Any
 
 
 class Experience(NamedTuple):
-    """N sequences of L steps; every leaf but `memory` is [L, N, ...].
+    """N sequences of L steps; leaves [L, N, ...].
 
     Without a memory every step is a sequence of its own (L = 1), so that minibatches can mix steps
-    of all times; with one, a sequence is an environment's whole rollout or a part of it.
+    of all times; with one, a sequence is an environment's whole rollout or a part of it. The
+    sequences of a minibatch are those of some indices along the second axis of every leaf.
 
     Attributes:
         observation: what the action was chosen from.
@@ -34,7 +44,7 @@ class Experience(NamedTuple):
         value: of the observation, before learning.
         advantage: of the action.
         target: what the value should be.
-        memory: leaves [N, ...], the network's, before each sequence's first step.
+        memory: leaves [1, N, ...], the network's, before each sequence's first step.
     """
 
     observation: Observation
@@ -47,78 +57,89 @@ class Experience(NamedTuple):
     memory: Any
 
 
-def gae_estimator(config: OnPolicySettings) -> Estimator:
-    """Generalised advantage estimates, and lambda-returns as value targets."""
-
-    def estimate(
-        log_ratio: Array,
-        reward: Array,
-        value: Array,
-        next_value: Array,
-        terminated: Array,
-        truncated: Array,
-    ) -> tuple[Array, Array]:
-        del log_ratio
-        advantage = gae(
-            reward,
-            value,
-            next_value,
-            terminated,
-            truncated,
-            discount=config.discount,
-            gae_lambda=config.gae_lambda,
-        )
-        return advantage, advantage + value
-
-    return estimate
-
-
-def prepare(
-    params: Params,
-    rollout: Rollout,
-    actor: Actor,
-    estimator: Estimator,
-    sequence_length: int = 0,
-) -> Experience:
-    """Looks at a rollout with the present parameters.
+def evaluate_rollout(params: Params, rollout: Rollout, actor: Actor) -> EvaluatedRollout:
+    """Evaluates a rollout's actions, observations and true successors.
 
     Args:
         params: the present parameters.
         rollout: leaves [T, B, ...].
         actor: who acted, perhaps with other parameters.
-        estimator: of advantages and value targets.
-        sequence_length: L, of an actor with memory; divides T. 0: T.
+
+    Returns:
+        Log-probabilities and values under `params`.
+    """
+    transitions, memory = rollout.transitions, rollout.carry.memory
+    observation, action = transitions.observation, transitions.action
+    ended = transitions.terminated | transitions.truncated
+    unroll = actor.network.unroll
+    num_envs = ended.shape[1]
+    if not jax.tree.leaves(memory):
+        # Observations and successors in one pass, which compiles once.
+        both = jax.tree.map(_beside, observation, transitions.next_observation)
+        _, (distribution, values) = unroll(params, memory, both, _beside(ended, ended))
+        log_probability = distribution.log_probability(_beside(action, action))
+        return EvaluatedRollout(
+            log_probability=log_probability[:, :num_envs],
+            value=values[:, :num_envs],
+            next_value=values[:, num_envs:],
+            memory=memory,
+        )
+    memories, (distribution, value) = unroll(params, memory, observation, ended)
+    return EvaluatedRollout(
+        log_probability=distribution.log_probability(action),
+        value=value,
+        next_value=_successors_values(params, rollout, actor, memories, value),
+        memory=memories,
+    )
+
+
+def as_sequences(
+    rollout: Rollout,
+    evaluated: EvaluatedRollout,
+    *,
+    advantage: Float[Array, "T B"],
+    target: Float[Array, "T B"],
+    actor: Actor,
+    length: int = 0,
+) -> Experience:
+    """Cuts a rollout into what minibatches are made of.
+
+    Args:
+        rollout: leaves [T, B, ...].
+        evaluated: the same rollout.
+        advantage: of the actions.
+        target: what the values should be.
+        actor: who acted.
+        length: L, of an actor with memory; divides T. 0: T.
+
+    Returns:
+        Single steps, or sequences of `length` of an actor with memory, the earliest first.
     """
     transitions = rollout.transitions
-    ended = transitions.terminated | transitions.truncated
-    memories, log_probability, value, next_value = _evaluate(params, rollout, actor)
-    advantage, target = jax.vmap(estimator, in_axes=1, out_axes=1)(
-        log_probability - transitions.extras.log_probability,
-        transitions.reward,
-        value,
-        next_value,
-        transitions.terminated,
-        transitions.truncated,
-    )
     experience = Experience(
         observation=transitions.observation,
         action=transitions.action,
         log_probability=transitions.extras.log_probability,
-        ended=ended,
-        value=value,
+        ended=transitions.terminated | transitions.truncated,
+        value=evaluated.value,
         advantage=advantage,
         target=target,
-        memory=rollout.carry.memory,
+        memory=jax.tree.map(lambda x: x[None], rollout.carry.memory),
     )
     if jax.tree.leaves(experience.memory):
-        return _in_sequences(experience, memories, actor, sequence_length)
+        return _in_sequences(experience, evaluated.memory, actor, length)
     return jax.tree.map(lambda x: x.reshape(1, -1, *x.shape[2:]), experience)
 
 
-def select(experience: Experience, index: Int[Array, " M"]) -> Experience:
-    """The sequences of a minibatch."""
-    chosen = jax.tree.map(lambda x: x[:, index], experience._replace(memory=()))
-    return chosen._replace(memory=jax.tree.map(lambda x: x[index], experience.memory))
+def evaluate_steps(
+    params: Params, batch: Experience, actor: Actor
+) -> tuple[Any, Float[Array, "L N"], Float[Array, "L N"]]:
+    """Distributions, log-probabilities of the actions taken, and values, under `params`."""
+    memory = jax.tree.map(lambda x: x[0], batch.memory)
+    _, (distribution, value) = actor.network.unroll(params, memory, batch.observation, batch.ended)
+    log_probability = distribution.log_probability(batch.action)
+    chex.assert_equal_shape([log_probability, value, batch.advantage])
+    return distribution, log_probability, value
 
 
 def _in_sequences(experience: Experience, memories: Any, actor: Actor, length: int) -> Experience:
@@ -144,26 +165,10 @@ def _in_sequences(experience: Experience, memories: Any, actor: Actor, length: i
         pieces = x.reshape(-1, length, num_envs, *x.shape[2:])
         return jnp.moveaxis(pieces, 0, 1).reshape(length, -1, *x.shape[2:])
 
-    memory = jax.tree.map(lambda x, y: jnp.concatenate((x, y)), experience.memory, later)
+    memory = jax.tree.map(
+        lambda x, y: jnp.concatenate((x, y[None]), axis=1), experience.memory, later
+    )
     return jax.tree.map(cut, experience._replace(memory=()))._replace(memory=memory)
-
-
-def _evaluate(params: Params, rollout: Rollout, actor: Actor) -> tuple[Any, Array, Array, Array]:
-    """Memories after the steps, log-probabilities, values, values of true successors; [T, B]."""
-    transitions, memory = rollout.transitions, rollout.carry.memory
-    observation, action = transitions.observation, transitions.action
-    ended = transitions.terminated | transitions.truncated
-    unroll = actor.network.unroll
-    num_envs = ended.shape[1]
-    if not jax.tree.leaves(memory):
-        # Both in one pass, which compiles once.
-        both = jax.tree.map(_beside, observation, transitions.next_observation)
-        _, (distribution, values) = unroll(params, memory, both, _beside(ended, ended))
-        log_probability = distribution.log_probability(_beside(action, action))
-        return memory, log_probability[:, :num_envs], values[:, :num_envs], values[:, num_envs:]
-    memories, (distribution, value) = unroll(params, memory, observation, ended)
-    next_value = _successors_values(params, rollout, actor, memories, value)
-    return memories, distribution.log_probability(action), value, next_value
 
 
 def _successors_values(

@@ -1,18 +1,19 @@
 """Settings that several policy-gradient agents have, in groups to inherit from.
 
-An agent's class lists its groups in reverse: `class XConfig(NetworkSettings, OptimizerSettings,
-OnPolicySettings)` has the fields of `OnPolicySettings` first.
+An agent's class lists its groups in reverse: of `class XConfig(SharedNetworkSettings,
+OnPolicySettings)` the fields of `OnPolicySettings` come first.
 """
 
 from typing import Any
 
 import jax
 
-from jaxrl.loops.rollouts import RolloutSettings
+from jaxrl.learning.normalization import NormalizationSettings
+from jaxrl.learning.optimizers import OptimizerSettings
+from jaxrl.loops.rollouts import RolloutSettings, num_rollouts
 from jaxrl.networks import TorsoSettings
 from jaxrl.settings import (
     BOX_ACTIONS,
-    MAX_STEPS,
     Need,
     Surroundings,
     default_network,
@@ -40,38 +41,6 @@ _MEMORY = Need("core='gru', or a network of one's own with memory", _remembers, 
 
 
 @settings
-class OnPolicySettings(RolloutSettings):
-    """How much is collected, and what it is worth."""
-
-    gae_lambda: float = number(0.95, minimum=0, maximum=1, needs=unless("num_steps", 1))
-    """Trades bias (0) for variance (1) in the advantage; 1: returns of up to num_steps rewards."""
-
-
-@settings
-class WholeEpisodeSettings:
-    """How many whole episodes are collected, and what each of their actions is credited with."""
-
-    total_steps: int = static(200_000, minimum=1, maximum=MAX_STEPS)
-    """Budget in environment steps, all episodes together."""
-    num_episodes: int = static(8, minimum=1)
-    """Whole episodes played side by side for each update."""
-    discount: float = number(0.99, minimum=0, maximum=1)
-    """Gamma, the worth of a reward one step later."""
-    credit: str = static("reward_to_go", choices=("total", "reward_to_go"))
-    """An action's weight: the episode's whole return, or what came from the action on."""
-    discount_time: bool = static(False, needs=("credit", "reward_to_go"))
-    """Weigh step t by discount^t: the discounted objective's true gradient; few do it in practice.
-
-    The whole return is discounted from the episode's start as it is.
-    """
-    baseline: str = static("value", choices=("none", "batch_mean", "leave_one_out", "value"))
-    """Subtracted from the weight: nothing, a mean over all or all other episodes, or V(s)."""
-    normalize_returns: bool = static(False)
-    """Standardise an update's weights, baseline already subtracted; equal ones become 0, a single
-    one stays as it is."""
-
-
-@settings
 class NetworkSettings(TorsoSettings):
     """The networks, and the noise of continuous actions."""
 
@@ -86,9 +55,11 @@ class NetworkSettings(TorsoSettings):
 
 
 @settings
-class MemorySettings:
-    """What the network remembers of an episode."""
+class SharedNetworkSettings:
+    """The parts of the network that actor and critic may share, its memory among them."""
 
+    shared_torso: bool = static(False, needs=_DEFAULT)
+    """One feature extractor for actor and critic instead of one each."""
     core: str = static("none", choices=("none", "gru"), needs=_DEFAULT)
     """gru: a memory between feature extractor and output layers, for what cannot be seen at once;
     minibatches are then of sequences."""
@@ -104,12 +75,18 @@ class MemorySettings:
 
 
 @settings
-class ValueAndEntropySettings:
-    """What the actor and the critic have to do with each other, in one loss."""
+class PolicyGradientSettings(NetworkSettings, OptimizerSettings, RolloutSettings):
+    """How much is collected, what it is worth, and how a network learns from it."""
 
-    value_coefficient: float = number(0.5, minimum=0)
-    """Weight of the value loss."""
-    entropy_coefficient: float = number(0.01, minimum=0)
-    """Weight of the entropy bonus."""
-    shared_torso: bool = static(False, needs=_DEFAULT)
-    """One feature extractor for actor and critic instead of one each."""
+    gae_lambda: float = number(0.95, minimum=0, maximum=1, needs=unless("num_steps", 1))
+    """Trades bias (0) for variance (1) in the advantage; 1: returns of up to num_steps rewards."""
+
+    @property
+    def num_updates(self) -> int:
+        """How many rollouts a run learns from."""
+        return num_rollouts(self)
+
+
+@settings
+class OnPolicySettings(NormalizationSettings, PolicyGradientSettings):
+    """The same, of one learner that may see all of it standardised."""

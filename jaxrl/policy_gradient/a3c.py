@@ -1,17 +1,18 @@
 """Asynchronous advantage actor-critic (Mnih et al. 2016, arXiv:1602.01783).
 
-The learning rule is A2C's; the loop differs (`loops/asynchronous.py`). What asynchrony means on an
+The gradient is A2C's; the loop differs (`loops/asynchronous.py`). What asynchrony means on an
 accelerator, and what it does not buy there, is in docs/asynchrony.md.
 """
 
+from functools import partial
+
+from jaxrl.learning.optimizers import LearnerState
 from jaxrl.loops.asynchronous import asynchronous
-from jaxrl.policy_gradient._actor import make_actor
-from jaxrl.policy_gradient._experience import gae_estimator
-from jaxrl.policy_gradient._gradient_agent import actor_critic_agent
-from jaxrl.policy_gradient._task import check_task
-from jaxrl.policy_gradient.a2c import AdvantageActorCriticSettings
+from jaxrl.policy_gradient._actor import ActorCriticNetwork
+from jaxrl.policy_gradient._algorithm import init_learner, prepare_task
+from jaxrl.policy_gradient.a2c import AdvantageActorCriticSettings, a2c_gradient, apply_gradient
 from jaxrl.settings import require_settings, settings, static
-from jaxrl.types import Algorithm, Environment, Network, RecurrentNetwork
+from jaxrl.types import Algorithm, Environment, GradientAgent, Key, Metrics, Params, Rollout
 
 
 @settings
@@ -23,36 +24,56 @@ class A3CConfig(AdvantageActorCriticSettings):
     num_envs: int = static(1, minimum=1)
     """Environments of each worker."""
 
+    @property
+    def num_updates(self) -> int:
+        """How many gradients are applied in a run: one per worker in each iteration."""
+        steps_per_iteration = self.num_workers * self.num_envs * self.num_steps
+        return -(-self.total_steps // steps_per_iteration) * self.num_workers
+
 
 def a3c(
-    env: Environment, config: A3CConfig, *, network: Network | RecurrentNetwork | None = None
+    env: Environment, config: A3CConfig, *, network: ActorCriticNetwork | None = None
 ) -> Algorithm:
     """Builds A3C for an environment.
 
     Args:
         env: with Discrete, MultiDiscrete or Box actions.
         config: the settings; the floats among them may be traced.
-        network: maps one observation to (distribution, value); None: `networks.actor_critic`.
+        network: maps one observation to (distribution, value), with or without memory; None: the
+            default one of `networks`.
+
+    Returns:
+        The algorithm, to be trained.
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
     require_settings(config, A3CConfig)
-    env = check_task(env, config, A3CConfig, num_workers=config.num_workers)
-    actor = make_actor(env.observation_space, env.action_space, config, network=network)
-    # Annealing goes by applied gradients, of which an iteration has one per worker.
-    steps_per_iteration = config.num_workers * config.num_envs * config.num_steps
-    iterations = -(-config.total_steps // steps_per_iteration)
-    rule = actor_critic_agent(
-        actor,
-        gae_estimator(config),
-        config,
-        num_updates=iterations * config.num_workers,
-        updates_per_iteration=config.num_workers,
+    env, actor, optimizer = prepare_task(
+        env, config, A3CConfig, network=network, num_workers=config.num_workers
+    )
+
+    def gradient(key: Key, params: Params, rollout: Rollout) -> tuple[Params, Metrics]:
+        del key
+        return a2c_gradient(params, rollout, actor=actor, config=config)
+
+    def apply(state: LearnerState, gradient: Params) -> tuple[LearnerState, Metrics]:
+        return apply_gradient(
+            state, gradient, optimizer=optimizer, config=config, num_workers=config.num_workers
+        )
+
+    worker = GradientAgent(
+        init=partial(init_learner, actor=actor, optimizer=optimizer),
+        params=lambda state: state.params,
+        start=actor.start,
+        act=actor.act,
+        gradient=gradient,
+        apply=apply,
+        policy=actor.policy,
     )
     return asynchronous(
         env,
-        rule,
+        worker,
         num_workers=config.num_workers,
         num_envs=config.num_envs,
         num_steps=config.num_steps,

@@ -6,40 +6,42 @@ With `lag` 0 and no limits it is A2C.
 """
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+import optax
 
-from jaxrl.learning.normalization import NormalizationSettings
-from jaxrl.loops.rollouts import join_rollouts, num_rollouts
+from jaxrl.learning.optimizers import LearnerState
+from jaxrl.loops.rollouts import join_rollouts
 from jaxrl.ops.returns import vtrace
-from jaxrl.policy_gradient._actor import make_actor
-from jaxrl.policy_gradient._experience import Estimator
-from jaxrl.policy_gradient._gradient_agent import actor_critic_agent, in_one_update
-from jaxrl.policy_gradient._task import check_task
-from jaxrl.policy_gradient.a2c import AdvantageActorCriticSettings
+from jaxrl.policy_gradient._actor import Actor, ActorCriticNetwork
+from jaxrl.policy_gradient._algorithm import init_learner, prepare_task
+from jaxrl.policy_gradient._experience import as_sequences, evaluate_rollout
+from jaxrl.policy_gradient._settings import OnPolicySettings
+from jaxrl.policy_gradient.a2c import (
+    AdvantageActorCriticSettings,
+    advantage_actor_critic_gradient,
+    apply_gradient,
+)
 from jaxrl.settings import number, settings, static
 from jaxrl.types import (
     Agent,
     Algorithm,
     Carry,
     Environment,
-    GradientAgent,
     Key,
     Metrics,
-    Network,
     Observation,
     Params,
     Policy,
-    RecurrentNetwork,
     Rollout,
 )
 
 
 @settings
-class IMPALAConfig(AdvantageActorCriticSettings, NormalizationSettings):
+class IMPALAConfig(AdvantageActorCriticSettings, OnPolicySettings):
     """Settings of IMPALA; the rollouts are as long as in the paper, the rest is as for A2C."""
 
     num_steps: int = static(20, minimum=1)
@@ -60,77 +62,108 @@ class IMPALAState(NamedTuple):
     """The learner, and what the actors will act with.
 
     Attributes:
-        learner: the learning rule's state.
-        queue: leaves [lag, ...]: the learner's parameters before its last updates, oldest first.
+        learner: the newest parameters, and what they are learnt with.
+        queue: leaves [lag, ...]: the parameters before the last updates, oldest first.
     """
 
-    learner: Any
+    learner: LearnerState
     queue: Params
 
 
+def _gradient(
+    params: Params, rollout: Rollout, *, actor: Actor, config: IMPALAConfig
+) -> tuple[Params, Metrics]:
+    """The gradient of A2C's loss, with V-trace's advantages and value targets."""
+    steps, evaluated = rollout.transitions, evaluate_rollout(params, rollout, actor)
+    clips = (config.clip_rho, config.clip_c, config.clip_policy_gradient_rho)
+    clip_rho, clip_c, clip_policy_gradient_rho = (math.inf if x is None else x for x in clips)
+    estimate = partial(
+        vtrace,
+        discount=config.discount,
+        lambda_=config.gae_lambda,
+        clip_rho=clip_rho,
+        clip_c=clip_c,
+        clip_policy_gradient_rho=clip_policy_gradient_rho,
+    )
+    estimates = jax.vmap(estimate, in_axes=1, out_axes=1)(
+        evaluated.log_probability - steps.extras.log_probability,
+        steps.reward,
+        evaluated.value,
+        evaluated.next_value,
+        steps.terminated,
+        steps.truncated,
+    )
+    batch = as_sequences(
+        rollout,
+        evaluated,
+        advantage=estimates.advantage,
+        target=estimates.value_target,
+        actor=actor,
+        length=config.sequence_length,
+    )
+    return advantage_actor_critic_gradient(params, batch, actor=actor, config=config)
+
+
+def impala_agent(
+    actor: Actor, optimizer: optax.GradientTransformation, config: IMPALAConfig
+) -> Agent:
+    """Builds the agent that acts with the parameters of `lag` updates ago, and learns the newest.
+
+    Args:
+        actor: who acts.
+        optimizer: of the settings.
+        config: the settings.
+
+    Returns:
+        The agent; its state is an `IMPALAState`.
+    """
+    lag = config.lag
+
+    def init(key: Key) -> IMPALAState:
+        learner = init_learner(key, actor, optimizer)
+        copies = jax.tree.map(lambda x: jnp.broadcast_to(x, (lag, *x.shape)), learner.params)
+        return IMPALAState(learner=learner, queue=copies)
+
+    def act(key: Key, state: IMPALAState, carry: Carry, observation: Observation) -> Any:
+        newest = state.learner.params
+        params = jax.tree.map(lambda x: x[0], state.queue) if lag else newest
+        return actor.act(key, params, carry, observation)
+
+    def update(key: Key, state: IMPALAState, rollout: Rollout) -> tuple[IMPALAState, Metrics]:
+        del key
+        newest = state.learner.params
+        queue = jax.tree.map(
+            lambda old, new: jnp.concatenate((old, new[None]))[1:], state.queue, newest
+        )
+        gradient, metrics = _gradient(newest, rollout, actor=actor, config=config)
+        learner, applied = apply_gradient(
+            state.learner, gradient, optimizer=optimizer, config=config
+        )
+        return IMPALAState(learner=learner, queue=queue), metrics | applied
+
+    def policy(state: IMPALAState) -> Policy:
+        return actor.policy(state.learner.params)
+
+    return Agent(init=init, start=actor.start, act=act, update=update, policy=policy)
+
+
 def impala(
-    env: Environment, config: IMPALAConfig, *, network: Network | RecurrentNetwork | None = None
+    env: Environment, config: IMPALAConfig, *, network: ActorCriticNetwork | None = None
 ) -> Algorithm:
     """Builds IMPALA for an environment.
 
     Args:
         env: with Discrete, MultiDiscrete or Box actions.
         config: the settings; the floats among them may be traced.
-        network: maps one observation to (distribution, value); None: `networks.actor_critic`.
+        network: maps one observation to (distribution, value), with or without memory; None: the
+            default one of `networks`.
+
+    Returns:
+        The algorithm, to be trained.
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
     """
-    env = check_task(env, config, IMPALAConfig)
-    actor = make_actor(env.observation_space, env.action_space, config, network=network)
-    estimator = vtrace_estimator(config)
-    rule = actor_critic_agent(actor, estimator, config, num_updates=num_rollouts(config))
-    return join_rollouts(env, acting_behind(rule, lag=config.lag), config)
-
-
-def vtrace_estimator(config: IMPALAConfig) -> Estimator:
-    """V-trace's advantages and value targets."""
-    clips = (config.clip_rho, config.clip_c, config.clip_policy_gradient_rho)
-    clip_rho, clip_c, clip_policy_gradient_rho = (math.inf if x is None else x for x in clips)
-
-    def estimate(log_ratio: Array, *step: Array) -> tuple[Array, Array]:
-        estimates = vtrace(
-            log_ratio,
-            *step,
-            discount=config.discount,
-            lambda_=config.gae_lambda,
-            clip_rho=clip_rho,
-            clip_c=clip_c,
-            clip_policy_gradient_rho=clip_policy_gradient_rho,
-        )
-        return estimates.advantage, estimates.value_target
-
-    return estimate
-
-
-def acting_behind(rule: GradientAgent, *, lag: int) -> Agent:
-    """The agent that acts with the parameters of `lag` updates ago, and learns with the newest."""
-    learner = in_one_update(rule)
-
-    def init(key: Key) -> IMPALAState:
-        state = learner.init(key)
-        copies = jax.tree.map(lambda x: jnp.broadcast_to(x, (lag, *x.shape)), rule.params(state))
-        return IMPALAState(learner=state, queue=copies)
-
-    def act(key: Key, state: IMPALAState, carry: Carry, observation: Observation) -> Any:
-        newest = rule.params(state.learner)
-        params = jax.tree.map(lambda x: x[0], state.queue) if lag else newest
-        return rule.act(key, params, carry, observation)
-
-    def update(key: Key, state: IMPALAState, batch: Rollout) -> tuple[IMPALAState, Metrics]:
-        newest = rule.params(state.learner)
-        queue = jax.tree.map(
-            lambda old, new: jnp.concatenate((old, new[None]))[1:], state.queue, newest
-        )
-        learner_state, metrics = learner.update(key, state.learner, batch)
-        return IMPALAState(learner=learner_state, queue=queue), metrics
-
-    def policy(state: IMPALAState) -> Policy:
-        return learner.policy(state.learner)
-
-    return Agent(init=init, start=rule.start, act=act, update=update, policy=policy)
+    env, actor, optimizer = prepare_task(env, config, IMPALAConfig, network=network)
+    agent = impala_agent(actor, optimizer, config)
+    return join_rollouts(env, agent, config)

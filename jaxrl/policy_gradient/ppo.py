@@ -5,56 +5,38 @@ ICLR blog track 2022), except where a time limit cuts an episode off: there the 
 observation is bootstrapped, which their code does not do.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from jaxrl.learning.minibatches import over_minibatches
-from jaxrl.learning.normalization import NormalizationSettings
 from jaxrl.learning.optimizers import (
     LearnerState,
-    OptimizerSettings,
     Schedule,
-    as_metric,
     gradient_norm,
     gradient_step,
-    learning_rate_at,
-    make_optimizer,
     scheduled,
     takes_schedule,
 )
-from jaxrl.loops.rollouts import join_rollouts, num_rollouts
 from jaxrl.ops.policy_losses import clipped_surrogate_loss
-from jaxrl.ops.statistics import approximate_kl, clip_fraction, explained_variance
-from jaxrl.ops.value_losses import clipped_value_loss, squared_loss
-from jaxrl.policy_gradient._actor import Actor, make_actor
-from jaxrl.policy_gradient._experience import Experience, gae_estimator, prepare, select
-from jaxrl.policy_gradient._learner import learner_agent
-from jaxrl.policy_gradient._losses import actor_critic_loss, standardize
-from jaxrl.policy_gradient._settings import (
-    MemorySettings,
-    NetworkSettings,
-    OnPolicySettings,
-    ValueAndEntropySettings,
+from jaxrl.ops.returns import gae
+from jaxrl.ops.statistics import approximate_kl, clip_fraction, explained_variance, standardize
+from jaxrl.ops.value_losses import clipped_value_loss
+from jaxrl.policy_gradient._actor import Actor, ActorCriticNetwork
+from jaxrl.policy_gradient._algorithm import on_policy_algorithm, prepare_task
+from jaxrl.policy_gradient._experience import (
+    Experience,
+    as_sequences,
+    evaluate_rollout,
+    evaluate_steps,
 )
-from jaxrl.policy_gradient._task import check_minibatches, check_task
-from jaxrl.settings import Need, number, require_settings, settings, static
-from jaxrl.types import (
-    Agent,
-    Algorithm,
-    Environment,
-    Key,
-    Metrics,
-    Network,
-    ObservationSpace,
-    Params,
-    RecurrentNetwork,
-    Rollout,
-    Space,
-)
+from jaxrl.policy_gradient._settings import OnPolicySettings, SharedNetworkSettings
+from jaxrl.settings import Need, number, settings, static
+from jaxrl.types import Algorithm, Environment, Key, Metrics, Params, Rollout
 
 # In the first step after a rollout, the policy is the one that acted and values are what they were.
 _SEVERAL_STEPS = Need(
@@ -65,14 +47,7 @@ _SEVERAL_STEPS = Need(
 
 
 @settings
-class PPOConfig(
-    MemorySettings,
-    NetworkSettings,
-    NormalizationSettings,
-    ValueAndEntropySettings,
-    OptimizerSettings,
-    OnPolicySettings,
-):
+class PPOConfig(SharedNetworkSettings, OnPolicySettings):
     """Settings of PPO; the defaults are those of CleanRL's `ppo.py`, but for `value_clip_epsilon`.
 
     CleanRL clips the value's change by the surrogate's 0.2; here that is off.
@@ -92,6 +67,10 @@ class PPOConfig(
         None, minimum=0, open_minimum=True, optional=True, needs=_SEVERAL_STEPS
     )
     """Clips the value's change as well; None (off) is no worse (Andrychowicz et al. 2021)."""
+    value_coefficient: float = number(0.5, minimum=0)
+    """Weight of the value loss."""
+    entropy_coefficient: float = number(0.01, minimum=0)
+    """Weight of the entropy bonus."""
     target_kl: float | None = number(
         None, minimum=0, open_minimum=True, optional=True, needs=_SEVERAL_STEPS
     )
@@ -103,42 +82,52 @@ class PPOConfig(
     """Standardise the advantages of each minibatch; a single one stays as it is."""
 
 
-def ppo(
-    env: Environment, config: PPOConfig, *, network: Network | RecurrentNetwork | None = None
-) -> Algorithm:
-    """Builds PPO for an environment.
-
-    Args:
-        env: with Discrete, MultiDiscrete or Box actions.
-        config: the settings; the floats among them may be traced.
-        network: maps one observation to (distribution, value), with or without memory; None: the
-            default one of `networks`.
-
-    Raises:
-        ValueError: a setting is wrong or does not suit the environment.
-    """
-    env = check_task(env, config, PPOConfig)
-    agent = ppo_agent(env.observation_space, env.action_space, config, network=network)
-    return join_rollouts(env, agent, config)
-
-
-def ppo_agent(
-    observation_space: ObservationSpace,
-    action_space: Space,
-    config: PPOConfig,
+def _loss(
+    params: Params,
+    batch: Experience,
+    clip_epsilon: Array | float,
     *,
-    network: Network | RecurrentNetwork | None = None,
-) -> Agent:
-    """Builds PPO's learning rule, to be joined to a loop; arguments as for `ppo`."""
-    require_settings(config, PPOConfig)
-    actor = make_actor(observation_space, action_space, config, network=network)
-    check_minibatches(config, actor)
-    optimizer = make_optimizer(config)
+    actor: Actor,
+    config: PPOConfig,
+) -> tuple[Float[Array, ""], Metrics]:
+    """The clipped surrogate, the value loss and the entropy bonus (equation 9).
 
-    def update(key: Key, state: LearnerState, batch: Rollout) -> tuple[LearnerState, Metrics]:
-        return _update(key, state, batch, config=config, actor=actor, optimizer=optimizer)
+    policy loss + value_coefficient * value loss - entropy_coefficient * entropy
+    """
+    distribution, log_probability, value = evaluate_steps(params, batch, actor)
+    log_ratio = log_probability - batch.log_probability
+    advantage = standardize(batch.advantage) if config.normalize_advantages else batch.advantage
+    policy_loss = clipped_surrogate_loss(log_ratio, advantage, clip_epsilon=clip_epsilon)
+    value_loss = clipped_value_loss(
+        value, batch.value, batch.target, clip_epsilon=config.value_clip_epsilon
+    )
+    entropy = jnp.mean(distribution.entropy())
+    loss = policy_loss + config.value_coefficient * value_loss
+    loss = loss - config.entropy_coefficient * entropy
+    return loss, {
+        "policy_loss": policy_loss,
+        "value_loss": value_loss,
+        "entropy": entropy,
+        "approximate_kl": approximate_kl(log_ratio),
+        "clip_fraction": clip_fraction(log_ratio, clip_epsilon),
+    }
 
-    return learner_agent(actor, optimizer, update)
+
+def _advantages(params: Params, rollout: Rollout, *, actor: Actor, config: PPOConfig) -> Experience:
+    """The rollout with its advantages and value targets, in sequences."""
+    steps, evaluated = rollout.transitions, evaluate_rollout(params, rollout, actor)
+    estimate = partial(gae, discount=config.discount, gae_lambda=config.gae_lambda)
+    advantage = jax.vmap(estimate, in_axes=1, out_axes=1)(
+        steps.reward, evaluated.value, evaluated.next_value, steps.terminated, steps.truncated
+    )
+    return as_sequences(
+        rollout,
+        evaluated,
+        advantage=advantage,
+        target=advantage + evaluated.value,
+        actor=actor,
+        length=config.sequence_length,
+    )
 
 
 def _update(
@@ -146,22 +135,21 @@ def _update(
     state: LearnerState,
     rollout: Rollout,
     *,
-    config: PPOConfig,
     actor: Actor,
     optimizer: optax.GradientTransformation,
+    config: PPOConfig,
 ) -> tuple[LearnerState, Metrics]:
     """Advantages once, then `num_epochs` passes of `num_minibatches` gradient steps."""
-    total = num_rollouts(config)
-    learning_rate = learning_rate_at(config, state.updates, total)
-    clip_epsilon = scheduled(config.clip_epsilon, config.clip_schedule, state.updates, total)
-    batch = prepare(state.params, rollout, actor, gae_estimator(config), config.sequence_length)
-    gradient_of = jax.value_and_grad(_loss, has_aux=True)
+    batch = _advantages(state.params, rollout, actor=actor, config=config)
+    updates, total = state.updates, config.num_updates
+    learning_rate = scheduled(config.learning_rate, config.learning_rate_schedule, updates, total)
+    clip_epsilon = scheduled(config.clip_epsilon, config.clip_schedule, updates, total)
+    gradient_of = jax.value_and_grad(partial(_loss, actor=actor, config=config), has_aux=True)
 
     def learn(carry: Any, index: Array) -> Any:
         params, optimizer_state, stopped = carry
-        (_, metrics), gradient = gradient_of(
-            params, select(batch, index), clip_epsilon, config=config, actor=actor
-        )
+        minibatch = jax.tree.map(lambda x: x[:, index], batch)
+        (_, metrics), gradient = gradient_of(params, minibatch, clip_epsilon)
         metrics["gradient_norm"] = gradient_norm(gradient)
         new = gradient_step(optimizer, params, optimizer_state, gradient, learning_rate)
         if config.target_kl is not None:
@@ -179,37 +167,33 @@ def _update(
         num_minibatches=config.num_minibatches,
     )
     metrics["explained_variance"] = explained_variance(batch.value, batch.target)
-    metrics["learning_rate"] = as_metric(learning_rate)
-    metrics["clip_epsilon"] = as_metric(clip_epsilon)
-    return LearnerState(params, optimizer_state, state.updates + 1), metrics
+    metrics["learning_rate"] = jnp.float32(learning_rate)
+    metrics["clip_epsilon"] = jnp.float32(clip_epsilon)
+    return LearnerState(params, optimizer_state, updates + 1), metrics
 
 
-def _loss(
-    params: Params,
-    batch: Experience,
-    clip_epsilon: Array | float,
-    *,
-    config: PPOConfig,
-    actor: Actor,
-) -> tuple[Array, Metrics]:
-    """The clipped surrogate, the value loss and the entropy bonus (equation 9)."""
+def ppo(
+    env: Environment, config: PPOConfig, *, network: ActorCriticNetwork | None = None
+) -> Algorithm:
+    """Builds PPO for an environment.
 
-    def policy_loss(log_probability: Array, batch: Experience) -> tuple[Array, Metrics]:
-        log_ratio = log_probability - batch.log_probability
-        advantage = batch.advantage
-        if config.normalize_advantages:
-            advantage = standardize(advantage)
-        return clipped_surrogate_loss(log_ratio, advantage, clip_epsilon=clip_epsilon), {
-            "approximate_kl": approximate_kl(log_ratio),
-            "clip_fraction": clip_fraction(log_ratio, clip_epsilon),
-        }
+    Args:
+        env: with Discrete, MultiDiscrete or Box actions.
+        config: the settings; the floats among them may be traced.
+        network: maps one observation to (distribution, value), with or without memory; None: the
+            default one of `networks`.
 
-    def value_loss(value: Array, batch: Experience) -> tuple[Array, Metrics]:
-        epsilon = config.value_clip_epsilon
-        if epsilon is None:
-            return squared_loss(value, batch.target), {}
-        return clipped_value_loss(value, batch.value, batch.target, clip_epsilon=epsilon), {}
+    Returns:
+        The algorithm, to be trained.
 
-    return actor_critic_loss(
-        params, batch, actor=actor, config=config, of_policy=policy_loss, of_values=value_loss
+    Raises:
+        ValueError: a setting is wrong or does not suit the environment.
+    """
+    env, actor, optimizer = prepare_task(env, config, PPOConfig, network=network)
+
+    def update(key: Key, state: LearnerState, rollout: Rollout) -> tuple[LearnerState, Metrics]:
+        return _update(key, state, rollout, actor=actor, optimizer=optimizer, config=config)
+
+    return on_policy_algorithm(
+        env, config, actor, optimizer, update, num_minibatches=config.num_minibatches
     )

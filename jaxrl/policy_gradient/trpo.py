@@ -5,6 +5,7 @@ constraint allows, and then fits the value function. The KL divergence is that o
 distributions in the states of the rollout.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,44 +15,28 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from jaxrl.learning.minibatches import over_minibatches
-from jaxrl.learning.normalization import NormalizationSettings
-from jaxrl.learning.optimizers import (
-    LearnerState,
-    OptimizerSettings,
-    as_metric,
-    gradient_step,
-    learning_rate_at,
-    make_optimizer,
-)
-from jaxrl.loops.rollouts import join_rollouts, num_rollouts
+from jaxrl.learning.optimizers import LearnerState, gradient_step, scheduled
 from jaxrl.networks import require_distribution
 from jaxrl.ops.policy_losses import surrogate_loss
-from jaxrl.ops.statistics import explained_variance
+from jaxrl.ops.returns import gae
+from jaxrl.ops.statistics import explained_variance, standardize
 from jaxrl.ops.trust_region import hessian_vector_product, line_search, trust_region_step
-from jaxrl.policy_gradient._actor import Actor, make_actor
-from jaxrl.policy_gradient._experience import Experience, gae_estimator, prepare, select
-from jaxrl.policy_gradient._learner import learner_agent
-from jaxrl.policy_gradient._losses import evaluate_steps, standardize, target_loss
-from jaxrl.policy_gradient._settings import (
-    NetworkSettings,
-    OnPolicySettings,
+from jaxrl.ops.value_losses import squared_loss
+from jaxrl.policy_gradient._actor import Actor, ActorCriticNetwork
+from jaxrl.policy_gradient._algorithm import on_policy_algorithm, prepare_task
+from jaxrl.policy_gradient._experience import (
+    Experience,
+    as_sequences,
+    evaluate_rollout,
+    evaluate_steps,
 )
-from jaxrl.policy_gradient._task import check_minibatches, check_task
+from jaxrl.policy_gradient._settings import OnPolicySettings
 from jaxrl.settings import number, settings, static, unless
-from jaxrl.types import (
-    Algorithm,
-    Environment,
-    Key,
-    Metrics,
-    Network,
-    Params,
-    RecurrentNetwork,
-    Rollout,
-)
+from jaxrl.types import Algorithm, Environment, Key, Metrics, Params, Rollout
 
 
 @settings
-class TRPOConfig(NetworkSettings, NormalizationSettings, OptimizerSettings, OnPolicySettings):
+class TRPOConfig(OnPolicySettings):
     """Settings of TRPO; the optimiser's are those of the value function."""
 
     num_steps: int = static(512, minimum=1)
@@ -76,55 +61,6 @@ class TRPOConfig(NetworkSettings, NormalizationSettings, OptimizerSettings, OnPo
     """The value function's gradient steps per pass; must divide num_envs * num_steps."""
     normalize_advantages: bool = static(True)
     """Standardise the advantages of each rollout; a single one stays as it is."""
-
-
-def trpo(
-    env: Environment, config: TRPOConfig, *, network: Network | RecurrentNetwork | None = None
-) -> Algorithm:
-    """Builds TRPO for an environment.
-
-    Args:
-        env: with Discrete, MultiDiscrete or Box actions.
-        config: the settings; the floats among them may be traced.
-        network: maps one observation to (distribution, value), which must not share parameters:
-            fitting the value would move the policy, unbounded. None: `networks.actor_critic`.
-
-    Raises:
-        ValueError: a setting is wrong or does not suit the environment.
-    """
-    env = check_task(env, config, TRPOConfig)
-    actor = make_actor(env.observation_space, env.action_space, config, network=network)
-    check_minibatches(config, actor)
-    _require_divergence(env, actor)
-    optimizer = make_optimizer(config)
-
-    def update(key: Key, state: LearnerState, batch: Rollout) -> tuple[LearnerState, Metrics]:
-        experience = prepare(state.params, batch, actor, gae_estimator(config))
-        if config.normalize_advantages:
-            experience = experience._replace(advantage=standardize(experience.advantage))
-        params, metrics = improve_policy(state.params, experience, actor=actor, config=config)
-        state = state._replace(params=params)
-        state, value_metrics = _fit_value(
-            key, state, experience, actor=actor, optimizer=optimizer, config=config
-        )
-        metrics["explained_variance"] = explained_variance(experience.value, experience.target)
-        return state, metrics | value_metrics
-
-    return join_rollouts(env, learner_agent(actor, optimizer, update), config)
-
-
-def _require_divergence(env: Environment, actor: Actor) -> None:
-    """Refuses a network whose distributions have no KL divergence, which is what is bounded."""
-
-    def examine(key: Key) -> Array:
-        key_observation, key_init = jax.random.split(key)
-        observation = env.observation_space.sample(key_observation)
-        params = actor.network.init(key_init, observation)
-        distribution = actor.network.apply(params, actor.network.start(), observation)[1][0]
-        require_distribution(distribution, "kl_divergence")
-        return distribution.kl_divergence(distribution)
-
-    jax.eval_shape(examine, jax.random.key(0))
 
 
 def improve_policy(
@@ -191,14 +127,18 @@ def _fit_value(
     config: TRPOConfig,
 ) -> tuple[LearnerState, Metrics]:
     """`num_value_epochs` passes of gradient steps towards the value targets."""
-    learning_rate = learning_rate_at(config, state.updates, num_rollouts(config))
+    learning_rate = scheduled(
+        config.learning_rate, config.learning_rate_schedule, state.updates, config.num_updates
+    )
 
     def loss_of(params: Params, minibatch: Experience) -> Array:
-        return target_loss(evaluate_steps(params, minibatch, actor)[2], minibatch)[0]
+        _, _, value = evaluate_steps(params, minibatch, actor)
+        return squared_loss(value, minibatch.target)
 
     def learn(carry: Any, index: Array) -> Any:
         params, optimizer_state = carry
-        loss, gradient = jax.value_and_grad(loss_of)(params, select(batch, index))
+        minibatch = jax.tree.map(lambda x: x[:, index], batch)
+        loss, gradient = jax.value_and_grad(loss_of)(params, minibatch)
         step = gradient_step(optimizer, params, optimizer_state, gradient, learning_rate)
         return step, {"value_loss": loss}
 
@@ -210,5 +150,74 @@ def _fit_value(
         num_epochs=config.num_value_epochs,
         num_minibatches=config.num_minibatches,
     )
-    metrics["learning_rate"] = as_metric(learning_rate)
+    metrics["learning_rate"] = jnp.float32(learning_rate)
     return LearnerState(params, optimizer_state, state.updates + 1), metrics
+
+
+def _update(
+    key: Key,
+    state: LearnerState,
+    rollout: Rollout,
+    *,
+    actor: Actor,
+    optimizer: optax.GradientTransformation,
+    config: TRPOConfig,
+) -> tuple[LearnerState, Metrics]:
+    """Advantages, one constrained step of the policy, then the regression of the value."""
+    steps, evaluated = rollout.transitions, evaluate_rollout(state.params, rollout, actor)
+    estimate = partial(gae, discount=config.discount, gae_lambda=config.gae_lambda)
+    advantage = jax.vmap(estimate, in_axes=1, out_axes=1)(
+        steps.reward, evaluated.value, evaluated.next_value, steps.terminated, steps.truncated
+    )
+    target = advantage + evaluated.value
+    batch = as_sequences(rollout, evaluated, advantage=advantage, target=target, actor=actor)
+    if config.normalize_advantages:
+        batch = batch._replace(advantage=standardize(batch.advantage))
+    params, metrics = improve_policy(state.params, batch, actor=actor, config=config)
+    state, value_metrics = _fit_value(
+        key, state._replace(params=params), batch, actor=actor, optimizer=optimizer, config=config
+    )
+    metrics["explained_variance"] = explained_variance(batch.value, batch.target)
+    return state, metrics | value_metrics
+
+
+def trpo(
+    env: Environment, config: TRPOConfig, *, network: ActorCriticNetwork | None = None
+) -> Algorithm:
+    """Builds TRPO for an environment.
+
+    Args:
+        env: with Discrete, MultiDiscrete or Box actions.
+        config: the settings; the floats among them may be traced.
+        network: maps one observation to (distribution, value), which must not share parameters:
+            fitting the value would move the policy, unbounded. None: the default one of `networks`.
+
+    Returns:
+        The algorithm, to be trained.
+
+    Raises:
+        ValueError: a setting is wrong or does not suit the environment.
+    """
+    env, actor, optimizer = prepare_task(env, config, TRPOConfig, network=network)
+    _require_divergence(env, actor)
+
+    def update(key: Key, state: LearnerState, rollout: Rollout) -> tuple[LearnerState, Metrics]:
+        return _update(key, state, rollout, actor=actor, optimizer=optimizer, config=config)
+
+    return on_policy_algorithm(
+        env, config, actor, optimizer, update, num_minibatches=config.num_minibatches
+    )
+
+
+def _require_divergence(env: Environment, actor: Actor) -> None:
+    """Refuses a network whose distributions have no KL divergence, which is what is bounded."""
+
+    def examine(key: Key) -> Array:
+        key_observation, key_init = jax.random.split(key)
+        observation = env.observation_space.sample(key_observation)
+        params = actor.network.init(key_init, observation)
+        distribution = actor.network.apply(params, actor.network.start(), observation)[1][0]
+        require_distribution(distribution, "kl_divergence")
+        return distribution.kl_divergence(distribution)
+
+    jax.eval_shape(examine, jax.random.key(0))

@@ -7,11 +7,12 @@ from importlib import resources
 from typing import Any
 
 from jaxrl import registry
+from jaxrl.environments import canonical_name
 
 
 def preset(algorithm: str, environment: str) -> dict[str, Any] | None:
     """The tuned settings of an algorithm in an environment, by field; None if there are none."""
-    table = _tables(algorithm).get(environment)
+    table = _tables(algorithm).get(canonical_name(environment))
     return None if table is None else {name: _as_setting(value) for name, value in table.items()}
 
 

@@ -1,4 +1,4 @@
-"""How the elements of a space are kept: in the narrowest type that loses nothing."""
+"""Storage of a space's elements in the narrowest type that loses nothing."""
 
 import math
 from collections.abc import Callable

@@ -131,7 +131,7 @@ def _forget(tree: SumTree, start: Array, end: Array, storage: RingStorage) -> Su
 
 
 def _leaves(time: Int[Array, " times"], storage: RingStorage) -> Int[Array, " leaves"]:
-    """Of all environments at some times."""
+    """Indices of all environments at some times."""
     slots = time % storage.num_slots
     environments = jnp.arange(storage.num_envs, dtype=jnp.int32)
     return (slots[:, None] * storage.num_envs + environments[None]).reshape(-1)

@@ -44,7 +44,7 @@ class Ring(NamedTuple):
 
 
 class Window(NamedTuple):
-    """What can be learnt from: times oldest .. oldest + length - 1 of every environment.
+    """Times that can be learnt from: oldest .. oldest + length - 1 of every environment.
 
     Attributes:
         oldest: int32 ().

@@ -1,4 +1,12 @@
-"""Learning curves of one or several runs, with bootstrap intervals over seeds."""
+"""Pictures and statistics: learning curves of runs with bootstrap intervals, episodes as GIFs.
+
+What is drawn is written where the caller says.
+
+    intervals.py    a mean or interquartile mean over seeds, with its interval
+    curves.py       curves with their bands, as a picture
+    run_curves.py   from run folders to curves
+    rendering/      one episode as an animated GIF
+"""
 
 from jaxrl.reports.curves import Curve, plot_curves, resample
 from jaxrl.reports.intervals import Interval, seed_interval

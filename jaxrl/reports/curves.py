@@ -28,7 +28,7 @@ STYLE: Any = {
 
 
 class Curve(NamedTuple):
-    """What is drawn as one line.
+    """The values of several seeds that are drawn as one line.
 
     Attributes:
         label: its name in the legend.

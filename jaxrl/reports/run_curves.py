@@ -1,6 +1,6 @@
 """From run folders to curves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ LABELS = {
     "episode_return": "Episode return while training",
     "episode_length": "Episode length while training (steps)",
     "evaluation_return": "Evaluation return",
-    "steps": "Environment steps per seed",
-    "episodes": "Finished episodes per seed",
+    "steps": "Environment steps per agent",
+    "episodes": "Finished episodes per agent",
 }
 
 
@@ -28,6 +28,8 @@ def plot_runs(
     x: str = "steps",
 ) -> Path:
     """Draws the learning curves of run folders in one figure.
+
+    Members that differ in nothing but their seeds make one curve.
 
     Args:
         folders: one or more run folders.
@@ -48,8 +50,9 @@ def plot_runs(
         raise ValueError("no run folder was given: there is nothing to plot")
     labels = _run_labels([Path(folder) for folder in folders])
     curves = [
-        _run_curve(Path(folder), label, metric=metric, x=x)
+        curve
         for folder, label in zip(folders, labels, strict=True)
+        for curve in _run_curves(Path(folder), label, metric=metric, x=x)
     ]
     return plot_curves(
         curves, out, statistic=statistic, x_label=LABELS[x], y_label=LABELS.get(metric, metric)
@@ -66,12 +69,24 @@ def _run_labels(folders: Sequence[Path]) -> list[str]:
     return labels
 
 
-def _run_curve(folder: Path, label: str, *, metric: str, x: str) -> Curve:
+def _run_curves(folder: Path, label: str, *, metric: str, x: str) -> Iterator[Curve]:
+    """A curve for each group of members that differ in their seeds only."""
+    horizontal, values = _table(folder, metric=metric, x=x)
+    for group in runs.groups_of(runs.read_specification(folder)):
+        # A run that was stopped early may have rows of its first members only.
+        members = [member for member in group.members if member < len(values)]
+        if members:
+            name = ": ".join(filter(None, (label, group.label)))
+            yield Curve(name, *resample(horizontal[members], values[members]))
+
+
+def _table(folder: Path, *, metric: str, x: str) -> tuple[np.ndarray, np.ndarray]:
+    """The horizontal axis and what is drawn over it, each [members, rows]."""
     if metric == "evaluation_return":
         if x != "steps":
             raise ValueError(f"metric={metric} is known by steps only: use x=steps")
         rows = runs.read_evaluations(folder)
-        # Seeds that have not been evaluated as often are padded with nan, as are their steps.
+        # Members that have not been evaluated as often are padded with nan, as are their steps.
         horizontal = np.asarray(rows.steps, dtype=float)
         values = mean_over_episodes(rows.returns, cut_episodes(rows.returns, rows.lengths))
     else:
@@ -88,4 +103,4 @@ def _run_curve(folder: Path, label: str, *, metric: str, x: str) -> Curve:
         values = np.asarray(metrics[metric], dtype=float)
     if values.size == 0:
         raise ValueError(f"{folder} has nothing to plot yet")
-    return Curve(label, *resample(horizontal, values))
+    return horizontal, values

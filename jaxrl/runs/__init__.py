@@ -1,18 +1,25 @@
-"""The impure shell: the one room that touches the disk, the clock and the terminal.
+"""The impure shell: trains runs and keeps them in folders; here is what runs read and write.
 
-A run is a folder. `start` trains the seeds of a specification side by side in one compiled program
-and writes the folder; `resume` goes on with one that was stopped, to the same bits.
+A run is a folder. `start` trains the members of a specification side by side in one compiled
+program and writes the folder; `resume` goes on with one that was stopped, to the same bits.
+`reports` draws pictures of it, and `cli` prints what it has to say.
 
-    specification.py   what a run is: config.json
-    folder.py          the files of a run, its lock, and what may be overwritten
+    specification.py   a run as data: config.json
+    members.py         what the agents of a run may differ in, and its checks
+    grouping.py        members as arrays, names in rows, and groups that share settings
+    construction.py    from a specification to algorithms
     plan.py            how a run is cut into chunks, and how far it has come
-    programs.py        the compiled programs: initialise, advance one chunk, evaluate
+    batched.py         initialise, advance one chunk and evaluate, as functions of all members
+    memory.py          what a traced program needs at least
+    preparation.py     judges a run before anything is compiled or written
+    programs.py        the same functions, compiled
+    folder.py          the files of a run, its lock, and what may be overwritten
     rows.py            from a chunk's metrics to the rows of a file, and back to arrays
     logs.py            metrics.jsonl and evaluations.jsonl, and their cutting back
     charts.py          tensorboard/, Weights & Biases
     checkpoints.py     the whole state, verified when it is read
-    circumstances.py   versions and device
-    progress.py        what the terminal shows
+    provenance.py      versions and device
+    progress.py        the display on the terminal
     interruption.py    Ctrl-C
     session.py         one process's part of a run: the loop over chunks
     runner.py          start, resume, load
@@ -20,22 +27,32 @@ and writes the folder; `resume` goes on with one that was stopped, to the same b
 """
 
 from jaxrl.runs.compilation_cache import enable_compilation_cache
+from jaxrl.runs.construction import build
 from jaxrl.runs.folder import ExperimentError
+from jaxrl.runs.grouping import Group, groups_of
+from jaxrl.runs.members import Member, make_members
+from jaxrl.runs.preparation import Prepared, prepare
 from jaxrl.runs.rows import EvaluationRows, read_evaluations, read_metrics
 from jaxrl.runs.runner import Run, evaluate_run, load, resume, start
 from jaxrl.runs.session import Outcome
-from jaxrl.runs.specification import Specification, build, read_specification
+from jaxrl.runs.specification import Specification, read_specification
 
 __all__ = [
     "EvaluationRows",
     "ExperimentError",
+    "Group",
+    "Member",
     "Outcome",
+    "Prepared",
     "Run",
     "Specification",
     "build",
     "enable_compilation_cache",
     "evaluate_run",
+    "groups_of",
     "load",
+    "make_members",
+    "prepare",
     "read_evaluations",
     "read_metrics",
     "read_specification",

@@ -5,14 +5,17 @@ import importlib
 import importlib.util
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from jaxrl.runs.grouping import Group, is_identity
+
 _SECONDS_BETWEEN_FLUSHES = 10.0
-# Every seed is a file that stays open, and systems allow a process about a thousand.
-_MOST_SEEDS_SHOWN = 64
+# Every member is a file that stays open, and systems allow a process about a thousand.
+_MOST_SHOWN = 64
 
 Row = dict[str, Any]
 
@@ -21,7 +24,7 @@ class Charts(Protocol):
     """A viewer's side of a run."""
 
     def write(self, rows: list[Row]) -> None:
-        """Adds rows with `seed`, `steps` and scalars, at most one per seed."""
+        """Adds rows with their members' identities, `steps` and scalars, at most one per member."""
         ...
 
     def flush(self) -> None:
@@ -35,7 +38,7 @@ class Charts(Protocol):
 
 def mean_over_seeds(rows: list[Row]) -> dict[str, float]:
     """The mean of each scalar over the rows that have it; `steps` is the mean step."""
-    names = {name: None for row in rows for name in row if name != "seed"}
+    names = {name: None for row in rows for name in row if not is_identity(name)}
     columns = {name: [row[name] for row in rows if row.get(name) is not None] for name in names}
     return {name: float(np.mean(values)) for name, values in columns.items() if values}
 
@@ -46,31 +49,72 @@ def check_wandb_is_installed() -> None:
         raise ValueError('Weights & Biases is not installed: pip install "jaxrl[wandb]"')
 
 
-class TensorBoard:
-    """Writes a folder of event files: `mean`, and `seed_<n>` for each of the first 64 seeds."""
+def rows_of_groups(
+    rows: list[Row], groups: Sequence[Group]
+) -> list[tuple[str, list[tuple[str, Row]]]]:
+    """Sorts rows by the groups of a run.
 
-    def __init__(self, folder: Path, seeds: range, *, first_step: int) -> None:
-        """Opens the files; steps after `first_step` from an earlier part of the run are purged."""
+    Args:
+        rows: at most one per member.
+        groups: of the run.
+
+    Returns:
+        The name of each group that has rows, empty for the only one, and its rows, each with the
+        name of its member. Names may stand in a path.
+    """
+    by_member = {row["member"]: row for row in rows}
+    found: list[tuple[str, list[tuple[str, Row]]]] = []
+    for group in groups:
+        present = [by_member[member] for member in group.members if member in by_member]
+        named = [(f"{_prefix(group)}seed_{row['seed']}", row) for row in present]
+        if named:
+            found.append((_prefix(group), named))
+    return found
+
+
+def _prefix(group: Group) -> str:
+    return f"{group.label.replace(', ', ',')}/" if group.label else ""
+
+
+class TensorBoard:
+    """Writes a folder of event files: `mean`, and `seed_<n>` for each of the first 64 members.
+
+    Where members differ in more than their seeds, each of the first 64 groups has a folder of them.
+    """
+
+    def __init__(
+        self, folder: Path, groups: Sequence[Group], seeds: Sequence[int], *, first_step: int
+    ) -> None:
+        """Opens the files.
+
+        Args:
+            folder: of all of them.
+            groups: of the run's members.
+            seeds: of the members.
+            first_step: steps after it from an earlier part of the run are purged.
+        """
         self._folder = folder
         self._first_step = first_step
+        self._groups = groups
         # Their classes are made as they are imported, which a type checker cannot see.
         self._messages: Any = importlib.import_module("tensorboardX.proto.event_pb2")
         self._summaries: Any = importlib.import_module("tensorboardX.proto.summary_pb2")
-        self._files = {"mean": self._open("mean")}
-        if len(seeds) > 1:
-            self._files |= {
-                f"seed_{seed}": self._open(f"seed_{seed}") for seed in seeds[:_MOST_SEEDS_SHOWN]
-            }
+        means = [f"{_prefix(group)}mean" for group in groups[:_MOST_SHOWN]]
+        members = [
+            f"{_prefix(group)}seed_{seeds[member]}"
+            for group in groups
+            for member in group.members
+            if len(group.members) > 1
+        ]
+        self._files = {name: self._open(name) for name in [*means, *members[:_MOST_SHOWN]]}
         self._flushed = time.monotonic()
 
     def write(self, rows: list[Row]) -> None:
-        """Adds one event to the file of each seed and one to the mean."""
-        for row in rows:
-            name = f"seed_{row['seed']}"
-            if name in self._files:
-                self._add(name, {key: value for key, value in row.items() if key != "seed"})
-        if rows:
-            self._add("mean", mean_over_seeds(rows))
+        """Adds one event to the file of each member and one to the mean of each group."""
+        for group, named in rows_of_groups(rows, self._groups):
+            for name, row in named:
+                self._add(name, {key: x for key, x in row.items() if not is_identity(key)})
+            self._add(f"{group}mean", mean_over_seeds([row for _, row in named]))
         if time.monotonic() - self._flushed > _SECONDS_BETWEEN_FLUSHES:
             self.flush()
 
@@ -97,6 +141,9 @@ class TensorBoard:
         return file
 
     def _add(self, name: str, scalars: dict[str, Any]) -> None:
+        """Writes one event, if the file is one of those shown."""
+        if name not in self._files:
+            return
         summary = self._summaries
         values = [
             summary.Summary.Value(tag=tag, simple_value=value)
@@ -110,9 +157,11 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """Logs the mean over seeds and every seed to one Weights & Biases run."""
+    """Logs the means over seeds and every member to one Weights & Biases run."""
 
-    def __init__(self, folder: Path, project: str, config: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, project: str, config: dict[str, Any], groups: Sequence[Group]
+    ) -> None:
         """Begins the run, or goes on with the one that this folder began.
 
         Raises:
@@ -120,6 +169,7 @@ class WeightsAndBiases:
         """
         check_wandb_is_installed()
         wandb: Any = importlib.import_module("wandb")
+        self._groups = groups
         identity = hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()[:16]
         self._run = wandb.init(
             project=project,
@@ -134,15 +184,17 @@ class WeightsAndBiases:
         """Logs the rows at their mean step."""
         if not rows:
             return
-        mean = mean_over_seeds(rows)
-        values: dict[str, float] = dict(mean)
-        for row in rows:
+        values: dict[str, float] = {}
+        for group, named in rows_of_groups(rows, self._groups):
+            mean = mean_over_seeds([row for _, row in named])
+            values |= {f"{group}{name}": value for name, value in mean.items()}
             values |= {
-                f"seed_{row['seed']}/{name}": value
+                f"{member}/{name}": value
+                for member, row in named
                 for name, value in row.items()
-                if name not in ("seed", "steps") and value is not None
+                if name != "steps" and not is_identity(name) and value is not None
             }
-        self._run.log(values, step=int(mean["steps"]))
+        self._run.log(values, step=int(mean_over_seeds(rows)["steps"]))
 
     def flush(self) -> None:
         """Does nothing: the client sends what it is given."""

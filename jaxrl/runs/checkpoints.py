@@ -1,7 +1,7 @@
 """Checkpoints: the whole state of a run, written in one step and verified when it is read.
 
-A checkpoint is a folder `checkpoints/<environment steps of all seeds>`: the leaves of the State as
-orbax stores arrays, and `manifest.json` with the progress, the lengths of the row files at that
+A checkpoint is a folder `checkpoints/<environment steps of all members>`: the leaves of the State
+as orbax stores arrays, and `manifest.json` with the progress, the lengths of the row files at that
 moment, and a digest of every file. It holds data only; the State's types come from the algorithm.
 """
 
@@ -39,8 +39,8 @@ class Checkpoint(NamedTuple):
     """A run at the end of a chunk.
 
     Attributes:
-        state: the State of all seeds, leaves [seeds, ...].
-        progress: iterations and steps, shape () or [seeds], numpy.
+        state: the State of all members, leaves [members, ...].
+        progress: iterations and steps, shape () or [members], numpy.
         file_sizes: bytes of each row file, by name, when the checkpoint was written.
     """
 
@@ -59,7 +59,7 @@ def save(folder: Path, checkpoint: Checkpoint, *, total_steps: int, keep: int) -
     Args:
         folder: of the run.
         checkpoint: what to write.
-        total_steps: environment steps of all seeds; names the checkpoint.
+        total_steps: environment steps of all members; names the checkpoint.
         keep: how many of the newest stay.
 
     Raises:
@@ -134,7 +134,7 @@ def _load(path: Path, state_type: Any) -> Checkpoint:
     state = _from_arrays(_read_arrays(path / _ARRAYS), state_type, manifest["keys"])
     progress = Progress(
         iteration=np.asarray(manifest["iteration"], np.int32),
-        steps=np.asarray(manifest["steps"], np.int32),
+        steps=np.asarray(manifest["steps"], np.int64),
     )
     return Checkpoint(state=state, progress=progress, file_sizes=manifest["file_sizes"])
 

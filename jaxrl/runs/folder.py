@@ -51,6 +51,20 @@ def locked(folder: Path) -> Generator[None]:
         os.close(handle)
 
 
+def check_new(folder: Path, *, overwrite: bool) -> None:
+    """Checks that a new run may be made in a folder, and changes nothing.
+
+    Raises:
+        ExperimentError: it cannot be made or written, or it is not free.
+    """
+    present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not present.is_dir():
+        raise ExperimentError(f"{folder} cannot be a run folder: {present} is a file")
+    if not os.access(present, os.W_OK | os.X_OK):
+        raise ExperimentError(f"cannot write to {folder}: no permission in {present}")
+    check_free(folder, overwrite=overwrite)
+
+
 def check_free(folder: Path, *, overwrite: bool) -> None:
     """Checks that a new run may be written to a folder, and changes nothing.
 

@@ -1,4 +1,4 @@
-"""What a run writes as it goes: rows in two files, and the same numbers for the chart viewers."""
+"""The logs of a run: rows in two files, and the same numbers for the chart viewers."""
 
 import contextlib
 import json
@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxrl.runs.charts import Charts, TensorBoard, WeightsAndBiases
 from jaxrl.runs.folder import EVALUATIONS, METRICS, TENSORBOARD, writing
+from jaxrl.runs.grouping import groups_of, identities_of
 from jaxrl.runs.rows import cut_episodes, mean_over_episodes, to_rows
 from jaxrl.runs.specification import Specification, to_json
 from jaxrl.training import Evaluation
@@ -34,44 +35,46 @@ class Logs(contextlib.AbstractContextManager["Logs"]):
             ValueError: Weights & Biases was asked for and is not installed.
         """
         self._folder = folder
-        self._seeds = range(specification.seed, specification.seed + specification.seeds)
+        self._identities = identities_of(specification)
+        groups = groups_of(specification)
         self._charts: list[Charts] = []
         if specification.wandb_project is not None:
             data = to_json(specification)
-            self._charts.append(WeightsAndBiases(folder, specification.wandb_project, data))
+            self._charts.append(WeightsAndBiases(folder, specification.wandb_project, data, groups))
         with writing(folder):
-            charts = TensorBoard(folder / TENSORBOARD, self._seeds, first_step=first_step)
+            seeds = [member.seed for member in specification.members]
+            charts = TensorBoard(folder / TENSORBOARD, groups, seeds, first_step=first_step)
             self._charts.append(charts)
             self._files = {name: (folder / name).open("ab") for name in _ROW_FILES}
 
     def write_metrics(self, row: Mapping[str, np.ndarray], advanced: np.ndarray) -> None:
-        """Writes one row per seed, without those that took no iteration in this chunk.
+        """Writes one row per member, without those that took no iteration in this chunk.
 
         Args:
-            row: by name, [seeds].
-            advanced: bool [seeds].
+            row: by name, [members].
+            advanced: bool [members].
         """
-        rows = to_rows(row, self._seeds)
+        rows = to_rows(row, self._identities)
         rows = [row for row, is_new in zip(rows, advanced, strict=True) if is_new]
         self._append(METRICS, rows)
         self._chart(rows)
 
     def write_evaluation(self, steps: np.ndarray, evaluation: Evaluation) -> None:
-        """Writes every episode of every seed; the charts show the means over those that ended.
+        """Writes every episode of every member; the charts show the means over those that ended.
 
         Args:
-            steps: [seeds], environment steps taken.
-            evaluation: leaves [seeds, episodes].
+            steps: [members], environment steps taken.
+            evaluation: leaves [members, episodes].
         """
         columns = {"steps": steps, "returns": evaluation.returns, "lengths": evaluation.lengths}
-        self._append(EVALUATIONS, to_rows(columns, self._seeds))
+        self._append(EVALUATIONS, to_rows(columns, self._identities))
         cut = cut_episodes(evaluation.returns, evaluation.lengths)
         means = {
             "steps": steps,
             "evaluation_return": mean_over_episodes(evaluation.returns, cut),
             "evaluation_length": mean_over_episodes(evaluation.lengths, cut),
         }
-        self._chart(to_rows(means, self._seeds))
+        self._chart(to_rows(means, self._identities))
 
     def flush(self) -> dict[str, int]:
         """Makes every row survive a loss of power; returns the size of each row file."""

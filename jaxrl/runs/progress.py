@@ -1,4 +1,4 @@
-"""What the terminal shows of a run: a bar where there is one, else a line now and then."""
+"""The display of a run on the terminal: a bar where there is one, else a line now and then."""
 
 import time
 from typing import Any
@@ -27,7 +27,7 @@ class Display:
         self._console.print(text)
 
     def begin(self, *, done: int, total: int) -> None:
-        """Starts to measure: `done` of `total` environment steps of all seeds are behind us."""
+        """Starts to measure: `done` of `total` environment steps of all members are behind us."""
         self._first, self._total = done, total
         self._began = self._last_line = time.monotonic()
         if self._console.is_terminal:

@@ -1,4 +1,4 @@
-"""Under which versions and on which device a run was begun: the same bits need the same ones."""
+"""The provenance of a run: the versions and the device that the same bits need."""
 
 import datetime
 import importlib.metadata
@@ -13,8 +13,8 @@ import jax
 _PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "optax", "flax", "gymnax")
 
 
-def circumstances() -> dict[str, Any]:
-    """What config.json records beside the specification; plain data."""
+def provenance() -> dict[str, Any]:
+    """Versions, device and time, as config.json records them beside the specification."""
     versions = {"python": platform.python_version()}
     versions |= {package: _version(package) for package in _PACKAGES}
     device = jax.devices()[0]
@@ -26,9 +26,9 @@ def circumstances() -> dict[str, Any]:
 
 
 def warn_of_changes(config: Path) -> None:
-    """Warns if a run goes on under other circumstances than config.json recorded."""
+    """Warns if a run goes on with another provenance than config.json recorded."""
     recorded = json.loads(config.read_text(encoding="utf-8"))
-    present = circumstances()
+    present = provenance()
     pairs = {"the device": (recorded.get("device"), present["device"])}
     versions = recorded.get("versions")
     if isinstance(versions, dict):

@@ -1,7 +1,7 @@
-"""From a chunk's metrics to one row per seed, and from the rows of a file to arrays."""
+"""From a chunk's metrics to one row per member, and from the rows of a file to arrays."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,18 +12,19 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from jaxrl.ops.missing import is_missing, missing_value
 from jaxrl.runs.folder import EVALUATIONS, METRICS, ExperimentError
+from jaxrl.runs.grouping import is_identity
 from jaxrl.types import Metrics
 
-_LEADING = ("seed", "steps", "episodes", "episode_return", "episode_length")
+_LEADING = ("steps", "episodes", "episode_return", "episode_length")
 
 
 class EvaluationRows(NamedTuple):
-    """The evaluations of a run; a seed with fewer rows than another is filled up with nan.
+    """The evaluations of a run; a member with fewer rows than another is filled up with nan.
 
     Attributes:
-        steps: [seeds, rows], environment steps of the seed when it was evaluated.
-        returns: [seeds, rows, episodes].
-        lengths: [seeds, rows, episodes].
+        steps: [members, rows], environment steps of the member when it was evaluated.
+        returns: [members, rows, episodes].
+        lengths: [members, rows, episodes].
     """
 
     steps: np.ndarray
@@ -85,13 +86,21 @@ def mean_over_episodes(values: Any, cut: np.ndarray) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def to_rows(values: Mapping[str, Any], seeds: range) -> list[dict[str, Any]]:
-    """Splits values by name, each [seeds, ...], into one JSON row per seed; not finite is null."""
+def to_rows(
+    values: Mapping[str, Any], identities: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Splits values into one JSON row per member; what is not finite is null.
+
+    Args:
+        values: by name, each [members, ...].
+        identities: what names each member; the beginning of its row.
+    """
     names = [name for name in _LEADING if name in values]
     names += sorted(values.keys() - set(_LEADING))
     columns = {name: _to_json(np.asarray(values[name])) for name in names}
     return [
-        {"seed": seed} | {name: columns[name][i] for name in names} for i, seed in enumerate(seeds)
+        {**identity, **{name: columns[name][i] for name in names}}
+        for i, identity in enumerate(identities)
     ]
 
 
@@ -111,15 +120,15 @@ def read_metrics(folder: str | Path) -> dict[str, np.ndarray]:
         folder: of a run, running or ended.
 
     Returns:
-        By name, [seeds, rows] in the order of the seeds; null and missing rows are nan.
+        By name, [members, rows] in the order of the members; null and missing rows are nan.
 
     Raises:
         ExperimentError: the folder has no metrics that can be read.
     """
     path = Path(folder) / METRICS
-    by_seed = _rows_by_seed(path)
-    names = {name: None for rows in by_seed for row in rows for name in row if name != "seed"}
-    return {name: _table(path, by_seed, name) for name in names}
+    members = _rows_by_member(path)
+    names = {name: None for rows in members for row in rows for name in row}
+    return {name: _table(path, members, name) for name in names if not is_identity(name)}
 
 
 def read_evaluations(folder: str | Path) -> EvaluationRows:
@@ -129,32 +138,35 @@ def read_evaluations(folder: str | Path) -> EvaluationRows:
         folder: of a run, running or ended.
 
     Returns:
-        Steps [seeds, rows]; returns and lengths [seeds, rows, episodes].
+        Steps [members, rows]; returns and lengths [members, rows, episodes].
 
     Raises:
         ExperimentError: the folder has no evaluations that can be read.
     """
     path = Path(folder) / EVALUATIONS
-    by_seed = _rows_by_seed(path)
+    members = _rows_by_member(path)
     return EvaluationRows(
-        steps=_table(path, by_seed, "steps"),
-        returns=_table(path, by_seed, "returns", axes=3),
-        lengths=_table(path, by_seed, "lengths", axes=3),
+        steps=_table(path, members, "steps"),
+        returns=_table(path, members, "returns", axes=3),
+        lengths=_table(path, members, "lengths", axes=3),
     )
 
 
-def _rows_by_seed(path: Path) -> list[list[dict[str, Any]]]:
-    by_seed: dict[int, list[dict[str, Any]]] = {}
+def _rows_by_member(path: Path) -> list[list[dict[str, Any]]]:
+    """The rows of each member; before rows named it, no two members had the same seed."""
+    members: dict[int, list[dict[str, Any]]] = {}
     try:
-        for row in _rows(path):
-            by_seed.setdefault(row["seed"], []).append(row)
+        rows = list(_rows(path))
+        name = "member" if all("member" in row for row in rows) else "seed"
+        for row in rows:
+            members.setdefault(row[name], []).append(row)
     except FileNotFoundError:
         raise ExperimentError(f"{path.parent} has no {path.name}") from None
     except OSError as error:
         raise ExperimentError(f"cannot read {path}: {error.strerror}") from None
     except (KeyError, TypeError, ValueError):
         raise ExperimentError(f"{path} cannot be used: a line is not a row of a run") from None
-    return [by_seed[seed] for seed in sorted(by_seed)]
+    return [members[place] for place in sorted(members)]
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -166,15 +178,15 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _table(
-    path: Path, by_seed: list[list[dict[str, Any]]], name: str, *, axes: int = 2
+    path: Path, members: list[list[dict[str, Any]]], name: str, *, axes: int = 2
 ) -> np.ndarray:
-    """Collects one column, [seeds, rows] or [seeds, rows, episodes]; null and missing are nan."""
-    longest = max((len(rows) for rows in by_seed), default=0)
+    """Collects a column, [members, rows] or [members, rows, episodes]; null and missing are nan."""
+    longest = max((len(rows) for rows in members), default=0)
     try:
         # numpy reads None as nan.
-        columns = [np.array([row.get(name) for row in rows], dtype=float) for rows in by_seed]
+        columns = [np.array([row.get(name) for row in rows], dtype=float) for rows in members]
         trailing = columns[0].shape[1:] if columns else (0,) * (axes - 2)
-        table = np.full((len(by_seed), longest, *trailing), np.nan)
+        table = np.full((len(members), longest, *trailing), np.nan)
         for i, column in enumerate(columns):
             table[i, : len(column)] = column
     except (TypeError, ValueError):

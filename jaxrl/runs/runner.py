@@ -1,18 +1,20 @@
 """A run from its first chunk to its last, however often it is stopped in between."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
-from jaxrl.runs import checkpoints, plan, programs
-from jaxrl.runs.charts import check_wandb_is_installed
-from jaxrl.runs.folder import CONFIG, ExperimentError, check_free, create, locked, remove
+from jaxrl.runs import batched, checkpoints, plan, programs
+from jaxrl.runs.construction import build, constructor
+from jaxrl.runs.folder import CONFIG, ExperimentError, check_new, create, locked, remove
+from jaxrl.runs.grouping import differences_of
 from jaxrl.runs.logs import cut_back
+from jaxrl.runs.preparation import Prepared, prepare
 from jaxrl.runs.progress import Display
-from jaxrl.runs.provenance import circumstances, warn_of_changes
+from jaxrl.runs.provenance import provenance, warn_of_changes
 from jaxrl.runs.session import Outcome, Session, say_outcome
-from jaxrl.runs.specification import Specification, build, read_specification, to_json
+from jaxrl.runs.specification import Specification, read_specification, to_json
 from jaxrl.training import Evaluation, Progress
 from jaxrl.types import Algorithm, State
 
@@ -22,10 +24,10 @@ class Run(NamedTuple):
 
     Attributes:
         folder: of the run.
-        specification: what it is.
-        algorithm: built from the specification.
-        states: the algorithm's State; every leaf has a leading axis [seeds].
-        progress: iterations and steps; shape (), or [seeds] where an iteration's cost varies.
+        specification: of the run.
+        algorithm: of the first member, for what all members share.
+        states: the algorithm's State; every leaf has a leading axis [members].
+        progress: iterations and steps; shape (), or [members] where an iteration's cost varies.
     """
 
     folder: Path
@@ -34,12 +36,22 @@ class Run(NamedTuple):
     states: State
     progress: Progress
 
+    def algorithm_of(self, member: int) -> Algorithm:
+        """Builds the algorithm of one member, with its settings and its environment."""
+        return build(self.specification, member)
 
-def start(specification: Specification, folder: str | Path, *, overwrite: bool = False) -> Outcome:
-    """Trains every seed of a specification, and writes all of it to a folder.
+    def state_of(self, member: int) -> State:
+        """Returns the State of one member."""
+        return jax.tree.map(lambda leaf: leaf[member], self.states)
+
+
+def start(
+    specification: Specification | Prepared, folder: str | Path, *, overwrite: bool = False
+) -> Outcome:
+    """Trains every member of a specification, and writes all of it to a folder.
 
     Args:
-        specification: the run.
+        specification: the run; or what `prepare` made of it, which saves doing that again.
         folder: new or empty; or an earlier run's, to be replaced.
         overwrite: whether an earlier run may be replaced. Other files are never touched.
 
@@ -51,18 +63,16 @@ def start(specification: Specification, folder: str | Path, *, overwrite: bool =
         ValueError: the specification is wrong. Nothing was written.
     """
     folder = Path(folder)
-    check_free(folder, overwrite=overwrite)
-    algorithm = build(specification)(specification.settings)
-    programs.check_can_be_evaluated(specification, algorithm)
-    if specification.wandb_project is not None:
-        check_wandb_is_installed()
-    config = to_json(specification) | circumstances()
+    check_new(folder, overwrite=overwrite)
+    is_prepared = isinstance(specification, Prepared)
+    prepared = specification if is_prepared else prepare(specification)
+    config = to_json(prepared.specification) | provenance()
     with locked(folder):
-        check_free(folder, overwrite=overwrite)
+        check_new(folder, overwrite=overwrite)
         create(folder, config)
         display = Display()
         try:
-            session = Session(folder, specification, None, display)
+            session = Session(folder, prepared, None, display)
         except Exception:
             # Nothing happened that could be resumed: the folder is free again.
             remove(folder / CONFIG)
@@ -82,22 +92,26 @@ def resume(folder: str | Path) -> Outcome:
         How it went; a finished run is left as it is.
 
     Raises:
-        ExperimentError: the folder holds no run, another process works on it, or all of its
-            checkpoints are damaged.
+        ExperimentError: the folder holds no run or one that cannot be carried out here, another
+            process works on it, or all of its checkpoints are damaged.
     """
     folder = Path(folder)
     specification = read_specification(folder)
+    try:
+        prepared = prepare(specification)
+    except ValueError as error:
+        raise ExperimentError(f"{folder} cannot go on: {error}") from error
     display = Display()
     with locked(folder):
-        algorithm = build(specification)(specification.settings)
-        checkpoint = checkpoints.load_newest(folder, programs.state_type(specification, algorithm))
+        checkpoint = checkpoints.load_newest(folder, prepared.state_type)
+        algorithm = prepared.algorithm
         if checkpoint is not None and plan.is_finished(algorithm, checkpoint.progress):
             cut_back(folder, checkpoint.file_sizes)
             steps = plan.all_steps(specification, checkpoint.progress)
             outcome = Outcome.nothing_left(folder, steps)
         else:
             warn_of_changes(folder / CONFIG)
-            outcome = Session(folder, specification, checkpoint, display).run()
+            outcome = Session(folder, prepared, checkpoint, display).run()
     say_outcome(display, outcome)
     return outcome
 
@@ -108,13 +122,17 @@ def load(folder: str | Path) -> Run:
     Args:
         folder: of the run, running or ended.
 
+    Returns:
+        The run, with the State of every member.
+
     Raises:
         ExperimentError: the folder holds no run, or no checkpoint that can be used.
+        ValueError: the run cannot be built here, as where its algorithm is not registered.
     """
     folder = Path(folder)
     specification = read_specification(folder)
-    algorithm = build(specification)(specification.settings)
-    checkpoint = checkpoints.load_newest(folder, programs.state_type(specification, algorithm))
+    algorithm = build(specification)
+    checkpoint = checkpoints.load_newest(folder, _state_type(specification))
     if checkpoint is None:
         raise ExperimentError(f"{folder} has no checkpoint yet: go on with jaxrl resume {folder}")
     return Run(
@@ -127,20 +145,25 @@ def load(folder: str | Path) -> Run:
 
 
 def evaluate_run(run: Run, *, num_episodes: int, seed: int = 0) -> Evaluation:
-    """Plays whole episodes with the non-exploring policy of every seed of a run.
+    """Plays whole episodes with the non-exploring policy of every member, in its own environment.
 
     Args:
         run: as `load` returns it.
-        num_episodes: per seed.
+        num_episodes: per member.
         seed: of the episodes; the same one gives the same episodes.
 
     Returns:
-        Returns and lengths as numpy arrays, [seeds, num_episodes].
+        Returns and lengths as numpy arrays, [members, num_episodes].
 
     Raises:
         ValueError: the environment has no time limit, or there is nothing to play.
     """
     # Folded, so that no episode begins with the keys of a training seed of the same number.
     key = jax.random.fold_in(jax.random.key(seed), 2**31)
-    keys = jax.random.split(key, run.specification.seeds)
-    return programs.evaluate_states(run.algorithm, keys, run.states, num_episodes=num_episodes)
+    keys = jax.random.split(key, len(run.specification.members))
+    return programs.evaluate_states(run.specification, keys, run.states, num_episodes=num_episodes)
+
+
+def _state_type(specification: Specification) -> Any:
+    differences = differences_of(specification)
+    return batched.state_type(specification, constructor(specification), differences)

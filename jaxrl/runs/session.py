@@ -11,8 +11,8 @@ import numpy as np
 from jaxrl.runs import checkpoints, plan, programs
 from jaxrl.runs.interruption import EXIT_CODE, Interruption
 from jaxrl.runs.logs import Logs, cut_back
+from jaxrl.runs.preparation import Prepared
 from jaxrl.runs.progress import Display
-from jaxrl.runs.specification import Specification
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,8 +22,8 @@ class Outcome:
     Attributes:
         folder: of the run.
         finished: the budget is spent; False: it was interrupted and saved.
-        steps_before: environment steps of all seeds when this part began; 0 for a new run.
-        steps: environment steps of all seeds at the end.
+        steps_before: environment steps of all members when this part began; 0 for a new run.
+        steps: environment steps of all members at the end.
         compile_seconds: spent on tracing and compiling.
         run_seconds: spent on training, evaluating and writing; 0 where nothing was left to do.
     """
@@ -59,20 +59,16 @@ class Session:
     def __init__(
         self,
         folder: Path,
-        specification: Specification,
+        prepared: Prepared,
         checkpoint: checkpoints.Checkpoint | None,
         display: Display,
     ) -> None:
-        """Compiles, and takes the state from the checkpoint or from the beginning.
-
-        Raises:
-            ValueError: a setting is wrong.
-        """
+        """Compiles, and takes the state from the checkpoint or from the beginning."""
         self._folder = folder
-        self._specification = specification
+        self._specification = specification = prepared.specification
         self._display = display
         display.say("compiling ...")
-        self._programs = programs.Programs(specification, starts_anew=checkpoint is None)
+        self._programs = programs.Programs(prepared, starts_anew=checkpoint is None)
         self._algorithm = self._programs.algorithm
         if checkpoint is not None:
             self._state, self._progress = checkpoint.state, checkpoint.progress
@@ -124,10 +120,10 @@ class Session:
         self._is_saved = False
         self._state, self._progress, row = self._programs.advance(self._state, before)
         advanced = np.asarray(self._progress.iteration > before.iteration)
-        logs.write_metrics(row, np.broadcast_to(advanced, (self._specification.seeds,)))
+        logs.write_metrics(row, np.broadcast_to(advanced, (self._num_members(),)))
         if self._is_evaluation_due(steps_before):
             evaluation = self._programs.evaluate(self._state, self._progress)
-            logs.write_evaluation(self._steps_by_seed(), evaluation)
+            logs.write_evaluation(self._steps_of_members(), evaluation)
         self._display.update(done=self._all_steps(), episode_return=_mean_return(row))
 
     def _save(self, logs: Logs) -> None:
@@ -162,8 +158,11 @@ class Session:
     def _slowest_steps(self) -> int:
         return plan.slowest_steps(self._algorithm, self._progress)
 
-    def _steps_by_seed(self) -> np.ndarray:
-        return plan.steps_by_seed(self._specification, self._progress)
+    def _num_members(self) -> int:
+        return len(self._specification.members)
+
+    def _steps_of_members(self) -> np.ndarray:
+        return plan.steps_of_members(self._specification, self._progress)
 
     def _all_steps(self) -> int:
         return plan.all_steps(self._specification, self._progress)
@@ -171,9 +170,9 @@ class Session:
     def _budget(self) -> int:
         per_iteration = self._algorithm.steps_per_iteration
         if per_iteration is None:
-            return self._specification.seeds * self._algorithm.total_steps
+            return self._num_members() * self._algorithm.total_steps
         steps = self._algorithm.first_steps + self._algorithm.max_iterations * per_iteration
-        return self._specification.seeds * steps
+        return self._num_members() * steps
 
 
 def say_outcome(display: Display, outcome: Outcome) -> None:

@@ -1,52 +1,63 @@
-"""What a run is, as data: everything that config.json holds and a resumed run needs."""
+"""A run as data: everything that config.json holds and a resumed run needs."""
 
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxrl import environments, registry
+from jaxrl import registry
 from jaxrl.runs.folder import CONFIG, ExperimentError
-from jaxrl.types import Algorithm
-
-LARGEST_SEED = 2**32 - 1
+from jaxrl.runs.members import Member, check_members, make_members
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Specification:
-    """One run: an algorithm on an environment, for a number of seeds. Data only.
+    """One run: an algorithm on an environment, for a batch of members. Data only.
 
-    Intervals are in environment steps of one seed; an event happens at the end of the chunk that
-    reaches its multiple.
+    Members differ in their seeds and in floats; whatever changes the program is the run's. Member i
+    equals a run of its own with the same settings, parameters and seed. Intervals are in
+    environment steps of one member; an event happens at the end of the chunk that reaches its
+    multiple.
 
     Attributes:
         algorithm: a name in the registry.
         environment: a name that `make_env` knows.
         settings: the algorithm's settings object; its values are plain data.
         environment_parameters: keyword arguments of `make_env`: numbers, flags or names.
+        members: what is trained side by side; `make_members` makes products of values and seeds.
         preset: the name of the preset that the settings came from, for people.
-        seeds: how many members are trained side by side.
-        seed: of the first member; member i uses seed + i and equals a run of its own with it.
         log_interval: between two rows of metrics; None: a two-hundredth of the run.
         evaluation_interval: between two evaluations; None: one at the end.
-        evaluation_episodes: per seed and evaluation; 0: none.
+        evaluation_episodes: per member and evaluation; 0: none.
         checkpoint_interval: between two checkpoints, beside those by the clock; None: none.
         checkpoint_minutes: between two checkpoints; None: none. The end is always saved.
         keep_checkpoints: how many of the newest stay.
         wandb_project: also log to this Weights & Biases project.
+        imports: the modules that the command line imports before it looks the names up.
+
+    Example:
+        Specification(
+            algorithm="ppo",
+            environment="Pendulum-v1",
+            settings=jaxrl.PPOConfig(total_steps=100_000),
+            members=make_members(
+                range(4),
+                settings={"learning_rate": [1e-4, 3e-4, 1e-3]},
+                environment_parameters={"g": [8.0, 10.0]},
+            ),
+        )
     """
 
     algorithm: str
     environment: str
     settings: Any
     environment_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    members: Sequence[Member] = (Member(),)
     preset: str | None = None
-    seeds: int = 1
-    seed: int = 0
     log_interval: int | None = None
     evaluation_interval: int | None = None
     evaluation_episodes: int = 100
@@ -54,14 +65,14 @@ class Specification:
     checkpoint_minutes: float | None = 5.0
     keep_checkpoints: int = 3
     wandb_project: str | None = None
+    imports: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        require_whole("seeds", self.seeds, minimum=1)
-        require_whole("seed", self.seed, minimum=0)
-        if self.seed + self.seeds - 1 > LARGEST_SEED:
-            raise ValueError(
-                f"seed={self.seed} with seeds={self.seeds} must stay at most {LARGEST_SEED}"
-            )
+        members = check_members(
+            self.members, self.algorithm, self.settings, self.environment_parameters
+        )
+        # A frozen dataclass sets its own fields this way too.
+        object.__setattr__(self, "members", members)
         for name in ("log_interval", "evaluation_interval", "checkpoint_interval"):
             if getattr(self, name) is not None:
                 require_whole(name, getattr(self, name), minimum=1)
@@ -71,21 +82,13 @@ class Specification:
         if minutes is not None and not (_is_real(minutes) and 0 < minutes < math.inf):
             raise ValueError(f"checkpoint_minutes={minutes!r} must be a number greater than 0")
 
+    def settings_of(self, member: int) -> Any:
+        """Returns the settings object of one member."""
+        return dataclasses.replace(self.settings, **self.members[member].settings)
 
-def build(specification: Specification) -> Callable[[Any], Algorithm]:
-    """Makes the environment and returns the constructor of the algorithm from its settings.
-
-    The constructor may be called inside a traced function, so that float settings are arguments of
-    the compiled program.
-
-    Raises:
-        ValueError: the algorithm, the environment or one of its parameters is unknown.
-    """
-    entry = registry.get(specification.algorithm)
-    environment = environments.make_env(
-        specification.environment, **specification.environment_parameters
-    )
-    return lambda config: entry.build(environment, config)
+    def environment_parameters_of(self, member: int) -> dict[str, Any]:
+        """Returns the environment parameters of one member."""
+        return {**self.environment_parameters, **self.members[member].environment_parameters}
 
 
 def to_json(specification: Specification) -> dict[str, Any]:
@@ -106,11 +109,15 @@ def to_json(specification: Specification) -> dict[str, Any]:
         name: _plain(f"environment parameter {name}", value)
         for name, value in specification.environment_parameters.items()
     }
+    data["members"] = [_member_to_json(member) for member in specification.members]
     return data
 
 
 def from_json(data: Any) -> Specification:
     """Rebuilds a specification from what `to_json` returned.
+
+    Configurations from before there were members, with a first seed and a number of seeds, are read
+    as the members that they mean.
 
     Raises:
         ValueError: naming what is missing, unknown or of the wrong kind.
@@ -125,6 +132,8 @@ def from_json(data: Any) -> Specification:
     if not isinstance(values.get("environment_parameters", {}), dict):
         raise ValueError("environment_parameters is not an object")
     values["settings"] = _settings_from_json(values["algorithm"], values["settings"])
+    values["imports"] = _to_tuples(values.get("imports", []))
+    values["members"] = _members_from_json(data)
     return Specification(**values)
 
 
@@ -145,6 +154,46 @@ def read_specification(folder: str | Path) -> Specification:
         raise ExperimentError(f"{path} cannot be used: {error}") from None
 
 
+def _member_to_json(member: Member) -> dict[str, Any]:
+    data: dict[str, Any] = {"seed": member.seed}
+    if member.settings:
+        values = member.settings.items()
+        data["settings"] = {name: _number_to_json(value) for name, value in values}
+    if member.environment_parameters:
+        data["environment_parameters"] = dict(member.environment_parameters)
+    return data
+
+
+def _members_from_json(data: dict[str, Any]) -> tuple[Member, ...]:
+    if "members" not in data:
+        first, count = data.get("seed", 0), data.get("seeds", 1)
+        require_whole("seeds", count, minimum=1)
+        require_whole("seed", first, minimum=0)
+        return make_members(range(first, first + count))
+    if not isinstance(data["members"], list):
+        raise ValueError("members is not a list")
+    return tuple(_member_from_json(*pair) for pair in enumerate(data["members"]))
+
+
+def _member_from_json(index: int, data: Any) -> Member:
+    names = {field.name for field in dataclasses.fields(Member)}
+    if not isinstance(data, dict) or not {"seed"} <= data.keys() <= names:
+        raise ValueError(f"members[{index}] is not as a run writes it")
+    require_whole(f"members[{index}]: seed", data["seed"], minimum=0)
+    for name in ("settings", "environment_parameters"):
+        if not isinstance(data.get(name, {}), dict):
+            raise ValueError(f"members[{index}].{name} is not an object")
+    settings = {
+        name: float(value) if value in ("inf", "-inf") else value
+        for name, value in data.get("settings", {}).items()
+    }
+    return Member(
+        seed=data["seed"],
+        settings=settings,
+        environment_parameters=data.get("environment_parameters", {}),
+    )
+
+
 def _settings_from_json(algorithm: str, data: dict[str, Any]) -> Any:
     settings_type = registry.get(algorithm).settings
     fields = {field.name: field for field in dataclasses.fields(settings_type)}
@@ -160,8 +209,13 @@ def _setting_to_json(field: "dataclasses.Field[Any]", value: Any) -> Any:
     if value is None or field.metadata["static"]:
         return _plain(f"settings.{field.name}", value)
     if np.ndim(value) != 0:
-        raise ValueError(f"settings.{field.name}={value} must be one number: a run has one setting")
-    number = float(value)
+        raise ValueError(
+            f"settings.{field.name}={value} must be one number: members have several between them"
+        )
+    return _number_to_json(float(value))
+
+
+def _number_to_json(number: float) -> float | str:
     # JSON has no infinities; a string that `float` reads keeps the file valid everywhere.
     return number if math.isfinite(number) else str(number)
 

@@ -1,4 +1,4 @@
-"""What every strategy makes sure of: a start that is a vector, and one fitness per candidate."""
+"""Checks of every strategy: the start is a vector, and each candidate has one fitness."""
 
 from typing import Any
 

@@ -42,7 +42,7 @@ class MirroredSearchConfig(PolicySearchConfig):
 
 
 class MirroredSearchState(NamedTuple):
-    """Where the search stands.
+    """State of the search.
 
     Attributes:
         mean: [D], the parameters that are perturbed, and the solution.

@@ -1,4 +1,4 @@
-"""What all policy searches share: how candidates are evaluated, and what their policies are."""
+"""Settings and construction that all policy searches share."""
 
 from typing import Any
 

@@ -31,7 +31,7 @@ class CEMConfig(PolicySearchConfig):
 
 
 class CEMState(NamedTuple):
-    """Where the search stands.
+    """State of the search.
 
     Attributes:
         mean: [D], of the Gaussian.

@@ -1,4 +1,4 @@
-"""Any strategy of the evosax library (CMA-ES, SNES, PGPE, ...) through the seam of policy search.
+"""Any strategy of the evosax library (CMA-ES, SNES, PGPE, ...) as a strategy of policy search.
 
 evosax minimises and calls its objects' methods; here fitness is maximised, so that it is negated on
 the way in. A strategy that keeps a population, and wants it evaluated before it begins, is begun
@@ -44,7 +44,7 @@ class EvosaxConfig(PolicySearchConfig):
 
 
 class EvosaxState(NamedTuple):
-    """Where the search stands.
+    """State of the search.
 
     Attributes:
         inner: evosax's own state.

@@ -36,7 +36,7 @@ class HillClimbingConfig(ClimbingConfig):
 
 
 class ClimbingState(NamedTuple):
-    """Where a climber stands.
+    """State of a climber.
 
     Attributes:
         best: [D], the best parameters so far.

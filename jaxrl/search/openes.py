@@ -30,7 +30,7 @@ class OpenESConfig(MirroredSearchConfig):
     weight_decay: float = number(0.0, minimum=0)
     """Added to the gradient, times the parameters."""
     fitness_shaping: str = static("centered_ranks", choices=tuple(FITNESS_SHAPINGS))
-    """What weighs the perturbations: the centred ranks of the returns, or the returns."""
+    """Weights of the perturbations: the centred ranks of the returns, or the returns."""
 
 
 def openes(env: Environment, config: OpenESConfig, *, network: Network | None = None) -> Algorithm:

@@ -39,7 +39,7 @@ class SimulatedAnnealingConfig(PolicySearchConfig):
 
 
 class AnnealingState(NamedTuple):
-    """Where the search stands.
+    """State of the search.
 
     Attributes:
         current: [D], whose neighbours come next.

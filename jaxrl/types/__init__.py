@@ -1,7 +1,7 @@
-"""The seams of the library: what an environment, a network, an agent and an algorithm are.
+"""The protocols of the library: what an environment, a network, an agent and an algorithm are.
 
-Every seam is a NamedTuple of pure functions, built the way an optax optimiser is built. Functions
-that act on one environment are unbatched; loops vmap them. This module imports nothing of ours.
+Every protocol is a NamedTuple of pure functions, built the way an optax optimiser is built.
+Functions that act on one environment are unbatched; loops vmap them. This room imports no other.
 """
 
 from jaxrl.types.agent import Agent, GradientAgent, ReplayAgent

@@ -9,7 +9,7 @@ from jaxrl.types.network import Policy
 
 
 class Algorithm(NamedTuple):
-    """What every method is to train, sweep and experiment.
+    """A method as training, sweeps and runs know it.
 
     Attributes:
         init: (key) -> State: everything needed to go on (parameters, optimiser, environments).

@@ -9,7 +9,7 @@ from jaxrl.types.arrays import Action, Carry, Key, Observation, PyTree
 
 
 class Transition(NamedTuple):
-    """What a learner reads of one step; in a rollout every leaf has leading axes [T, B].
+    """One step as a learner reads it; in a rollout every leaf has leading axes [T, B].
 
     Attributes:
         observation: what the action was chosen from.
@@ -31,7 +31,7 @@ class Transition(NamedTuple):
 
 
 class Rollout(NamedTuple):
-    """What an on-policy agent learns from.
+    """The steps that an on-policy agent learns from.
 
     Attributes:
         transitions: leaves [T, B, ...]: T steps of B environments.
@@ -43,7 +43,7 @@ class Rollout(NamedTuple):
 
 
 class Episodes(NamedTuple):
-    """What an agent learns from whole episodes: each from its reset on, padded to one length.
+    """Whole episodes to learn from: each from its reset on, padded to one length.
 
     Attributes:
         transitions: leaves [T, m, ...]; T is the longest that an episode can be. After its end an

@@ -42,7 +42,7 @@ class RecurrentNetwork(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """What to do, one environment at a time, with the parameters inside.
+    """A rule for acting in one environment, with the parameters inside.
 
     Attributes:
         start: (key) -> Carry, the memory at an episode's start.

@@ -217,7 +217,7 @@ Space: TypeAlias = Discrete | MultiDiscrete | Box
 
 
 class MaskedObservation(NamedTuple):
-    """What is seen, and which actions are allowed.
+    """An observation with the mask of the allowed actions.
 
     Attributes:
         observation: what is seen; all that a network gets.

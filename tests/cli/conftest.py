@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import pytest
 
-from jaxrl import registry, runs
+from jaxrl import environments, registry, runs
 from jaxrl.cli import main
 
 IMPORT = ("--import", "quick_algorithm")
@@ -24,10 +24,14 @@ class Answer(NamedTuple):
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test's algorithms are gone after it, and the module that makes them is imported anew."""
+    """What a test registers is gone after it, and the modules that do so are imported anew."""
     monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    for entries in ("_own", "_suites"):
+        present = dict(getattr(environments.registry, entries))
+        monkeypatch.setattr(environments.registry, entries, present)
     monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
-    monkeypatch.delitem(sys.modules, "quick_algorithm", raising=False)
+    for module in ("quick_algorithm", "toy_suite"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     # The command line sets this for its whole process, which here is that of all tests.
     monkeypatch.setattr(runs, "enable_compilation_cache", lambda: None)
 

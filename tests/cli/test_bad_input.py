@@ -9,12 +9,13 @@ import sys
 
 import pytest
 
-from jaxrl.cli import check
+from jaxrl.runs import memory
 
 TRAIN = "train ppo CartPole-v1"
 
 # The command, and a piece of what must be said. {run} is a finished run; `files` is a folder that
-# is not a run; `damaged` and `strange` are runs with a broken config.json and environment.
+# is not a run; `damaged`, `strange` and `moved` are runs with a broken config.json, with an unknown
+# environment, and with a module that is gone.
 CASES = [
     ("", "no command was given"),
     ("trian ppo CartPole-v1", "did you mean train?"),
@@ -35,7 +36,9 @@ CASES = [
     (f"{TRAIN} --seeds 1.5", "--seeds: '1.5' is not a whole number"),
     (f"{TRAIN} --seeds many", "--seeds: 'many' is not a whole number"),
     (f"{TRAIN} --seeds=", "--seeds: '' is not a whole number"),
-    (f"{TRAIN} --seeds 10000000", "GiB"),
+    (f"{TRAIN} --seeds 100000 --hidden-sizes 512 512", "GiB"),
+    (f"{TRAIN} --seeds 10000000", "a run has at most 100,000"),
+    (f"{TRAIN} --seeds 4e9", "a run has at most 100,000"),
     (f"{TRAIN} --seed -1", "seed=-1 must be at least 0"),
     (f"{TRAIN} --seed 4294967296", "at most 4294967295"),
     (f"{TRAIN} --total-steps 0", "total_steps=0 must be at least 1"),
@@ -91,7 +94,7 @@ CASES = [
     ("resume nowhere", "nowhere is not a run"),
     ("resume files", "files is not a run"),
     ("resume damaged", "damaged/config.json cannot be used"),
-    ("resume {run}", "unknown algorithm 'quick'"),
+    ("resume moved", "was trained with --import quick_elsewhere, and there is no such module"),
     ("resume strange --import quick_algorithm", "unknown environment 'Chess'"),
     ("resume {run} other", "unexpected argument: other"),
     ("evaluate nowhere", "nowhere is not a run"),
@@ -133,11 +136,13 @@ def workplace(finished_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("workplace")
     (folder / "files").mkdir()
     (folder / "files" / "note.txt").write_text("keep me")
-    for name in ("run", "damaged", "strange", "untrained"):
+    for name in ("run", "damaged", "strange", "untrained", "moved"):
         shutil.copytree(finished_run, folder / name)
     (folder / "damaged" / "config.json").write_text('{"algorithm": ')
     config = folder / "strange" / "config.json"
     config.write_text(config.read_text().replace("CartPole-v1", "Chess"))
+    config = folder / "moved" / "config.json"
+    config.write_text(config.read_text().replace("quick_algorithm", "quick_elsewhere"))
     shutil.rmtree(folder / "untrained" / "checkpoints")
     (folder / "untrained" / "metrics.jsonl").unlink()
     return folder
@@ -147,7 +152,7 @@ def workplace(finished_run, tmp_path_factory):
 def test_bad_input_gets_one_clear_line(line, expected, workplace, command, monkeypatch):
     monkeypatch.chdir(workplace)
     # What is too large must not depend on the machine.
-    monkeypatch.setattr(check, "_device_memory", lambda: 2**34)
+    monkeypatch.setattr(memory, "device_memory", lambda: 2**34)
     before = contents(workplace)
     answer = command(*line.format(run="run").split())
     assert answer.code == 2

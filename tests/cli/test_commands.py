@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxrl import runs
+from jaxrl import PPOConfig, runs
 from jaxrl.cli.report import return_interval, returns_table
 from jaxrl.presets import preset
 from jaxrl.training import Evaluation
@@ -22,7 +22,7 @@ IMPORT = ("--import", "quick_algorithm")
 def test_training_leaves_a_run_folder_with_a_picture(finished_run):
     specification = json.loads((finished_run / "config.json").read_text())
     assert specification["algorithm"] == "quick"
-    assert specification["seeds"] == 3
+    assert [member["seed"] for member in specification["members"]] == [0, 1, 2]
     assert specification["environment_parameters"] == {"max_steps_in_episode": 30}
     with Image.open(finished_run / "learning_curve.png") as picture:
         assert picture.width > 1000
@@ -44,7 +44,7 @@ def test_train_says_what_it_did(command, tmp_path):
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["settings"]["sizes"] == [4, 5]
     assert config["settings"]["total_steps"] == 100
-    assert config["seed"] == 7
+    assert config["members"] == [{"seed": 7}]
 
 
 def test_overwrite_replaces_a_run(command, finished_run, tmp_path):
@@ -52,7 +52,7 @@ def test_overwrite_replaces_a_run(command, finished_run, tmp_path):
     shutil.copytree(finished_run, folder)
     flags = ["--out", str(folder), "--overwrite", "--evaluation-episodes", "0"]
     assert command("train", *IMPORT, "quick", "CartPole-v1", *flags).code == 0
-    assert json.loads((folder / "config.json").read_text())["seeds"] == 1
+    assert len(json.loads((folder / "config.json").read_text())["members"]) == 1
 
 
 def test_a_run_folder_is_named_where_none_is_given(command, tmp_path, monkeypatch):
@@ -70,7 +70,8 @@ def test_evaluate_prints_json_and_nothing_else(command, finished_run):
     assert answer.code == 0
     assert answer.err == ""
     data = json.loads(answer.out)
-    assert set(data) == {"returns", "mean", "ci95", "cut"}
+    assert set(data) == {"members", "returns", "mean", "ci95", "cut"}
+    assert data["members"] == [{"member": i, "seed": i} for i in range(3)]
     assert data["cut"] == 0
     returns = np.array(data["returns"])
     assert returns.shape == (3, 5)
@@ -89,7 +90,7 @@ def played(monkeypatch):
 
     def evaluate_run(run, *, num_episodes, seed):
         asked.append((num_episodes, seed))
-        returns = np.arange(run.specification.seeds)[:, None] + np.zeros(num_episodes)
+        returns = np.arange(len(run.specification.members))[:, None] + np.zeros(num_episodes)
         return Evaluation(returns=returns, lengths=returns)
 
     monkeypatch.setattr(runs, "evaluate_run", evaluate_run)
@@ -119,7 +120,7 @@ def cut(monkeypatch):
     """Of each seed's two episodes the second was cut; one whose rewards were nan was not."""
 
     def evaluate_run(run, *, num_episodes, seed):
-        seeds = run.specification.seeds
+        seeds = len(run.specification.members)
         returns = np.stack([np.arange(seeds, dtype=float), np.full(seeds, np.nan)], axis=1)
         return Evaluation(returns=returns, lengths=np.broadcast_to([3, 0], (seeds, 2)))
 
@@ -142,7 +143,13 @@ def test_evaluate_says_how_many_episodes_were_cut(command, finished_run, cut):
 def test_where_every_episode_was_cut_there_is_no_mean():
     returns, lengths = np.full((2, 3), np.nan), np.zeros((2, 3))
     assert np.isnan(return_interval(returns, lengths)).all()
-    returns_table(returns, lengths, first_seed=0, title="nothing")
+    run = runs.Specification(
+        algorithm="ppo",
+        environment="CartPole-v1",
+        settings=PPOConfig(),
+        members=runs.make_members(range(2)),
+    )
+    returns_table(returns, lengths, run, title="nothing")
     # A return that is nan because rewards were is no cut episode: the mean is not hidden.
     assert np.isnan(return_interval([[1.0, np.nan]], [[2, 2]])[0])
 

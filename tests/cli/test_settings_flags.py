@@ -6,7 +6,8 @@ import pytest
 
 from jaxrl import registry
 from jaxrl.cli.arguments import flags, parse
-from jaxrl.cli.settings_flags import environment_parameters, field_meanings, settings_arguments
+from jaxrl.cli.settings_flags import field_meanings, parameter_arguments, settings_arguments
+from jaxrl.environments import Parameter
 from jaxrl.settings import number, settings, static
 
 
@@ -51,8 +52,15 @@ def test_a_class_without_source_has_no_meanings():
     assert field_meanings(settings(type("Typed", (), {}))) == {}
 
 
-def test_environment_parameters_are_fields_and_constructor_arguments():
-    assert environment_parameters("CartPole-v1")["gravity"] == 9.8
-    # A field of the parameters, and an argument of the constructor.
-    assert "max_steps_in_episode" in environment_parameters("DeepSea-bsuite")
-    assert "size" in environment_parameters("DeepSea-bsuite")
+def test_parameters_of_plain_kinds_can_be_typed():
+    known = {
+        "gravity": Parameter(float, 9),
+        "name": Parameter(str, None),
+        "torques": Parameter(None, (1.0, 2.0)),
+    }
+    words = ["--gravity", "3", "--name", "slow"]
+    values = parse(parameter_arguments(known), words, prog="test", description="")
+    assert vars(values) == {"gravity": 3.0, "name": "slow"}
+    words = ["--name", "none"]
+    values = parse(parameter_arguments(known), words, prog="test", description="")
+    assert vars(values) == {"gravity": 9, "name": None}

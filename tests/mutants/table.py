@@ -55,7 +55,7 @@ _RETURNS = "ops/test_returns.py::"
 _DISTRIBUTIONS = "test_distributions.py::"
 _STATISTICS = "ops/test_statistics.py::"
 _ACTION_VALUES = "ops/test_action_values.py::"
-_EPISODES = "policy_gradient/test_whole_episodes.py::TestByHand"
+_EPISODES = "policy_gradient/test_reinforce_estimate.py::TestByHand"
 _ACTOR_CRITICS = "actor_critic/test_actor_critics.py::"
 _FRESH = "loops/test_fresh_keys.py::"
 _FRESH_Q = "actor_critic/test_fresh_keys.py::"
@@ -185,6 +185,12 @@ _OPERATIONS = [
     ),
     _of(
         "ops/statistics.py",
+        (
+            "standardised-numbers-are-divided-by-their-variance",
+            "jnp.std(x)",
+            "jnp.var(x)",
+            _STATISTICS + "test_standardised_numbers_have_mean_0_and_deviation_1",
+        ),
         (
             "batches-merge-without-the-distance-of-their-means",
             "spread = (1 - share) * jnp.square(coarse + fine)",
@@ -946,8 +952,8 @@ _POLICY_GRADIENTS = [
         "policy_gradient/ppo.py",
         (
             "value_clip_epsilon-is-ignored",
-            "epsilon = config.value_clip_epsilon",
-            "epsilon = None",
+            "clip_epsilon=config.value_clip_epsilon",
+            "clip_epsilon=None",
             "policy_gradient/test_ppo.py::TestSettings::test_value_clip_by_hand",
         ),
         (
@@ -958,13 +964,13 @@ _POLICY_GRADIENTS = [
         ),
         (
             "advantages-of-a-minibatch-are-not-standardised",
-            "advantage = standardize(advantage)",
-            "advantage = 1.0 * advantage",
+            "standardize(batch.advantage) if config.normalize_advantages",
+            "batch.advantage if config.normalize_advantages",
             "policy_gradient/test_ppo.py::test_first_minibatch_has_ratio_one[CartPole-v1-settings0]",
         ),
     ),
     _of(
-        "policy_gradient/_losses.py",
+        "policy_gradient/a2c.py",
         (
             "entropy-is-avoided",
             "loss = loss - config.entropy_coefficient * entropy",
@@ -977,19 +983,13 @@ _POLICY_GRADIENTS = [
             "value_loss",
             "policy_gradient/test_a2c.py::test_gradient_of_one_update_by_hand",
         ),
-        (
-            "advantages-are-divided-by-their-variance",
-            "jnp.std(advantage)",
-            "jnp.var(advantage)",
-            "policy_gradient/test_losses.py",
-        ),
     ),
     _of(
         "policy_gradient/_experience.py",
         (
             "an-observations-value-stands-for-its-successors",
-            "values[:, num_envs:]",
-            "values[:, :num_envs]",
+            "next_value=values[:, num_envs:]",
+            "next_value=values[:, :num_envs]",
             "policy_gradient/test_a2c.py::test_values_are_discounted",
         ),
         (
@@ -1000,7 +1000,7 @@ _POLICY_GRADIENTS = [
         ),
     ),
     _of(
-        "policy_gradient/_whole_episodes.py",
+        "policy_gradient/reinforce.py",
         (
             "time-is-not-discounted",
             "jnp.power(jnp.float32(config.discount), jnp.arange(len(mask)))",
@@ -1017,7 +1017,7 @@ _POLICY_GRADIENTS = [
             "steps-after-an-episodes-end-have-a-weight",
             "weight = jnp.where(mask, weight, 0.0)",
             "weight = jnp.where(mask | True, weight, 0.0)",
-            "policy_gradient/test_whole_episodes.py",
+            "policy_gradient/test_reinforce_estimate.py",
         ),
     ),
     _of(
@@ -1343,7 +1343,7 @@ _EXPERIMENTS = [
         ),
     ),
     _of(
-        "runs/programs.py",
+        "runs/batched.py",
         (
             "all-seeds-are-the-same",
             "jax.random.split(jax.random.key(seed), 3)",

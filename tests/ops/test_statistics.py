@@ -18,6 +18,7 @@ from jaxrl.ops.statistics import (
     merge_sums,
     normalize,
     scale,
+    standardize,
     update_statistics,
 )
 
@@ -262,3 +263,16 @@ def test_explained_variance_of_what_counts() -> None:
     np.testing.assert_allclose(found, explained_variance(prediction[counted], target[counted]))
     constant = jnp.where(counted, 7.3, target)
     assert jnp.isnan(explained_variance(prediction, constant, counted=counted))
+
+
+def test_standardised_numbers_have_mean_0_and_deviation_1() -> None:
+    """Mean 5 and deviation 4 of these."""
+    found = standardize(jnp.array([[1.0], [9.0], [1.0], [9.0]]))
+    np.testing.assert_allclose(found.ravel(), [-1.0, 1.0, -1.0, 1.0], rtol=1e-6)
+    np.testing.assert_array_equal(standardize(jnp.full((4, 1), 3.0)), 0.0)
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+@pytest.mark.parametrize("value", [2.5, -1e-3])
+def test_a_single_number_is_not_standardised(shape: tuple[int, ...], value: float) -> None:
+    np.testing.assert_array_equal(standardize(jnp.full(shape, value)), np.float32(value))

@@ -73,6 +73,8 @@ def test_clipped_value_loss_with_a_wide_range_is_the_squared_loss() -> None:
     value, old_value, target = jax.random.normal(jax.random.key(0), (3, 20))
     clipped = clipped_value_loss(value, old_value, target, clip_epsilon=100.0)
     np.testing.assert_allclose(clipped, squared_loss(value, target), rtol=1e-5)
+    unclipped = clipped_value_loss(value, old_value, target, clip_epsilon=None)
+    np.testing.assert_array_equal(unclipped, squared_loss(value, target))
     narrow = clipped_value_loss(value, old_value, target, clip_epsilon=0.1)
     assert narrow > squared_loss(value, target)
 

@@ -10,7 +10,7 @@ import jaxrl
 from jaxrl.distributions import Categorical, MultiCategorical
 from jaxrl.environments import mask_actions
 from jaxrl.networks import actor_critic, masking_actions, recurrent_actor_critic, without_memory
-from jaxrl.policy_gradient._actor import make_actor
+from jaxrl.policy_gradient import make_actor
 from jaxrl.types import Box, Discrete, MaskedObservation, MaskedSpace, Network
 
 SMALL = {"num_envs": 8, "num_steps": 16, "total_steps": 256, "hidden_sizes": (8,)}
@@ -57,7 +57,8 @@ def test_forbidden_actions_are_never_taken(name, core):
     """A wrong door costs 2: every episode, also of the first policy, has the best return."""
     env = mask_actions(only_one_door())
     entry = jaxrl.registry.get(name)
-    config = entry.settings(**SMALL, core=core, core_size=8, normalize_observations=True)
+    memory = {"core": "gru", "core_size": 8} if core == "gru" else {}
+    config = entry.settings(**SMALL, **memory, normalize_observations=True)
     algorithm = entry.build(env, config)
     run = jax.jit(lambda key: jaxrl.train(key, algorithm, num_evaluations=2))
     result = run(jax.random.key(0))

@@ -5,9 +5,13 @@ import pytest
 from probe_environments import action_matches_observation, constant_reward
 
 import jaxrl
+from jaxrl.distributions import Categorical
+from jaxrl.learning.optimizers import make_optimizer
 from jaxrl.networks import actor_critic
-from jaxrl.policy_gradient.impala import acting_behind
-from jaxrl.types import GradientAgent, Policy, Rollout
+from jaxrl.policy_gradient import make_actor
+from jaxrl.policy_gradient._actor import ActorCarry
+from jaxrl.policy_gradient.impala import impala_agent
+from jaxrl.types import Box, Discrete, Network, Rollout, Transition
 
 UNLIMITED = {"clip_rho": None, "clip_c": None, "clip_policy_gradient_rho": None}
 
@@ -39,25 +43,46 @@ def test_without_lag_and_limits_it_is_the_on_policy_update(environment, gae_lamb
     np.testing.assert_allclose(metrics["episodes"], expected["episodes"])
 
 
+def one_step(actor, params, key):
+    """A rollout of one step of one environment, for which there is a reward of 1."""
+    observation = jnp.ones(1)
+    _, action, extras = actor.act(key, params, actor.start(key), observation)
+    transition = Transition(
+        observation=observation,
+        action=action,
+        reward=jnp.float32(1),
+        terminated=jnp.array(True),
+        truncated=jnp.array(False),
+        next_observation=observation,
+        extras=extras,
+    )
+    transitions = jax.tree.map(lambda x: x[None, None], transition)
+    return Rollout(transitions=transitions, carry=ActorCarry(memory=(), noise=()))
+
+
 @pytest.mark.parametrize("lag", [0, 1, 3])
 def test_actors_are_exactly_lag_updates_behind(lag):
-    """Every update adds 1 to the parameter; what acts is what stood `lag` updates ago."""
-    rule = GradientAgent(
-        init=lambda key: jnp.float32(0),
-        params=lambda state: state,
-        start=lambda key: (),
-        act=lambda key, params, carry, x: (carry, params, ()),
-        gradient=lambda key, params, batch: (1.0, {}),
-        apply=lambda state, gradient: (state + gradient, {}),
-        policy=lambda params: Policy(lambda key: (), lambda key, carry, x: (carry, params)),
-    )
-    agent = acting_behind(rule, lag=lag)
-    state = agent.init(jax.random.key(0))
-    for update in range(6):
-        _, acted_with, _ = agent.act(jax.random.key(0), state, (), jnp.zeros(1))
-        assert float(acted_with) == max(update - lag, 0)
-        assert float(agent.policy(state).act(jax.random.key(0), (), None)[1]) == update
-        state, _ = agent.update(jax.random.key(0), state, Rollout(transitions=None, carry=()))
+    """The logits are the parameters: log-probabilities tell which ones an action is drawn with."""
+
+    def apply(params, observation):
+        return Categorical(params), jnp.sum(0.0 * observation)
+
+    config = jaxrl.IMPALAConfig(num_envs=1, num_steps=1, lag=lag, learning_rate=0.1)
+    network = Network(init=lambda key, observation: jnp.array([0.1, -0.2]), apply=apply)
+    actor = make_actor(Box(-1.0, 1.0, (1,)), Discrete(2), config, network=network)
+    agent = impala_agent(actor, make_optimizer(config), config)
+    state, update = agent.init(jax.random.key(0)), jax.jit(agent.update)
+    newest = [state.learner.params]
+    for i in range(6):
+        key = jax.random.key(i)
+        _, action, extras = agent.act(key, state, agent.start(key), jnp.ones(1))
+        expected = jax.nn.log_softmax(newest[max(i - lag, 0)])[action]
+        np.testing.assert_allclose(extras.log_probability, expected, rtol=1e-6)
+        greedy = agent.policy(state).act(key, (), jnp.ones(1))[1]
+        assert int(greedy) == int(jnp.argmax(newest[i]))
+        state, _ = update(key, state, one_step(actor, newest[max(i - lag, 0)], key))
+        newest.append(state.learner.params)
+        assert np.abs(newest[-1] - newest[-2]).min() > 1e-3
 
 
 def value_of(env, **changes):
@@ -71,7 +96,7 @@ def value_of(env, **changes):
         **changes,
     )
     network = actor_critic(env.observation_space, env.action_space, hidden_sizes=(16,))
-    algorithm = jaxrl.impala(env, config, network=network)
+    algorithm = jaxrl.impala(env, config)
     state = jax.jit(lambda key: jaxrl.train(key, algorithm).state)(jax.random.key(0))
     returns = jaxrl.evaluate(jax.random.key(1), env, algorithm.policy(state), num_episodes=64)
     value = network.apply(state.agent.learner.params, jnp.zeros(1))[1]

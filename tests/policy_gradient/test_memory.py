@@ -1,5 +1,6 @@
 """Actors with memory, and what the learner makes of their rollouts."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -14,9 +15,7 @@ from jaxrl.learning.normalization import normalize_observations
 from jaxrl.loops.on_policy import on_policy
 from jaxrl.networks import recurrent_actor_critic, step_by_step
 from jaxrl.ops.returns import gae
-from jaxrl.policy_gradient._actor import make_actor
-from jaxrl.policy_gradient._experience import gae_estimator, prepare, select
-from jaxrl.policy_gradient._losses import evaluate_steps
+from jaxrl.policy_gradient import as_sequences, evaluate_rollout, evaluate_steps, make_actor
 from jaxrl.types import Agent, RecurrentNetwork
 
 SMALL = {"num_envs": 4, "num_steps": 16, "total_steps": 256, "hidden_sizes": (8,), "core_size": 6}
@@ -32,6 +31,23 @@ class Learner(NamedTuple):
     memory: tuple
 
 
+def sequences(params, rollout, actor, config, length=0):
+    """The rollout as learners get it, with GAE's advantages."""
+    steps, evaluated = rollout.transitions, evaluate_rollout(params, rollout, actor)
+    estimate = partial(gae, discount=config.discount, gae_lambda=config.gae_lambda)
+    advantage = jax.vmap(estimate, in_axes=1, out_axes=1)(
+        steps.reward, evaluated.value, evaluated.next_value, steps.terminated, steps.truncated
+    )
+    return as_sequences(
+        rollout,
+        evaluated,
+        advantage=advantage,
+        target=advantage + evaluated.value,
+        actor=actor,
+        length=length,
+    )
+
+
 def looking_agent(actor, config):
     """Changes nothing, and keeps how the rollout's actions look to the learner."""
 
@@ -42,18 +58,13 @@ def looking_agent(actor, config):
         number = config.num_envs * config.num_steps // length
         nothing = jnp.zeros((length, number))
         memory = jax.vmap(actor.start)(jax.random.split(key, number)).memory
+        memory = jax.tree.map(lambda x: x[None], memory)
         return Learner(params, nothing, nothing, nothing > 0, memory)
 
     def update(key, state, batch):
-        experience = prepare(
-            state.params,
-            batch,
-            actor=actor,
-            estimator=gae_estimator(config),
-            sequence_length=config.sequence_length,
-        )
+        experience = sequences(state.params, batch, actor, config, config.sequence_length)
         order = jnp.arange(experience.ended.shape[1])[::-1]
-        chosen = select(experience, order)
+        chosen = jax.tree.map(lambda x: x[:, order], experience)
         _, log_probability, value = evaluate_steps(state.params, chosen, actor)
         state = Learner(
             state.params,
@@ -142,7 +153,7 @@ def test_the_value_after_a_time_limit_is_of_the_memory_after_the_step():
     kept = []
 
     def update(key, state, batch):
-        kept.append(prepare(state, batch, actor=actor, estimator=gae_estimator(config)))
+        kept.append(sequences(state, batch, actor, config))
         return state, {}
 
     agent = Agent(
@@ -156,7 +167,7 @@ def test_the_value_after_a_time_limit_is_of_the_memory_after_the_step():
     for i in range(2):
         state, _ = algorithm.step(jax.random.key(i), state)
         experience = kept[i]
-        np.testing.assert_array_equal(experience.memory, [starts[i]] * 2)
+        np.testing.assert_array_equal(experience.memory, [[starts[i]] * 2])
         np.testing.assert_array_equal(experience.value[:, 1], counts[i])
         np.testing.assert_array_equal(experience.ended[:, 0], truncated[i])
         value = jnp.array(counts[i], jnp.float32)
@@ -183,7 +194,7 @@ def test_values_of_successors_without_a_limit_in_the_midst(limit):
     kept = []
 
     def update(key, state, batch):
-        kept.append(prepare(state, batch, actor=actor, estimator=gae_estimator(config)))
+        kept.append(sequences(state, batch, actor, config))
         return state, {}
 
     agent = Agent(actor.init, actor.start, actor.act, update, actor.policy)
@@ -206,18 +217,14 @@ def test_sequences_begin_with_what_the_actor_remembered():
     kept = []
 
     def update(key, state, batch):
-        for length in (0, 2):
-            estimator = gae_estimator(config)
-            kept.append(
-                prepare(state, batch, actor=actor, estimator=estimator, sequence_length=length)
-            )
+        kept.extend(sequences(state, batch, actor, config, length) for length in (0, 2))
         return state, {}
 
     agent = Agent(actor.init, actor.start, actor.act, update, actor.policy)
     algorithm = on_policy(env, agent, num_envs=2, num_steps=6, total_steps=12)
     algorithm.step(jax.random.key(0), algorithm.init(jax.random.key(0)))
     whole, cut = kept
-    np.testing.assert_array_equal(cut.memory, [0, 0, 2, 2, 1, 1])
+    np.testing.assert_array_equal(cut.memory, [[0, 0, 2, 2, 1, 1]])
     np.testing.assert_array_equal(cut.value[0], [1, 1, 3, 3, 2, 2])
     np.testing.assert_array_equal(cut.value[1], [2, 2, 1, 1, 3, 3])
     for name in ("advantage", "target", "log_probability", "observation"):
@@ -265,19 +272,21 @@ def test_wrong_sequences_are_named(name, changes, message):
 def test_minibatches_are_of_whole_environments():
     env = constant_reward(3)
     config = jaxrl.PPOConfig(num_envs=4, num_steps=6, num_minibatches=2)
-    for network, sequences in ((None, 24), (counting_network(), 4)):
+    for network, num_sequences in ((None, 24), (counting_network(), 4)):
         actor = make_actor(env.observation_space, env.action_space, config, network=network)
         kept = []
 
         def update(key, state, batch, actor=actor, kept=kept):
-            kept.append(prepare(state, batch, actor=actor, estimator=gae_estimator(config)))
+            kept.append(sequences(state, batch, actor, config))
             return state, {}
 
         agent = Agent(actor.init, actor.start, actor.act, update, actor.policy)
         algorithm = on_policy(env, agent, num_envs=4, num_steps=6, total_steps=24)
         algorithm.step(jax.random.key(0), algorithm.init(jax.random.key(0)))
-        assert kept[0].advantage.shape[1] == sequences
-        assert select(kept[0], jnp.array([0, 3])).advantage.shape == (24 // sequences, 2)
+        assert kept[0].advantage.shape[1] == num_sequences
+        index = jnp.array([0, 3])
+        minibatch = jax.tree.map(lambda x, index=index: x[:, index], kept[0])
+        assert minibatch.advantage.shape == (24 // num_sequences, 2)
 
 
 @pytest.mark.parametrize("name", ["ppo", "a2c"])

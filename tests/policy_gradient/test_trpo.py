@@ -10,9 +10,7 @@ from probe_environments import action_matches_observation, constant_reward, cont
 import jaxrl
 from jaxrl.networks import actor_critic
 from jaxrl.ops.trust_region import hessian_vector_product
-from jaxrl.policy_gradient._actor import make_actor
-from jaxrl.policy_gradient._experience import Experience
-from jaxrl.policy_gradient._losses import evaluate_steps
+from jaxrl.policy_gradient import Experience, evaluate_steps, make_actor
 from jaxrl.policy_gradient.trpo import improve_policy
 from jaxrl.types import Box, Discrete
 
@@ -145,7 +143,7 @@ def test_time_limit_is_no_termination():
     env = constant_reward(5)
     network = actor_critic(env.observation_space, env.action_space, hidden_sizes=(16,))
     config = jaxrl.TRPOConfig(**PROBE, discount=0.9, learning_rate=1e-2)
-    algorithm = jaxrl.trpo(env, config, network=network)
+    algorithm = jaxrl.trpo(env, config)
     state = jax.jit(lambda key: jaxrl.train(key, algorithm).state)(jax.random.key(0))
     value = network.apply(state.agent.params, jnp.zeros(1))[1]
     assert float(value) == pytest.approx(10.0, rel=0.03)

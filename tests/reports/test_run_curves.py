@@ -8,18 +8,21 @@ import pytest
 import jaxrl
 from jaxrl import runs
 from jaxrl.reports import plot_runs
-from jaxrl.reports.run_curves import _run_curve, _run_labels
+from jaxrl.reports.run_curves import _run_curves, _run_labels
+
+TWO_SEEDS = runs.make_members(range(2))
 
 
-def write_run(folder, environment="CartPole-v1"):
+def write_run(folder, environment="CartPole-v1", members=TWO_SEEDS):
     folder.mkdir()
     specification = runs.Specification(
-        algorithm="ppo", environment=environment, settings=jaxrl.PPOConfig(), seeds=2
+        algorithm="ppo", environment=environment, settings=jaxrl.PPOConfig(), members=members
     )
     config = runs.specification.to_json(specification)
     (folder / "config.json").write_text(json.dumps(config))
     rows = [
         {
+            "member": seed,
             "seed": seed,
             "steps": 100 * (row + 1),
             "episodes": row + 1,
@@ -30,7 +33,13 @@ def write_run(folder, environment="CartPole-v1"):
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     evaluations = [
-        {"seed": seed, "steps": 300, "returns": [1.0 + seed, 3.0 + seed], "lengths": [1, 3]}
+        {
+            "member": seed,
+            "seed": seed,
+            "steps": 300,
+            "returns": [1.0 + seed, 3.0 + seed],
+            "lengths": [1, 3],
+        }
         for seed in range(2)
     ]
     text = "".join(json.dumps(row) + "\n" for row in evaluations)
@@ -40,19 +49,18 @@ def write_run(folder, environment="CartPole-v1"):
 
 def test_a_curve_over_steps_and_over_episodes(tmp_path):
     run = write_run(tmp_path / "a")
-    curve = _run_curve(run, "a", metric="episode_return", x="steps")
+    (curve,) = _run_curves(run, "a", metric="episode_return", x="steps")
     np.testing.assert_array_equal(curve.x, [100, 200, 300])
     np.testing.assert_array_equal(curve.values[:, 1:], [[10, 20], [11, 21]])
     assert np.isnan(curve.values[:, 0]).all()
     # Rows count the episodes that finished within them: 1, 2 and 3.
-    np.testing.assert_array_equal(
-        _run_curve(run, "a", metric="episode_return", x="episodes").x, [1, 3, 6]
-    )
+    (curve,) = _run_curves(run, "a", metric="episode_return", x="episodes")
+    np.testing.assert_array_equal(curve.x, [1, 3, 6])
 
 
 def test_a_curve_of_evaluations(tmp_path):
     run = write_run(tmp_path / "a")
-    curve = _run_curve(run, "a", metric="evaluation_return", x="steps")
+    (curve,) = _run_curves(run, "a", metric="evaluation_return", x="steps")
     np.testing.assert_array_equal(curve.x, [300])
     np.testing.assert_array_equal(curve.values, [[2.0], [3.0]])
 

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from jaxrl import PPOConfig
-from jaxrl.runs import Specification, load, resume, start
+from jaxrl.runs import Specification, load, make_members, resume, start
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 from runs import toy
@@ -31,7 +31,7 @@ def ppo_specification():
         settings=PPOConfig(
             total_steps=60_000, num_envs=8, num_steps=32, normalize_observations=True
         ),
-        seeds=4,
+        members=make_members(range(4)),
         evaluation_interval=9_000,
         evaluation_episodes=5,
         checkpoint_interval=5_000,

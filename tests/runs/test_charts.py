@@ -3,11 +3,12 @@ import struct
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from jaxrl.runs import Group
 from jaxrl.runs.charts import TensorBoard, mean_over_seeds
 
 ROWS = [
-    {"seed": 0, "steps": 8, "loss": 1.0, "episode_return": None},
-    {"seed": 1, "steps": 10, "loss": 4.0, "episode_return": 7.0},
+    {"member": 0, "seed": 0, "steps": 8, "loss": 1.0, "episode_return": None},
+    {"member": 1, "seed": 1, "steps": 10, "loss": 4.0, "episode_return": 7.0},
 ]
 
 
@@ -36,7 +37,7 @@ def test_mean_over_the_seeds_that_know():
 
 
 def test_tensorboard_has_every_seed_and_the_mean(tmp_path):
-    charts = TensorBoard(tmp_path, range(2), first_step=0)
+    charts = TensorBoard(tmp_path, [Group("", (0, 1))], range(2), first_step=0)
     charts.write(ROWS)
     charts.write([])
     charts.close()
@@ -46,18 +47,18 @@ def test_tensorboard_has_every_seed_and_the_mean(tmp_path):
 
 
 def test_a_resumed_part_purges_what_came_after_its_checkpoint(tmp_path, monkeypatch):
-    TensorBoard(tmp_path, range(2), first_step=0).close()
+    TensorBoard(tmp_path, [Group("", (0, 1))], range(2), first_step=0).close()
     # Another process, within the same second.
     monkeypatch.setattr("os.getpid", lambda: 1)
-    charts = TensorBoard(tmp_path, range(2), first_step=8)
+    charts = TensorBoard(tmp_path, [Group("", (0, 1))], range(2), first_step=8)
     charts.close()
     starts = [e.step for e in events(tmp_path / "mean") if e.session_log.status == SessionLog.START]
     assert starts == [1, 9]
 
 
 def test_many_seeds_do_not_exhaust_the_files_of_a_process(tmp_path):
-    charts = TensorBoard(tmp_path, range(5, 2000), first_step=0)
-    charts.write([{"seed": seed, "steps": 8, "loss": 1.0} for seed in range(5, 2000)])
+    charts = TensorBoard(tmp_path, [Group("", tuple(range(1995)))], range(5, 2000), first_step=0)
+    charts.write([{"member": i, "seed": 5 + i, "steps": 8, "loss": 1.0} for i in range(1995)])
     charts.close()
     assert len(list(tmp_path.iterdir())) == 65
     assert scalars(tmp_path / "seed_68") == [(8, {"loss": 1.0})]

@@ -10,7 +10,7 @@ from jaxrl.runs.plan import (
     is_finished,
     plan_chunks,
     slowest_steps,
-    steps_by_seed,
+    steps_of_members,
 )
 from jaxrl.training import Progress
 
@@ -55,7 +55,7 @@ def test_counting_where_all_seeds_go_together():
     assert not is_finished(fixed, progress)
     assert slowest_steps(fixed, progress) == 16
     assert all_steps(run, progress) == 48
-    np.testing.assert_array_equal(steps_by_seed(run, progress), [16, 16, 16])
+    np.testing.assert_array_equal(steps_of_members(run, progress), [16, 16, 16])
     assert is_finished(fixed, progress_of(3, 24))
     assert end_of_chunk(Chunks(2, None), fixed, progress) == 20
 

@@ -5,18 +5,27 @@ import numpy as np
 import pytest
 from runs.toy import ToyConfig, specification, toy, toy_environment
 
-from jaxrl.runs import programs
-from jaxrl.runs.plan import first_progress
+from jaxrl.runs import batched
+from jaxrl.runs.grouping import Differences
+from jaxrl.runs.plan import first_progress, relative_progress
+from jaxrl.runs.preparation import check_can_be_evaluated
+
+NOTHING = Differences({}, {})
+
+
+def construct(config, differences):
+    return toy(toy_environment(), dataclasses.replace(config, **differences.settings))
 
 
 def lowered(config):
     """The program of a chunk as text, which is what the compilation cache looks up."""
-    run = specification()
+    run = dataclasses.replace(specification(), settings=config)
     algorithm = toy(toy_environment(), config)
-    chunk = programs._advance(lambda c: toy(toy_environment(), c), algorithm, 2)
-    states = programs.state_type(run, algorithm)
-    keys = programs.make_keys(run)
-    arguments = (config, keys.steps, states, first_progress(run, algorithm), np.int32(0))
+    chunk = batched.advance_of(construct, algorithm, 2)
+    states = batched.state_type(run, construct, NOTHING)
+    keys = batched.make_keys(run)
+    progress = relative_progress(first_progress(run, algorithm), 0)
+    arguments = (config, NOTHING, keys.steps, states, progress, np.int32(0), np.int32(0))
     return jax.jit(chunk).lower(*arguments).as_text()
 
 
@@ -27,8 +36,8 @@ def test_float_settings_share_one_program_and_others_do_not():
 
 
 def test_keys_depend_on_the_number_of_the_seed_only():
-    several = programs.make_keys(specification(seeds=3, seed=2**32 - 3))
-    alone = programs.make_keys(specification(seeds=1, seed=2**32 - 2))
+    several = batched.make_keys(specification(seeds=3, seed=2**32 - 3))
+    alone = batched.make_keys(specification(seeds=1, seed=2**32 - 2))
     for keys, key in zip(several, alone, strict=True):
         assert keys.shape == (3,)
         assert keys[1] == key[0]
@@ -39,7 +48,7 @@ def test_keys_depend_on_the_number_of_the_seed_only():
 
 def test_states_have_no_weak_types():
     run = specification()
-    states = programs.state_type(run, toy(toy_environment(), run.settings))
+    states = batched.state_type(run, construct, NOTHING)
     assert not any(leaf.weak_type for leaf in jax.tree.leaves(states))
 
 
@@ -47,5 +56,5 @@ def test_no_time_limit_is_found_out_before_training():
     run = specification()
     algorithm = toy(toy_environment(limit=None), run.settings)
     with pytest.raises(ValueError, match="no time limit"):
-        programs.check_can_be_evaluated(run, algorithm)
-    programs.check_can_be_evaluated(dataclasses.replace(run, evaluation_episodes=0), algorithm)
+        check_can_be_evaluated(run, algorithm)
+    check_can_be_evaluated(dataclasses.replace(run, evaluation_episodes=0), algorithm)

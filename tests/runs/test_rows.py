@@ -54,10 +54,10 @@ def test_rows_are_valid_short_json():
         "steps": np.array([8, 9], np.int32),
         "returns": np.array([[1.5, np.inf], [0.3, 2.0]], np.float32),
     }
-    rows = to_rows(values, range(3, 5))
+    rows = to_rows(values, [{"member": 0, "seed": 3}, {"member": 1, "seed": 4}])
     assert [json.dumps(row, allow_nan=False) for row in rows] == [
-        '{"seed": 3, "steps": 8, "episodes": 1, "returns": [1.5, null], "zeta": 0.1}',
-        '{"seed": 4, "steps": 9, "episodes": 0, "returns": [0.3, 2.0], "zeta": null}',
+        '{"member": 0, "seed": 3, "steps": 8, "episodes": 1, "returns": [1.5, null], "zeta": 0.1}',
+        '{"member": 1, "seed": 4, "steps": 9, "episodes": 0, "returns": [0.3, 2.0], "zeta": null}',
     ]
 
 

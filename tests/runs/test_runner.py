@@ -26,6 +26,8 @@ from jaxrl.runs import (
     evaluate_run,
     load,
     logs,
+    make_members,
+    prepare,
     programs,
     read_evaluations,
     read_metrics,
@@ -112,7 +114,7 @@ def test_resume_ends_with_the_same_bytes(whole_run, tmp_path, monkeypatch, owner
     for file in ROW_FILES:
         if (folder / file).exists():
             with (folder / file).open("ab") as rows:
-                rows.write(b'{"seed": 5, "ste')
+                rows.write(b'{"member": 0, "seed": 5, "ste')
     assert resume(folder).finished
     assert_same_run(folder, whole_run)
 
@@ -199,7 +201,7 @@ def test_rows_and_evaluations_come_when_they_are_due(whole_run):
 
 def test_member_equals_a_run_of_its_own_and_train(whole_run, tmp_path):
     run, folder, whole = whole_run
-    start(dataclasses.replace(run, seed=6, seeds=1), tmp_path)
+    start(dataclasses.replace(run, members=make_members([6])), tmp_path)
     alone = load(tmp_path)
     algorithm = toy(toy_environment(), run.settings)
     trained = jax.jit(lambda key: training.train(key, algorithm))(jax.random.key(6))
@@ -230,7 +232,7 @@ def test_rows_are_the_aggregated_metrics_of_train(whole_run):
 @pytest.mark.parametrize("whole_run", [False], indirect=True)
 def test_evaluations_draw_from_the_seed_and_the_step(whole_run):
     run, folder, whole = whole_run
-    compiled = programs.Programs(run, starts_anew=False)
+    compiled = programs.Programs(prepare(run), starts_anew=False)
     last = compiled.evaluate(whole.states, whole.progress)
     np.testing.assert_array_equal(
         last.returns, read_evaluations(folder).returns[:, -1].astype(np.float32)
@@ -276,7 +278,7 @@ def test_an_earlier_run_is_replaced_only_on_request(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_bytes() == rows
     start(specification(seeds=1), tmp_path, overwrite=True)
     assert read_metrics(tmp_path)["steps"].shape == (1, 7)
-    assert load(tmp_path).specification.seeds == 1
+    assert len(load(tmp_path).specification.members) == 1
 
 
 def test_no_checkpoint_yet(tmp_path, monkeypatch):
@@ -292,7 +294,7 @@ def test_no_evaluations_when_none_are_asked_for(tmp_path):
     assert (tmp_path / "evaluations.jsonl").read_bytes() == b""
 
 
-def test_config_records_the_circumstances_and_resume_warns_of_others(tmp_path, monkeypatch):
+def test_config_records_the_provenance_and_resume_warns_of_another(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         kill_after(patch, checkpoints, "save", 2)
         with pytest.raises(Killed):

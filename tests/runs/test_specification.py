@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from runs.toy import ToyConfig, specification, toy_environment
 
-from jaxrl.runs import ExperimentError, build, read_specification
+from jaxrl.runs import ExperimentError, Member, build, read_specification
+from jaxrl.runs.construction import constructor
+from jaxrl.runs.grouping import Differences
 from jaxrl.runs.specification import from_json, require_whole, to_json
 
 
@@ -61,9 +63,9 @@ def test_what_is_not_data_is_refused(changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seeds": 0}, "seeds=0 must be at least 1"),
-        ({"seed": -1}, "seed=-1 must be at least 0"),
-        ({"seed": 2**32 - 1, "seeds": 2}, "must stay at most 4294967295"),
+        ({"members": []}, "members is empty: a run has at least one"),
+        ({"members": [Member(seed=-1)]}, r"members\[0\]: seed=-1 must be at least 0"),
+        ({"seed": 2**32 - 1, "seeds": 2}, r"members\[1\]: .* must stay at most 4294967295"),
         ({"log_interval": 0}, "log_interval=0 must be at least 1"),
         ({"evaluation_interval": -3}, "evaluation_interval=-3"),
         ({"evaluation_episodes": -1}, "evaluation_episodes=-1"),
@@ -93,7 +95,15 @@ def damaged_configs():
     yield json.dumps(good | {"algorithm": "ppoo"}), "unknown algorithm 'ppoo'"
     yield json.dumps(good | {"settings": {"speed": 1}}), "toy has no setting 'speed'"
     yield json.dumps(good | {"settings": {"learning_rate": "fast"}}), "is not a number"
-    yield json.dumps(good | {"seeds": 0}), "seeds=0 must be at least 1"
+    old = {name: value for name, value in good.items() if name != "members"}
+    yield json.dumps(old | {"seeds": 0}), "seeds=0 must be at least 1"
+    yield json.dumps(good | {"members": []}), "members is empty"
+    yield json.dumps(good | {"members": {}}), "members is not a list"
+    yield json.dumps(good | {"members": [3]}), r"members\[0\] is not as a run writes it"
+    yield json.dumps(good | {"members": [{"seed": 0, "weight": 1}]}), r"members\[0\] is not as"
+    yield json.dumps(good | {"members": [{"seed": "a"}]}), "seed='a' is not a whole number"
+    wrong = {"seed": 0, "settings": {"learning_rate": [1]}}
+    yield json.dumps(good | {"members": [wrong]}), r"learning_rate=\[1\] is not a number"
     yield json.dumps(good | {"environment_parameters": [1]}), "environment_parameters"
 
 
@@ -116,7 +126,9 @@ def test_folder_without_a_run(tmp_path):
 
 def test_build_passes_parameters_and_settings():
     run = specification(environment_parameters={"limit": 7}, total_steps=33)
-    algorithm = build(run)(dataclasses.replace(run.settings, total_steps=44))
+    settings = dataclasses.replace(run.settings, total_steps=44)
+    algorithm = constructor(run)(settings, Differences({}, {}))
     assert algorithm.environment.max_episode_steps == 7
     assert algorithm.total_steps == 44
+    assert build(run).total_steps == 33
     assert toy_environment().max_episode_steps == 3

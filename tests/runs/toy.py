@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import environments, registry
-from jaxrl.runs import Specification, programs
+from jaxrl.runs import Specification, make_members, programs, runner
+from jaxrl.runs.charts import check_wandb_is_installed
+from jaxrl.runs.preparation import prepare
 from jaxrl.settings import number, settings, static, validate
 from jaxrl.types import Algorithm, Box, Environment, Policy, TimeStep
 
@@ -37,8 +39,8 @@ class ToyState(NamedTuple):
     steps: jax.Array
 
 
-def toy_environment(limit=3):
-    """Episodes of `limit` steps; the return is the sum of the actions."""
+def toy_environment(limit=3, wind=0.0):
+    """Episodes of `limit` steps; the return is the sum of the actions and the wind."""
 
     def reset(key):
         del key
@@ -48,7 +50,7 @@ def toy_environment(limit=3):
         del key
         ended = state + 1 >= limit
         time = jnp.where(ended, 0, state + 1)
-        step = TimeStep(jnp.zeros(1), action[0], jnp.array(False), ended, jnp.zeros(1), {})
+        step = TimeStep(jnp.zeros(1), action[0] + wind, jnp.array(False), ended, jnp.zeros(1), {})
         return time, step
 
     space = Box(-jnp.inf, jnp.inf, (1,))
@@ -118,15 +120,15 @@ def install(set_attribute=setattr, set_item=dict.__setitem__):
     )
 
 
-_compiled: dict[str, Any] = {}
+_prepared: dict[str, Any] = {}
+_compiled: dict[int, Any] = {}
 
 
 def share_programs(monkeypatch):
-    """Compiles each program once for all tests; what differs between two runs is in the name."""
+    """Traces and compiles each program once for all tests; what differs is in the name."""
     compiled = programs.Programs
 
-    def shared(specification, *, starts_anew):
-        del starts_anew
+    def prepared(specification):
         run = dataclasses.replace(
             specification,
             checkpoint_interval=None,
@@ -134,21 +136,32 @@ def share_programs(monkeypatch):
             evaluation_interval=None,
             wandb_project=None,
         )
-        if repr(run) not in _compiled:
-            _compiled[repr(run)] = compiled(run, starts_anew=True)
-        return _compiled[repr(run)]
+        if specification.wandb_project is not None:
+            check_wandb_is_installed()
+        if repr(run) not in _prepared:
+            _prepared[repr(run)] = prepare(run)
+        return _prepared[repr(run)]._replace(specification=specification)
 
+    def shared(prepared, *, starts_anew):
+        del starts_anew
+        # Traced once for all of them.
+        name = id(prepared.advance)
+        if name not in _compiled:
+            _compiled[name] = compiled(prepared, starts_anew=True)
+        return _compiled[name]
+
+    monkeypatch.setattr(runner, "prepare", prepared)
     monkeypatch.setattr(programs, "Programs", shared)
 
 
 def specification(**changes):
     """A run of 13 iterations in 7 chunks: 2 seeds, an evaluation and a checkpoint in between."""
+    first, count = changes.pop("seed", 5), changes.pop("seeds", 2)
     config = {name: changes.pop(name) for name in list(changes) if hasattr(ToyConfig, name)}
     values = {
         "algorithm": "toy",
         "environment": "toy",
-        "seeds": 2,
-        "seed": 5,
+        "members": make_members(range(first, first + count)),
         "log_interval": 16,
         "evaluation_interval": 40,
         "evaluation_episodes": 3,

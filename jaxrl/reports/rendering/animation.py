@@ -1,4 +1,4 @@
-"""From an episode to an animated GIF."""
+"""Animated GIFs of episodes."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -45,17 +45,17 @@ def render_run(
     """
     _check_path(Path(out))
     run = runs.load(folder)
-    seeds = run.specification.seeds
-    if not 0 <= seed_index < seeds:
-        raise ValueError(f"seed_index={seed_index} is not one of the run's 0 to {seeds - 1}")
-    state = jax.tree.map(lambda leaf: leaf[seed_index], run.states)
+    count = len(run.specification.members)
+    if not 0 <= seed_index < count:
+        raise ValueError(f"seed_index={seed_index} is not one of the run's 0 to {count - 1}")
+    algorithm = run.algorithm_of(seed_index)
     episode = record_episode(
         jax.random.key(seed),
-        run.algorithm.environment,
-        run.algorithm.policy(state),
+        algorithm.environment,
+        algorithm.policy(run.state_of(seed_index)),
         max_steps=max_steps,
     )
-    render_episode(episode, out, parameters=run.specification.environment_parameters)
+    render_episode(episode, out, parameters=run.specification.environment_parameters_of(seed_index))
     return episode
 
 
@@ -104,7 +104,7 @@ def render_episode(
 
 
 def _drawing(episode: Episode, parameters: Mapping[str, Any]) -> Callable[[int], Image.Image]:
-    """What turns the number of a step into a picture."""
+    """Function from the number of a step to its picture."""
     observations = episode.observations
     if isinstance(observations, np.ndarray):
         drawing = DRAWINGS.get(episode.name)

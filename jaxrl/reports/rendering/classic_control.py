@@ -13,7 +13,7 @@ SQUARE = (360, 360)
 
 
 class Drawing(NamedTuple):
-    """How one task is drawn.
+    """Drawing of one task.
 
     Attributes:
         observation_shape: of the observations that it understands.

@@ -1,27 +1,10 @@
-"""Standardised advantages, and learning from one step at a time."""
+"""Learning from one step at a time, whose advantage is not standardised away."""
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 from probe_environments import action_matches_observation
 
 import jaxrl
-from jaxrl.policy_gradient._losses import standardize
-
-
-def test_advantages_get_mean_0_and_deviation_1():
-    """Mean 5 and deviation 4 of these."""
-    found = standardize(jnp.array([[1.0], [9.0], [1.0], [9.0]]))
-    np.testing.assert_allclose(found.ravel(), [-1.0, 1.0, -1.0, 1.0], rtol=1e-6)
-    np.testing.assert_array_equal(standardize(jnp.full((4, 1), 3.0)), 0.0)
-
-
-@pytest.mark.parametrize("shape", [(1,), (1, 1)])
-@pytest.mark.parametrize("value", [2.5, -1e-3])
-def test_a_single_advantage_stays_as_it_is(shape, value):
-    np.testing.assert_array_equal(standardize(jnp.full(shape, value)), np.float32(value))
-
 
 ONE_STEP = {"num_envs": 1, "num_steps": 1, "learning_rate_schedule": "constant"}
 CASES = {

@@ -12,7 +12,7 @@ import pytest
 from jaxrl import ReinforceConfig
 from jaxrl.distributions import Categorical
 from jaxrl.policy_gradient._actor import ActorCarry, PolicyExtras, make_actor
-from jaxrl.policy_gradient._whole_episodes import (
+from jaxrl.policy_gradient.reinforce import (
     score_and_entropy_loss,
     value_regression_loss,
     weigh_episodes,

@@ -1,0 +1,85 @@
+"""Modules of the user's own, which register algorithms and environments when they are imported."""
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from jaxrl.cli.errors import CommandError
+
+
+def take_imports(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Imports what `--import MODULE` names.
+
+    Files in the present folder can be imported, as with `python -m`.
+
+    Args:
+        arguments: the words of the command line.
+
+    Returns:
+        The words without these flags, and the names of the modules.
+
+    Raises:
+        CommandError: a name is missing or is none, or there is no such module.
+    """
+    rest: list[str] = []
+    names: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        flag, equals, value = argument.partition("=")
+        if flag != "--import":
+            rest.append(argument)
+            continue
+        name = value if equals else next(remaining, "")
+        if not name:
+            raise CommandError("--import needs the name of a Python module")
+        if not _is_module_name(name):
+            raise CommandError(
+                f"--import {name}: expected the name of a Python module, such as "
+                f"{name.removesuffix('.py').replace('/', '.')}"
+            )
+        _import(name, f"--import {name}: there is no such module")
+        names.append(name)
+    return rest, tuple(dict.fromkeys(names))
+
+
+def import_modules_of(run: Path) -> None:
+    """Imports the modules that a run was trained with, as its config.json names them.
+
+    Args:
+        run: the folder of a run; whoever reads the run says what is wrong with another one.
+
+    Raises:
+        CommandError: there is no such module here.
+    """
+    # Only the command line does this: reading a run from Python imports nothing.
+    try:
+        data: Any = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    names = data.get("imports") if isinstance(data, dict) else None
+    for name in names if isinstance(names, list) else []:
+        if isinstance(name, str) and _is_module_name(name):
+            _import(
+                name,
+                f"{run} was trained with --import {name}, and there is no such module here: run "
+                "the command from the folder that it is in",
+            )
+
+
+def _is_module_name(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
+
+
+def _import(name: str, complaint: str) -> None:
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # A module that is missing inside the user's module is reported where it is missing.
+        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+            raise
+        raise CommandError(complaint) from None

@@ -1,0 +1,111 @@
+"""From a specification to algorithms: of one member, and of any inside a traced function."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrl import environments, registry
+from jaxrl.runs.grouping import Differences, differences_of
+from jaxrl.runs.members import given_parameters
+from jaxrl.runs.specification import Specification
+from jaxrl.types import Algorithm
+
+# (the run's settings, one member's differences) -> Algorithm
+Constructor = Callable[[Any, Differences], Algorithm]
+
+
+def build(specification: Specification, member: int = 0) -> Algorithm:
+    """Builds the algorithm of one member from its concrete settings.
+
+    Args:
+        specification: the run.
+        member: its place in the run.
+
+    Raises:
+        ValueError: the algorithm, the environment or one of its parameters is unknown, or a setting
+            is wrong.
+    """
+    entry = registry.get(specification.algorithm)
+    parameters = specification.environment_parameters_of(member)
+    environment = environments.make_env(specification.environment, **parameters)
+    return entry.build(environment, specification.settings_of(member))
+
+
+def constructor(specification: Specification) -> Constructor:
+    """Returns the constructor of any member's algorithm, to be called inside a traced function.
+
+    Float settings, and parameters in which members differ, are then arguments of the compiled
+    program; an environment that all members share is made here, once.
+
+    Raises:
+        ValueError: the algorithm, the environment or one of its parameters is unknown.
+    """
+    entry = registry.get(specification.algorithm)
+    name, shared = specification.environment, dict(specification.environment_parameters)
+    differing = bool(given_parameters(specification.members))
+    common = None if differing else environments.make_env(name, **shared)
+
+    def construct(settings: Any, differences: Differences) -> Algorithm:
+        environment = common
+        if environment is None:
+            parameters = shared | differences.environment_parameters
+            environment = environments.make_env(name, **parameters)
+        if differences.settings:
+            settings = dataclasses.replace(settings, **differences.settings)
+        return entry.build(environment, settings)
+
+    return construct
+
+
+def check_differences(specification: Specification) -> None:
+    """Builds the members with the least and the greatest of each value, and sees that it can vary.
+
+    Raises:
+        ValueError: naming a member whose settings or parameters cannot be, or a parameter that
+            changes the program.
+    """
+    differences = differences_of(specification)
+    columns = [*differences.settings.values(), *differences.environment_parameters.values()]
+    corners = {int(corner) for column in columns for corner in (column.argmin(), column.argmax())}
+    for index in sorted(corners):
+        try:
+            build(specification, index)
+        except ValueError as error:
+            raise ValueError(f"members[{index}]: {error}") from error
+    for name in differences.environment_parameters:
+        if _is_whole_number(specification, name) or not _can_be_traced(specification, name):
+            raise ValueError(
+                f"members[0].environment_parameters: {name} changes the program, which all members "
+                "of a run share: set it for the run, or make one run per value"
+            )
+
+
+def _is_whole_number(specification: Specification, name: str) -> bool:
+    """Whether a parameter takes nothing beside what it was given, as whole numbers and flags do."""
+    parameters = specification.environment_parameters_of(0)
+    for towards in (math.inf, -math.inf):
+        near = parameters | {name: float(np.nextafter(parameters[name], towards))}
+        try:
+            environments.make_env(specification.environment, **near)
+        except ValueError:
+            continue
+        return False
+    return True
+
+
+def _can_be_traced(specification: Specification, name: str) -> bool:
+    parameters = specification.environment_parameters_of(0)
+
+    def make(value: Any) -> Any:
+        environments.make_env(specification.environment, **parameters | {name: value})
+        return value
+
+    try:
+        jax.eval_shape(make, jax.ShapeDtypeStruct((), np.float32))
+    except (TypeError, ValueError):
+        return False
+    return True

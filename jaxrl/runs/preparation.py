@@ -1,0 +1,140 @@
+"""All that can be judged of a run before anything is written or compiled."""
+
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxrl.runs import batched
+from jaxrl.runs.charts import check_wandb_is_installed
+from jaxrl.runs.construction import Constructor, build, check_differences, constructor
+from jaxrl.runs.grouping import Differences, differences_of
+from jaxrl.runs.memory import check_memory, largest_array, num_bytes
+from jaxrl.runs.plan import (
+    Chunks,
+    check_counts,
+    first_progress,
+    plan_chunks,
+    relative_progress,
+)
+from jaxrl.runs.specification import Specification, to_json
+from jaxrl.types import Algorithm
+
+_FEWER = "use fewer seeds or other members, environments, steps per iteration or hidden units"
+
+
+class Prepared(NamedTuple):
+    """A run that was judged, and traced: what is left to do is to compile it.
+
+    Attributes:
+        specification: the run.
+        algorithm: of the first member, for what all members share.
+        chunks: how the run is cut.
+        state_type: shapes and dtypes of the State of all members.
+        settings: the run's, as the programs take them.
+        differences: what members set for themselves, as the programs take it.
+        init: traced, not compiled; so are the others.
+        advance: one chunk.
+        evaluate: None where no evaluations are asked for.
+        trace_seconds: spent on tracing.
+    """
+
+    specification: Specification
+    algorithm: Algorithm
+    chunks: Chunks
+    state_type: Any
+    settings: Any
+    differences: Differences
+    init: Any
+    advance: Any
+    evaluate: Any
+    trace_seconds: float
+
+
+def prepare(specification: Specification) -> Prepared:
+    """Builds a run, traces its programs and weighs their memory; compiles and writes nothing.
+
+    Args:
+        specification: the run.
+
+    Returns:
+        What `start` takes in the specification's place.
+
+    Raises:
+        ValueError: the run cannot be carried out: a setting, a parameter or a member is wrong, an
+            episode might never end, or the device has less memory than is needed.
+    """
+    to_json(specification)
+    if specification.wandb_project is not None:
+        check_wandb_is_installed()
+    # First, so that what is wrong with one member is said of it.
+    check_differences(specification)
+    algorithm = build(specification)
+    check_can_be_evaluated(specification, algorithm)
+    began = time.perf_counter()
+    construct = constructor(specification)
+    settings, differences = batched.shared_settings(specification), differences_of(specification)
+    states = batched.state_type(specification, construct, differences)
+    _check_states(specification, algorithm, states)
+    chunks = plan_chunks(specification, algorithm)
+    init, advance, evaluate = _trace(
+        specification, algorithm, construct, chunks, (settings, differences), states
+    )
+    check_memory(max(map(largest_array, (init.jaxpr.jaxpr, advance.jaxpr.jaxpr))), _FEWER)
+    check_counts(algorithm)
+    return Prepared(
+        specification=specification,
+        algorithm=algorithm,
+        chunks=chunks,
+        state_type=states,
+        settings=settings,
+        differences=differences,
+        init=init,
+        advance=advance,
+        evaluate=evaluate,
+        trace_seconds=time.perf_counter() - began,
+    )
+
+
+def check_can_be_evaluated(specification: Specification, algorithm: Algorithm) -> None:
+    """Finds out before training, not after it, that episodes might never end.
+
+    Raises:
+        ValueError: evaluations are asked for and the environment has no time limit.
+    """
+    if specification.evaluation_episodes and algorithm.environment.max_episode_steps is None:
+        raise ValueError(
+            f"{specification.environment} has no time limit, so an episode might never end: "
+            "use evaluation_episodes=0"
+        )
+
+
+def _check_states(specification: Specification, algorithm: Algorithm, states: Any) -> None:
+    check_memory(num_bytes(states), _FEWER)
+    _, observation = jax.eval_shape(algorithm.environment.reset, jax.random.key(0))
+    episodes = len(specification.members) * specification.evaluation_episodes
+    check_memory(episodes * num_bytes(observation), "use fewer evaluation_episodes")
+
+
+def _trace(
+    specification: Specification,
+    algorithm: Algorithm,
+    construct: Constructor,
+    chunks: Chunks,
+    floats: tuple[Any, Differences],
+    states: Any,
+) -> tuple[Any, Any, Any]:
+    keys = jax.eval_shape(lambda: batched.make_keys(specification).init)
+    progress = relative_progress(first_progress(specification, algorithm), 0)
+    # The state is donated: a chunk updates it in place.
+    chunk = batched.advance_of(construct, algorithm, chunks.num_iterations)
+    advance = jax.jit(chunk, donate_argnums=3).trace(
+        *floats, keys, states, progress, np.int32(0), np.int32(0)
+    )
+    init = jax.jit(batched.init_of(construct)).trace(*floats, keys)
+    if not specification.evaluation_episodes:
+        return init, advance, None
+    evaluate = batched.evaluate_of(construct, specification.evaluation_episodes)
+    steps = np.zeros(len(specification.members), np.uint32)
+    return init, advance, jax.jit(evaluate).trace(*floats, keys, states, steps)
