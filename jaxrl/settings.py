@@ -86,7 +86,7 @@ def unless(field: str, value: Any) -> Need:
     def is_met(config: Any, _: Surroundings | None) -> bool:
         return _differs(getattr(config, field), value)
 
-    return Need(f"another {field} than {value!r}", is_met, fields=(field,))
+    return Need(f"{field} other than {value!r}", is_met, fields=(field,))
 
 
 def default_network(name: str | None = None) -> Need:

@@ -13,12 +13,12 @@ from jaxrl import registry
 # Settings that meet the need, and settings that do not.
 TABLE = {
     "an optimizer that is a name": ({}, {"optimizer": optax.scale_by_adam()}),
-    "another hidden_sizes than ()": ({"hidden_sizes": (4,)}, {"hidden_sizes": ()}),
-    "another num_steps than 1": ({"num_steps": 8}, {"num_steps": 1}),
-    "another priority_exponent than 0.0": ({}, {"priority_exponent": 0.0}),
-    "another target_noise than 0.0": ({}, {"target_noise": 0.0}),
-    "another line_search_steps than 1": ({"line_search_steps": 2}, {"line_search_steps": 1}),
-    "another num_directions than 1": ({"num_directions": 2}, {"num_directions": 1}),
+    "hidden_sizes other than ()": ({"hidden_sizes": (4,)}, {"hidden_sizes": ()}),
+    "num_steps other than 1": ({"num_steps": 8}, {"num_steps": 1}),
+    "priority_exponent other than 0.0": ({}, {"priority_exponent": 0.0}),
+    "target_noise other than 0.0": ({}, {"target_noise": 0.0}),
+    "line_search_steps other than 1": ({"line_search_steps": 2}, {"line_search_steps": 1}),
+    "num_directions other than 1": ({"num_directions": 2}, {"num_directions": 1}),
     "more than one gradient step per rollout": (
         {"num_minibatches": 2},
         {"num_minibatches": 1, "num_epochs": 1},

@@ -251,9 +251,7 @@ def test_a_batch_meets_a_need_by_one_of_its_members():
         return jaxrl.TD3Config(target_noise=np.array(noise), target_noise_clip=np.array([0.5, 0.1]))
 
     validate(batch(0.0, 0.2))
-    with pytest.raises(
-        ValueError, match=r"target_noise_clip=\[0.5 0.1\] needs another target_noise"
-    ):
+    with pytest.raises(ValueError, match=r"target_noise_clip=\[0.5 0.1\] needs target_noise other"):
         validate(batch(0.0, 0.0))
 
 
@@ -277,7 +275,7 @@ def test_a_field_that_takes_anothers_place_needs_the_same():
         validate(Derived(size=1))
     validate(Derived())
     validate(Derived(rate=0.5))
-    with pytest.raises(ValueError, match=r"rate=0.5 needs another size than 1, but size=1"):
+    with pytest.raises(ValueError, match=r"rate=0.5 needs size other than 1, but size=1"):
         validate(Base(rate=0.5, flag=True))
 
 
@@ -285,7 +283,7 @@ def test_needs_in_words():
     fields = {f.name: f for f in dataclasses.fields(Base)}
     assert describe_needs(fields["flag"]) == ""
     assert describe_needs(fields["size"]) == "Needs flag=True."
-    assert describe_needs(fields["rate"]) == "Needs flag=True and another size than 1."
+    assert describe_needs(fields["rate"]) == "Needs flag=True and size other than 1."
 
     @settings
     class Others:

@@ -46,7 +46,7 @@ def takes_optimizer(name: str, value: Any) -> bool:
     """
     if not (callable(value) or isinstance(value, optax.GradientTransformation)):
         return False
-    _require_direction(name, direction_of(value, name), jnp.ones((2, 2)), forgiving=True)
+    _require_direction(name, _unchecked(value, name), jnp.ones((2, 2)), forgiving=True)
     return True
 
 
@@ -167,27 +167,32 @@ def direction_of(optimizer: Any, name: str = "optimizer") -> optax.GradientTrans
         name: the setting's, for errors.
 
     Raises:
-        ValueError: the function gives something else. So does the `init` of what is returned where
-            the steps go the wrong way.
+        ValueError: the function gives something else. The `init` of what is returned raises it too
+            where the steps go the wrong way.
     """
-    made = optimizer
-    if not isinstance(optimizer, optax.GradientTransformation):
-        try:
-            made = optimizer(1.0)
-        except Exception as error:
-            raise ValueError(f"{name}={optimizer!r} takes no learning rate: {error}") from error
-        if not isinstance(made, optax.GradientTransformation):
-            raise ValueError(
-                f"{name}={optimizer!r} is to give an optax optimiser for a learning rate, such as "
-                f"optax.adam does, and not a {type(made).__name__}"
-            )
-        made = optax.chain(made, optax.scale(-1.0))
+    made = _unchecked(optimizer, name)
 
     def init(params: Params) -> optax.OptState:
         _require_direction(name, made, params)
         return made.init(params)
 
     return optax.GradientTransformationExtraArgs(init, optax.with_extra_args_support(made).update)
+
+
+def _unchecked(optimizer: Any, name: str) -> optax.GradientTransformation:
+    """The direction of `direction_of`, whichever way it goes."""
+    if isinstance(optimizer, optax.GradientTransformation):
+        return optimizer
+    try:
+        made = optimizer(1.0)
+    except Exception as error:
+        raise ValueError(f"{name}={optimizer!r} takes no learning rate: {error}") from error
+    if not isinstance(made, optax.GradientTransformation):
+        raise ValueError(
+            f"{name}={optimizer!r} is to give an optax optimiser for a learning rate, such as "
+            f"optax.adam does, and not a {type(made).__name__}"
+        )
+    return optax.chain(made, optax.scale(-1.0))
 
 
 def _require_direction(

@@ -45,7 +45,7 @@ class NetworkSettings(TorsoSettings):
     """The networks, and the noise of continuous actions."""
 
     state_dependent_exploration: bool = static(False, needs=BOX_ACTIONS)
-    """gSDE: noise that depends on the state and lasts for several steps; Box actions only."""
+    """gSDE: noise that depends on the state and lasts for several steps."""
     noise_interval: int = static(8, minimum=1, needs=("state_dependent_exploration", True))
     """Steps for which gSDE keeps its noise matrix."""
     initial_log_std: float = number(0.0, minimum=-20.0, maximum=20.0, needs=(_DEFAULT, BOX_ACTIONS))
