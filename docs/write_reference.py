@@ -12,6 +12,7 @@ import jax
 import jaxrl
 from jaxrl import registry
 from jaxrl.cli.settings_flags import field_meanings
+from jaxrl.settings import describe_needs
 
 PAGE = pathlib.Path(__file__).parent / "reference.md"
 
@@ -83,7 +84,7 @@ def settings_of(entry: registry.Entry) -> list[str]:
     meanings = field_meanings(entry.settings)
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for field in dataclasses.fields(entry.settings):
-        meaning = _cell(meanings[field.name])
+        meaning = _cell(f"{meanings[field.name]} {describe_needs(field)}")
         kind = "" if field.metadata["static"] else " *"
         rows.append(f"| `{field.name}`{kind} | `{field.default!r}` | {meaning} |")
     return rows

@@ -62,7 +62,7 @@ def register(
 
     Args:
         name: lower-case letters, digits, dots, dashes and underscores, beginning with a letter.
-        settings: a class made with `@jaxrl.settings`, with a field `total_steps`.
+        settings: a class made with `jaxrl.settings.settings`, with a field `total_steps`.
         build: (environment, settings object) -> Algorithm.
         description: one line; the first line of `build`'s docstring if it is not given.
 
@@ -106,7 +106,9 @@ def names() -> list[str]:
 
 def _check_settings(name: str, settings: type) -> None:
     if not dataclasses.is_dataclass(settings):
-        raise ValueError(f"the settings of {name!r} must be a class made with @jaxrl.settings")
+        raise ValueError(
+            f"the settings of {name!r} must be a class made with jaxrl.settings.settings"
+        )
     fields = {field.name: field for field in dataclasses.fields(settings)}
     if "total_steps" not in fields:
         raise ValueError(f"the settings of {name!r} lack the field total_steps")

@@ -2,21 +2,117 @@
 
 A settings class is declared with `@settings`; each field is `number(...)` (a leaf: it can be traced
 and vmapped) or `static(...)` (part of the program's shape). Limits are declared with the field and
-checked by `validate`, which names the field, the value and what would be right.
+checked by `validate`, which names the field, the value and what would be right. So is what else a
+field needs to do anything: a value that would be ignored is refused.
 """
 
 import collections.abc
 import dataclasses
 import math
+import types
 import typing
-from collections.abc import Sequence
-from typing import Any, TypeVar, dataclass_transform
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
 from jax.core import Tracer
 
+from jaxrl.types import Box, ObservationSpace, Space
+
+__all__ = [
+    "BOX_ACTIONS",
+    "MAX_STEPS",
+    "Need",
+    "Surroundings",
+    "check_budget",
+    "check_use",
+    "default_network",
+    "describe_needs",
+    "number",
+    "require_scalars",
+    "require_settings",
+    "settings",
+    "static",
+    "unless",
+    "validate",
+]
+
 T = TypeVar("T")
+
+
+class Surroundings(NamedTuple):
+    """What an algorithm is built for, beside its settings.
+
+    Attributes:
+        observation_space: of the observations.
+        action_space: of the actions.
+        networks: what was given for each network that the constructor takes; None: nothing.
+    """
+
+    observation_space: ObservationSpace
+    action_space: Space
+    networks: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """A condition without which a setting does nothing.
+
+    Attributes:
+        text: the condition in words, such as "core='gru'".
+        is_met: (settings object, Surroundings) -> bool; the latter is None where nothing but the
+            settings is known, and what depends on it counts as met then.
+        fields: the other settings that it is about; one that is traced counts as right.
+        found: (Surroundings) -> what there is instead, in words; None: the fields' values.
+        in_help: whether a command line can fail to meet it.
+    """
+
+    text: str
+    is_met: Callable[[Any, Surroundings | None], bool]
+    fields: tuple[str, ...] = ()
+    found: Callable[[Surroundings], str] | None = None
+    in_help: bool = True
+
+
+Needs: TypeAlias = Need | tuple[Any, ...]
+"""One need, or several that must all be met; `("core", "gru")` stands for `core="gru"`, and more
+names or values for any of them."""
+
+
+def unless(field: str, value: Any) -> Need:
+    """The need that another setting is not a certain value, in one member of a batch at least."""
+
+    def is_met(config: Any, _: Surroundings | None) -> bool:
+        return _differs(getattr(config, field), value)
+
+    return Need(f"{field} other than {value!r}", is_met, fields=(field,))
+
+
+def default_network(name: str | None = None) -> Need:
+    """The need that a network is the default one.
+
+    Args:
+        name: the constructor's argument for it; None: any of its networks.
+    """
+
+    def is_met(_: Any, surroundings: Surroundings | None) -> bool:
+        if surroundings is None:
+            return True
+        networks = surroundings.networks
+        return any(networks[x] is None for x in ([name] if name else networks))
+
+    def found(surroundings: Surroundings) -> str:
+        return f"another is given as {' and '.join([name] if name else surroundings.networks)}"
+
+    return Need("the default network", is_met, found=found, in_help=False)
+
+
+BOX_ACTIONS = Need(
+    "Box actions",
+    lambda _, surroundings: surroundings is None or isinstance(surroundings.action_space, Box),
+    found=lambda surroundings: f"the actions are {surroundings.action_space}",
+)
 
 
 def number(
@@ -26,14 +122,23 @@ def number(
     maximum: float = math.inf,
     open_minimum: bool = False,
     optional: bool = False,
+    needs: Needs | None = None,
 ) -> Any:
     """A float setting: a pytree leaf, finite unless its default is infinite.
 
-    `optional` allows None, which switches the feature off.
+    Args:
+        default: the value.
+        minimum: the least allowed value.
+        maximum: the largest allowed value.
+        open_minimum: whether the minimum itself is too small.
+        optional: whether None is allowed, which switches the feature off.
+        needs: without which another value than the default would do nothing and is refused; None:
+            what the field of a base class needs that this one takes the place of.
     """
     limits = {"minimum": minimum, "maximum": maximum, "open_minimum": open_minimum}
     return dataclasses.field(
-        default=default, metadata={"static": False, "optional": optional, **limits}
+        default=default,
+        metadata={"static": False, "optional": optional, "needs": _as_needs(needs), **limits},
     )
 
 
@@ -43,20 +148,44 @@ def static(
     minimum: float = -math.inf,
     maximum: float = math.inf,
     choices: Sequence[Any] | None = None,
+    takes: Callable[[str, Any], bool] | None = None,
+    needs: Needs | None = None,
 ) -> Any:
     """A setting that changes a shape or the program: a count, size, flag, name or function.
 
-    `choices` lists the allowed names; where the field also takes a function, any callable passes.
+    Args:
+        default: the value.
+        minimum: the least allowed value.
+        maximum: the largest allowed value.
+        choices: the allowed names; where the field also takes a function, any callable passes.
+        takes: (field's name, value that is no choice) -> whether it is of another kind that the
+            field takes; a ValueError says why one of that kind cannot be used. None: as in the base
+            class whose field this one takes the place of.
+        needs: as for `number`.
     """
     limits = {"minimum": minimum, "maximum": maximum, "open_minimum": False}
-    return dataclasses.field(
-        default=default, metadata={"static": True, "choices": choices, **limits}
-    )
+    given = {"choices": choices, "takes": takes, "needs": _as_needs(needs)}
+    return dataclasses.field(default=default, metadata={"static": True, **given, **limits})
+
+
+def _as_needs(needs: Needs | None) -> tuple[Need, ...] | None:
+    if needs is None or isinstance(needs, Need):
+        return needs if needs is None else (needs,)
+    if needs and isinstance(needs[0], str):
+        return (_one_of(*needs),)
+    return tuple(need if isinstance(need, Need) else _one_of(*need) for need in needs)
+
+
+def _one_of(field: str, *values: Any) -> Need:
+    """The need that another setting is one of some values."""
+    text = " or ".join(f"{field}={value!r}" for value in values)
+    return Need(text, lambda config, _: getattr(config, field) in values, fields=(field,))
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(number, static))
 def settings(cls: type[T]) -> type[T]:
     """Makes a class a frozen, keyword-only dataclass and a pytree whose leaves are its numbers."""
+    _inherit_declarations(cls)
     cls.__post_init__ = _to_single_precision  # pyright: ignore[reportAttributeAccessIssue]
     cls = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
     # A float may be a tracer or a batch, and what is wrong gets `validate`'s message instead.
@@ -67,6 +196,22 @@ def settings(cls: type[T]) -> type[T]:
         data_fields=[f.name for f in fields if not f.metadata["static"]],
         meta_fields=[f.name for f in fields if f.metadata["static"]],
     )
+
+
+def _inherit_declarations(cls: type) -> None:
+    """Gives a field what the one that it takes the place of needs, and what kinds it takes."""
+    for name, field in vars(cls).items():
+        if not isinstance(field, dataclasses.Field):
+            continue
+        inherited: dict[str, Any] = {"needs": None, "takes": None}
+        for base in reversed(cls.__mro__[1:]):
+            overridden = vars(base).get("__dataclass_fields__", {}).get(name)
+            inherited |= {} if overridden is None else dict(overridden.metadata)
+        metadata = dict(field.metadata)
+        for key in ("needs", "takes"):
+            if metadata.get(key) is None:
+                metadata[key] = inherited[key]
+        field.metadata = types.MappingProxyType(metadata)
 
 
 def _to_single_precision(config: Any) -> None:
@@ -84,10 +229,11 @@ def _to_single_precision(config: Any) -> None:
 def validate(config: Any) -> None:
     """Checks every field of a settings object against its declaration.
 
-    Traced or batched values are not known yet and pass; a batch is checked whole.
+    Traced values are not known yet and pass; a batch is checked whole.
 
     Raises:
-        ValueError: naming the field, the value and what would be right.
+        ValueError: naming the field, the value and what would be right; or what the field needs,
+            where the value would do nothing.
     """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -102,6 +248,63 @@ def validate(config: Any) -> None:
             _validate_static(field, value)
         elif not (value is None and field.metadata["optional"]):
             _validate_number(field, value)
+    _check_needs(config, None)
+
+
+def check_use(
+    config: Any, observation_space: ObservationSpace, action_space: Space, **networks: Any
+) -> None:
+    """Refuses values that the spaces, or networks of the user's own, leave without any use.
+
+    Args:
+        config: the settings.
+        observation_space: of the observations.
+        action_space: of the actions.
+        **networks: each network that the constructor takes, by its argument; None: the default one.
+
+    Raises:
+        ValueError: naming the field, the value and what it needs.
+    """
+    _check_needs(config, Surroundings(observation_space, action_space, networks))
+
+
+def describe_needs(field: "dataclasses.Field[Any]") -> str:
+    """What a field needs, in a sentence for people; empty where a command line always meets it."""
+    texts = [need.text for need in field.metadata.get("needs") or () if need.in_help]
+    return f"Needs {' and '.join(texts)}." if texts else ""
+
+
+def _check_needs(config: Any, surroundings: Surroundings | None) -> None:
+    """Refuses values that differ from their defaults, and whose needs are not met."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, Tracer) or not _differs(value, field.default):
+            continue
+        for need in field.metadata.get("needs") or ():
+            around = {name: getattr(config, name) for name in need.fields}
+            if any(isinstance(x, Tracer) for x in around.values()):
+                continue
+            if not need.is_met(config, surroundings):
+                found = ", ".join(f"{name}={_shown(x)}" for name, x in around.items())
+                if need.found is not None and surroundings is not None:
+                    found = need.found(surroundings)
+                raise ValueError(
+                    f"{field.name}={_shown(value)} needs {need.text}, but {found}: it would do "
+                    "nothing"
+                )
+
+
+def _differs(value: Any, default: Any) -> bool:
+    """Whether a value, or one of a batch, is another than the default, in single precision."""
+    if value is None or default is None:
+        return value is not default
+    if isinstance(default, float):
+        return bool(np.any(np.asarray(value, np.float32) != np.float32(default)))
+    return bool(np.any(value != default))
+
+
+def _shown(value: Any) -> str:
+    return str(value) if isinstance(value, np.ndarray | np.generic | jax.Array) else repr(value)
 
 
 def require_scalars(config: Any) -> None:
@@ -166,9 +369,8 @@ def _validate_number(field: "dataclasses.Field[Any]", value: Any) -> None:
 def _validate_static(field: "dataclasses.Field[Any]", value: Any) -> None:
     choices = field.metadata["choices"]
     if choices is not None:
-        takes_functions = "Callable" in str(field.type)
         is_choice = isinstance(value, collections.abc.Hashable) and value in choices
-        if not is_choice and not (takes_functions and callable(value)):
+        if not is_choice and not _takes(field, value):
             raise ValueError(f"{field.name}={value!r} is not one of {', '.join(map(str, choices))}")
     elif isinstance(field.default, bool):
         if not isinstance(value, bool | np.bool_):
@@ -183,6 +385,14 @@ def _validate_static(field: "dataclasses.Field[Any]", value: Any) -> None:
         _check_limits(field, value, np.asarray(value))
     elif isinstance(field.default, str) and not isinstance(value, str):
         raise ValueError(f"{field.name}={value!r} is not a name")
+
+
+def _takes(field: "dataclasses.Field[Any]", value: Any) -> bool:
+    """Whether a field with choices takes what is none of them."""
+    takes = field.metadata.get("takes")
+    if takes is not None:
+        return takes(field.name, value)
+    return "Callable" in str(field.type) and callable(value)
 
 
 def _hint(value: Any) -> str:

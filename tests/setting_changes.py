@@ -1,15 +1,16 @@
 """For every setting of every algorithm: two values of it, and what it acts together with.
 
 A setting that is not named here is changed by itself: a flag is turned, a name becomes each other
-one, a number is halved or doubled. One that changes nothing then is either not wired, or needs a
-line in `TOGETHER` (what else must be set for it to act) or in `VALUES` (between which two values a
-run as small as these can tell).
+one, a number is halved or doubled. What it declares to need is set too. One that changes nothing
+then is either not wired, or needs a line in `TOGETHER` (what else makes it show) or in `VALUES`
+(between which two values a run as small as these can tell).
 """
 
 import dataclasses
 
 import jax
 import numpy as np
+from setting_needs import meeting
 from small_runs import SMALL, TOTAL_STEPS, corridor
 
 from jaxrl import registry
@@ -22,17 +23,7 @@ ENVIRONMENTS = {
     "continuous image": corridor(continuous=True, shape=(3, 3, 1)),
 }
 
-GRU = {"core": "gru"}
-GSDE = {"state_dependent_exploration": True}
 TOGETHER = {
-    "core_size": GRU,
-    "shared_core": GRU,
-    "sequence_length": GRU,
-    "noise_interval": GSDE,
-    "noise_reversion": {"noise": "ornstein-uhlenbeck"},
-    "noise_time_step": {"noise": "ornstein-uhlenbeck"},
-    "priority_exponent": {"prioritized": True},
-    "importance_exponent": {"prioritized": True},
     "min_temperature": {"temperature_decay": 0.01},
     "min_noise_scale": {"noise_decay": 0.01, "noise_shrink": 0.01, "noise_scale": 0.1},
     "max_noise_scale": {"noise_growth": 100.0, "min_noise_scale": 0.001, "noise_scale": 0.01},
@@ -40,14 +31,7 @@ TOGETHER = {
     "target_noise_clip": {"target_noise": 10.0},
     "epsilon_end": {"epsilon_fraction": 0.2},
     "temperature_decay": {"temperature": 100.0, "min_temperature": 1e-9},
-    ("sac", "initial_log_std"): GSDE,
-    ("cem", "activation"): {"hidden_sizes": (4,)},
 }
-# Without hidden layers, their activation is nowhere; without noise there are no deviations.
-SEARCHES = ("ars", "cem", "evosax", "hill_climbing", "openes", "simulated_annealing")
-for _name in (*SEARCHES, "steepest_ascent"):
-    TOGETHER[_name, "activation"] = {"hidden_sizes": (4,)}
-    TOGETHER[_name, "initial_log_std"] = {"stochastic_policy": True}
 VALUES = {
     "total_steps": (TOTAL_STEPS, 2 * TOTAL_STEPS),
     "strategy": ("Sep_CMA_ES", "SNES"),
@@ -99,6 +83,7 @@ def base_settings(name, field):
     """Small settings with what the field acts together with."""
     known = {f.name for f in fields(name)}
     together = {k: v for k, v in look_up(TOGETHER, name, field, {}).items() if k in known}
+    together = meeting(name, field) | together
     return {"total_steps": TOTAL_STEPS} | SMALL.get(name, {}) | together
 
 
@@ -143,8 +128,9 @@ def advice(name, field):
     tried = candidates(name, field)
     return (
         f"{field} of {name} changes nothing between {' and '.join(map(repr, tried))} "
-        f"with {base_settings(name, field)}. Is it wired? If it acts together with another "
-        "setting only, add that to TOGETHER in tests/setting_changes.py; if a run of "
+        f"with {base_settings(name, field)}. Is it wired? If it does nothing without another "
+        "setting, declare that it needs it, beside the field; if it shows with another one only, "
+        "add that to TOGETHER in tests/setting_changes.py; if a run of "
         f"{TOTAL_STEPS} steps cannot tell these values apart, add two others to VALUES."
     )
 

@@ -69,7 +69,7 @@ class Endless:
         ("-mine", Config, "beginning with a letter"),
         ("", Config, "must be lower-case"),
         ("ppo", Config, "choose another name"),
-        ("mine", dict, "must be a class made with @jaxrl.settings"),
+        ("mine", dict, "must be a class made with jaxrl.settings.settings"),
         ("mine", Endless, "lack the field total_steps"),
         ("mine", Plain, "total_steps of 'mine' must be declared"),
     ],

@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable
 
@@ -7,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxrl
+import jaxrl.types
 from jaxrl.settings import number, settings, static, validate
 
 
@@ -105,3 +108,10 @@ def test_right_settings_pass(config):
 def test_wrong_settings_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         validate(Example(**changes))
+
+
+def test_two_import_lines_give_all_that_an_algorithm_or_environment_is_made_of():
+    assert inspect.ismodule(jaxrl.settings)
+    assert {"settings", "number", "static"} <= set(jaxrl.settings.__all__)
+    seams = {"Algorithm", "Agent", "Environment", "TimeStep", "Network", "Policy", "Strategy"}
+    assert seams <= set(jaxrl.types.__all__)

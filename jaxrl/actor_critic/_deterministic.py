@@ -20,7 +20,7 @@ from jaxrl.loops.replays import check_bounded
 from jaxrl.networks import DeterministicHead, require_array
 from jaxrl.networks.applying import apply_to_batch, init_network, policy_of
 from jaxrl.ops.action_values import smoothed_action
-from jaxrl.settings import settings
+from jaxrl.settings import check_use, settings
 from jaxrl.types import (
     Box,
     Carry,
@@ -79,6 +79,7 @@ def deterministic_agent(
         ValueError: a network does not suit the environment.
     """
     space = check_bounded(env, name)
+    check_use(config, env.observation_space, space, policy=policy, critic=critic)
     actor = make_policy(env, config, DeterministicHead(space), policy)
     check_actions(actor, _action, env)
     values = make_critic(env, space, config, critic)

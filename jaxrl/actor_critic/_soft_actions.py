@@ -74,16 +74,6 @@ def discrete_actions(
     """A categorical, and critics of all actions."""
     space = check_discrete(env, "SAC")
     _check_target_entropy(config, math.log(space.num_categories), space)
-    if config.state_dependent_exploration:
-        raise ValueError(
-            f"state_dependent_exploration=True needs Box actions, but those of {env.name} are "
-            f"{space}"
-        )
-    if config.action_layer:
-        raise ValueError(
-            f"action_layer={config.action_layer} has no use with {space}: its critics take no "
-            "actions, but value all of them"
-        )
     actor = make_policy(env, config, CategoricalHead(space), policy)
     actor = masked_policy(actor, env.observation_space)
     if output_shapes(actor, _probabilities, env.observation_space) != [(space.num_categories,)]:

@@ -10,7 +10,7 @@ from jaxrl.actor_critic._settings import SoftSettings
 from jaxrl.actor_critic._soft import soft_rule
 from jaxrl.actor_critic._soft_actions import continuous_actions, discrete_actions
 from jaxrl.loops.replays import check_replay_task, join_replay
-from jaxrl.settings import number, settings
+from jaxrl.settings import check_use, number, settings
 from jaxrl.types import Algorithm, Discrete, Environment, Network
 
 
@@ -46,6 +46,7 @@ def sac(
         ValueError: a setting is wrong or does not suit the environment.
     """
     env = check_replay_task(env, config, SACConfig)
+    check_use(config, env.observation_space, env.action_space, policy=policy, critic=critic)
     discrete = isinstance(env.action_space, Discrete)
     actions = (discrete_actions if discrete else continuous_actions)(env, config, policy, critic)
     rule = soft_rule(

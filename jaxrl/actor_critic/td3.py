@@ -10,7 +10,7 @@ from jaxrl.actor_critic._deterministic import (
     deterministic_agent,
 )
 from jaxrl.loops.replays import check_replay_task, join_replay
-from jaxrl.settings import MAX_STEPS, number, settings, static
+from jaxrl.settings import MAX_STEPS, number, settings, static, unless
 from jaxrl.types import Algorithm, Environment, Network
 
 
@@ -30,7 +30,7 @@ class TD3Config(DeterministicSettings):
     """Critics of which the least counts; 1: no twin."""
     target_noise: float = number(0.2, minimum=0)
     """Deviation of the noise on the target policy's action, in half the width of the bounds."""
-    target_noise_clip: float = number(0.5, minimum=0)
+    target_noise_clip: float = number(0.5, minimum=0, needs=unless("target_noise", 0.0))
     """The most that this noise displaces the action, of the same unit."""
 
 

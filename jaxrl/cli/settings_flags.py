@@ -14,10 +14,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import tyro
 
 from jaxrl.environments import Parameter
+from jaxrl.settings import describe_needs
 
 
 def settings_arguments(settings: type, defaults: Any) -> type:
-    """A dataclass for the parser with one field per setting, and the meaning as its help.
+    """A dataclass for the parser with one field per setting; its help: what it means and needs.
 
     Args:
         settings: the algorithm's settings class.
@@ -28,7 +29,10 @@ def settings_arguments(settings: type, defaults: Any) -> type:
     fields = [
         (
             field.name,
-            _with_help(_flag_type(field, hints[field.name]), meanings.get(field.name, "")),
+            _with_help(
+                _flag_type(field, hints[field.name]),
+                f"{meanings.get(field.name, '')} {describe_needs(field)}".strip(),
+            ),
             dataclasses.field(default=getattr(defaults, field.name)),
         )
         for field in dataclasses.fields(settings)

@@ -11,7 +11,15 @@ from jaxrl.learning.normalization import (
 )
 from jaxrl.loops.off_policy import off_policy
 from jaxrl.replay import prioritized_replay, ring_storage, uniform_replay
-from jaxrl.settings import MAX_STEPS, check_budget, number, require_settings, settings, static
+from jaxrl.settings import (
+    MAX_STEPS,
+    check_budget,
+    number,
+    require_settings,
+    settings,
+    static,
+    unless,
+)
 from jaxrl.types import Algorithm, Box, Discrete, Environment, Replay, ReplayAgent
 
 
@@ -39,9 +47,11 @@ class ReplaySettings(ObservationNormalizationSettings):
     """Rewards that are summed before the successor's value counts."""
     prioritized: bool = static(False)
     """Replay what surprised most more often (Schaul et al. 2016) instead of everything alike."""
-    priority_exponent: float = number(0.6, minimum=0, maximum=1)
+    priority_exponent: float = number(0.6, minimum=0, maximum=1, needs=("prioritized", True))
     """Alpha: how much more often a greater error is replayed; 0: not at all."""
-    importance_exponent: float = number(0.4, minimum=0, maximum=1)
+    importance_exponent: float = number(
+        0.4, minimum=0, maximum=1, needs=(("prioritized", True), unless("priority_exponent", 0.0))
+    )
     """Beta at the start, 1 at the end: how far the loss makes up for it; 1: wholly."""
 
 

@@ -2,21 +2,37 @@
 
 from typing import Any
 
-from jaxrl.networks.torsos import ACTIVATIONS
-from jaxrl.settings import settings, static
+from jaxrl.networks.torsos import ACTIVATIONS, torso_kind
+from jaxrl.settings import Need, Surroundings, default_network, settings, static
+from jaxrl.types import MaskedSpace
+
+
+def _has_layers(config: Any, surroundings: Surroundings | None) -> bool:
+    """Whether the default networks have layers before their last; unknown as long as it may be."""
+    kind = config.torso
+    if surroundings is not None:
+        space = surroundings.observation_space
+        kind = torso_kind(kind, space.space if isinstance(space, MaskedSpace) else space)
+    return bool(config.hidden_sizes) or kind != "mlp"
+
+
+_DEFAULT = default_network()
+_LAYERS = Need("hidden_sizes or a convolution", _has_layers, fields=("hidden_sizes", "torso"))
 
 
 @settings
 class TorsoSettings:
     """Settings of the feature extractors."""
 
-    torso: str = static("auto", choices=("auto", "mlp", "cnn"))
+    torso: str = static("auto", choices=("auto", "mlp", "cnn"), needs=_DEFAULT)
     """Feature extractor; auto takes cnn for [height, width, channels] observations."""
-    hidden_sizes: tuple[int, ...] = static((64, 64), minimum=1, maximum=2**20)
+    hidden_sizes: tuple[int, ...] = static((64, 64), minimum=1, maximum=2**20, needs=_DEFAULT)
     """Widths of the dense layers."""
-    activation: str = static("tanh", choices=tuple(ACTIVATIONS))
+    activation: str = static("tanh", choices=tuple(ACTIVATIONS), needs=(_DEFAULT, _LAYERS))
     """Elementwise function between layers."""
-    compute_dtype: str = static("float32", choices=("float32", "bfloat16"))
+    compute_dtype: str = static(
+        "float32", choices=("float32", "bfloat16"), needs=(_DEFAULT, _LAYERS)
+    )
     """Precision of the feature extractors; parameters and output layers stay float32."""
 
 
@@ -28,7 +44,7 @@ class ValueNetworkSettings(TorsoSettings):
     """Widths of the dense layers."""
     activation: str = static("relu", choices=tuple(ACTIVATIONS))
     """Elementwise function between layers."""
-    layer_norm: bool = static(False)
+    layer_norm: bool = static(False, needs=(_DEFAULT, _LAYERS))
     """Normalise each layer before its activation (Ba et al. 2016)."""
 
 

@@ -140,6 +140,14 @@ class MinAtarCNN(nn.Module):
         return dense(x)
 
 
+def torso_kind(kind: str, observation_space: Any) -> str:
+    """The kind of torso that "auto" stands for; any other kind as it is."""
+    if kind != "auto":
+        return kind
+    is_image = isinstance(observation_space, Box) and len(observation_space.shape) == 3
+    return "cnn" if is_image and min(observation_space.shape[:2]) >= 3 else "mlp"
+
+
 def make_torso(
     kind: str,
     observation_space: Space,
@@ -163,8 +171,7 @@ def make_torso(
         ValueError: `kind` does not suit the observations.
     """
     is_image = isinstance(observation_space, Box) and len(observation_space.shape) == 3
-    if kind == "auto":
-        kind = "cnn" if is_image and min(observation_space.shape[:2]) >= 3 else "mlp"
+    kind = torso_kind(kind, observation_space)
     if kind == "cnn" and not is_image:
         raise ValueError(
             "torso='cnn' needs observations of shape [height, width, channels], "

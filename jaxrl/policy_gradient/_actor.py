@@ -28,6 +28,7 @@ from jaxrl.networks import (
     without_memory,
 )
 from jaxrl.policy_gradient._settings import NetworkSettings, SharedNetworkSettings
+from jaxrl.settings import check_use
 from jaxrl.types import (
     Action,
     Carry,
@@ -109,8 +110,9 @@ def make_actor(
             default one of `networks`.
 
     Raises:
-        ValueError: the network does not suit the spaces or the settings.
+        ValueError: the network does not suit the spaces, or leaves a setting without use.
     """
+    check_use(config, observation_space, action_space, network=network)
     model = _make_model(observation_space, action_space, config, network)
     example = jax.eval_shape(observation_space.sample, jax.random.key(0))
     exploration = _exploration(config, model, example, action_space)
@@ -151,11 +153,6 @@ def _make_model(
         "compute_dtype": config.compute_dtype,
     }
     if isinstance(config, SharedNetworkSettings) and config.core != "none":
-        if network is not None:
-            raise ValueError(
-                f"core={config.core!r} is a setting of the default network: one of your own has a "
-                "memory if it is a RecurrentNetwork"
-            )
         attributes |= {"core_size": config.core_size, "shared_core": config.shared_core}
         network = recurrent_actor_critic(seen, action_space, **attributes)
         _warn_of_scale(action_space, config)

@@ -66,14 +66,9 @@ def with_policy_actions(env: Environment, config: NetworkSettings) -> Environmen
     """The environment with the actions that a policy of these settings chooses.
 
     Raises:
-        ValueError: the noise of the settings, or the scaling, does not suit the actions.
+        ValueError: the scaling of the settings does not suit the actions.
     """
     space = env.action_space
-    if config.state_dependent_exploration and not isinstance(space, Box):
-        raise ValueError(
-            "state_dependent_exploration=True needs Box actions, but the actions of "
-            f"{env.name} are {space}"
-        )
     if config.rescale_actions and not (isinstance(space, Box) and space.is_bounded()):
         raise ValueError(
             "rescale_actions=True needs Box actions with finite bounds, but the actions of "
@@ -132,14 +127,10 @@ def _sequences_per_environment(config: PolicyGradientSettings, actor: Actor) -> 
     """Into how many sequences an environment's rollout is cut: of single steps without a memory.
 
     Raises:
-        ValueError: `sequence_length` does not divide the rollout, or there is nothing to remember.
+        ValueError: `sequence_length` does not divide the rollout.
     """
     has_memory = bool(jax.tree.leaves(jax.eval_shape(actor.network.start)))
     length = config.sequence_length if isinstance(config, SharedNetworkSettings) else 0
-    if length and not has_memory:
-        raise ValueError(
-            f"sequence_length={length} is for a network with memory: core='gru', or one of your own"
-        )
     if length and config.num_steps % length:
         raise ValueError(f"sequence_length={length} does not divide num_steps={config.num_steps}")
     if not has_memory:

@@ -4,22 +4,51 @@ An agent's class lists its groups in reverse: of `class XConfig(SharedNetworkSet
 OnPolicySettings)` the fields of `OnPolicySettings` come first.
 """
 
+from typing import Any
+
+import jax
+
 from jaxrl.learning.normalization import NormalizationSettings
 from jaxrl.learning.optimizers import OptimizerSettings
 from jaxrl.loops.rollouts import RolloutSettings, num_rollouts
 from jaxrl.networks import TorsoSettings
-from jaxrl.settings import number, settings, static
+from jaxrl.settings import (
+    BOX_ACTIONS,
+    Need,
+    Surroundings,
+    default_network,
+    number,
+    settings,
+    static,
+    unless,
+)
+from jaxrl.types import RecurrentNetwork
+
+_DEFAULT = default_network()
+
+
+def _remembers(config: Any, surroundings: Surroundings | None) -> bool:
+    """Whether the network has a memory, the default one or the user's."""
+    if surroundings is None or config.core != "none":
+        return True
+    network = surroundings.networks["network"]
+    return isinstance(network, RecurrentNetwork) and bool(
+        jax.tree.leaves(jax.eval_shape(network.start))
+    )
+
+
+_MEMORY = Need("core='gru', or a network of one's own with memory", _remembers, fields=("core",))
 
 
 @settings
 class NetworkSettings(TorsoSettings):
     """The networks, and the noise of continuous actions."""
 
-    state_dependent_exploration: bool = static(False)
-    """gSDE: noise that depends on the state and lasts for several steps; Box actions only."""
-    noise_interval: int = static(8, minimum=1)
+    state_dependent_exploration: bool = static(False, needs=BOX_ACTIONS)
+    """gSDE: noise that depends on the state and lasts for several steps."""
+    noise_interval: int = static(8, minimum=1, needs=("state_dependent_exploration", True))
     """Steps for which gSDE keeps its noise matrix."""
-    initial_log_std: float = number(0.0, minimum=-20.0, maximum=20.0)
+    initial_log_std: float = number(0.0, minimum=-20.0, maximum=20.0, needs=(_DEFAULT, BOX_ACTIONS))
     """Logarithm of the standard deviation of Box actions at the start."""
     rescale_actions: bool = static(False)
     """Scale the policy's actions from -1 .. 1 to the bounds of a Box, which must be finite."""
@@ -29,17 +58,17 @@ class NetworkSettings(TorsoSettings):
 class SharedNetworkSettings:
     """The parts of the network that actor and critic may share, its memory among them."""
 
-    shared_torso: bool = static(False)
+    shared_torso: bool = static(False, needs=_DEFAULT)
     """One feature extractor for actor and critic instead of one each."""
-    core: str = static("none", choices=("none", "gru"))
+    core: str = static("none", choices=("none", "gru"), needs=_DEFAULT)
     """gru: a memory between feature extractor and output layers, for what cannot be seen at once;
     minibatches are then of sequences."""
-    core_size: int = static(64, minimum=1, maximum=2**20)
+    core_size: int = static(64, minimum=1, maximum=2**20, needs=("core", "gru"))
     """Width of the memory."""
-    shared_core: bool = static(True)
+    shared_core: bool = static(True, needs=("core", "gru"))
     """One memory for actor and critic instead of one each, which takes nearly twice the time; the
     critic's own features, if it has some, go to the value beside the memory."""
-    sequence_length: int = static(0, minimum=0)
+    sequence_length: int = static(0, minimum=0, needs=_MEMORY)
     """Steps through which gradients pass back: each rollout is learnt from in sequences of as many,
     side by side, which begin with what the actor remembered there. Must divide num_steps; 0: whole
     rollouts."""
@@ -49,7 +78,7 @@ class SharedNetworkSettings:
 class PolicyGradientSettings(NetworkSettings, OptimizerSettings, RolloutSettings):
     """How much is collected, what it is worth, and how a network learns from it."""
 
-    gae_lambda: float = number(0.95, minimum=0, maximum=1)
+    gae_lambda: float = number(0.95, minimum=0, maximum=1, needs=unless("num_steps", 1))
     """Trades bias (0) for variance (1) in the advantage; 1: returns of up to num_steps rewards."""
 
     @property

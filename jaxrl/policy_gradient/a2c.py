@@ -4,7 +4,6 @@ One gradient of the whole rollout per update. With `gae_lambda` 1 the advantages
 returns of up to `num_steps` rewards, bootstrapped with the value, less the value.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -15,6 +14,8 @@ from jaxtyping import Array, Float
 from jaxrl.learning.optimizers import (
     OPTIMIZERS,
     LearnerState,
+    Optimizer,
+    Schedule,
     gradient_norm,
     gradient_step,
     scheduled,
@@ -56,12 +57,12 @@ class AdvantageActorCriticSettings(SharedNetworkSettings, PolicyGradientSettings
     """Trades bias (0) for variance (1) in the advantage; 1: returns of up to num_steps rewards."""
     learning_rate: float = number(7e-4, minimum=0, open_minimum=True)
     """The optimiser's step size at the start."""
-    learning_rate_schedule: str | Callable[[Array], Array] = static(
-        "constant", choices=("constant", "linear")
-    )
+    learning_rate_schedule: Schedule = static("constant", choices=("constant", "linear"))
     """constant, linear (to zero over the run), or an optax schedule (a factor per iteration)."""
-    optimizer: str = static("rmsprop", choices=OPTIMIZERS)
-    """adam, radam (Liu et al. 2020), or rmsprop with decay .99 (Mnih et al. 2016)."""
+    optimizer: Optimizer = static("rmsprop", choices=OPTIMIZERS)
+    """adam, radam (Liu et al. 2020), rmsprop with decay .99 (Mnih et al. 2016), or one of optax's
+    that leaves the step size to the learning rate: optax.scale_by_lion(), or the function
+    optax.lion."""
     value_coefficient: float = number(0.5, minimum=0)
     """Weight of the value loss."""
     entropy_coefficient: float = number(0.0, minimum=0)

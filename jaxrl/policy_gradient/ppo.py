@@ -5,7 +5,6 @@ ICLR blog track 2022), except where a time limit cuts an episode off: there the 
 observation is bootstrapped, which their code does not do.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,14 @@ import optax
 from jaxtyping import Array, Float
 
 from jaxrl.learning.minibatches import over_minibatches
-from jaxrl.learning.optimizers import LearnerState, gradient_norm, gradient_step, scheduled
+from jaxrl.learning.optimizers import (
+    LearnerState,
+    Schedule,
+    gradient_norm,
+    gradient_step,
+    scheduled,
+    takes_schedule,
+)
 from jaxrl.ops.policy_losses import clipped_surrogate_loss
 from jaxrl.ops.returns import gae
 from jaxrl.ops.statistics import approximate_kl, clip_fraction, explained_variance, standardize
@@ -29,8 +35,15 @@ from jaxrl.policy_gradient._experience import (
     evaluate_steps,
 )
 from jaxrl.policy_gradient._settings import OnPolicySettings, SharedNetworkSettings
-from jaxrl.settings import number, settings, static
+from jaxrl.settings import Need, number, settings, static
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Params, Rollout
+
+# In the first step after a rollout, the policy is the one that acted and values are what they were.
+_SEVERAL_STEPS = Need(
+    "more than one gradient step per rollout",
+    lambda config, _: config.num_epochs * config.num_minibatches > 1,
+    fields=("num_epochs", "num_minibatches"),
+)
 
 
 @settings
@@ -44,19 +57,23 @@ class PPOConfig(SharedNetworkSettings, OnPolicySettings):
     """Passes over each rollout."""
     num_minibatches: int = static(4, minimum=1)
     """Gradient steps per pass; must divide num_envs * num_steps, or the sequences of a memory."""
-    clip_epsilon: float = number(0.2, minimum=0, open_minimum=True)
+    clip_epsilon: float = number(0.2, minimum=0, open_minimum=True, needs=_SEVERAL_STEPS)
     """Width of the surrogate's clip range at the start."""
-    clip_schedule: str | Callable[[Array], Array] = static(
-        "constant", choices=("constant", "linear")
+    clip_schedule: Schedule = static(
+        "constant", choices=("constant", "linear"), takes=takes_schedule, needs=_SEVERAL_STEPS
     )
     """constant, linear (to zero over the run), or an optax schedule (a factor per iteration)."""
-    value_clip_epsilon: float | None = number(None, minimum=0, open_minimum=True, optional=True)
+    value_clip_epsilon: float | None = number(
+        None, minimum=0, open_minimum=True, optional=True, needs=_SEVERAL_STEPS
+    )
     """Clips the value's change as well; None (off) is no worse (Andrychowicz et al. 2021)."""
     value_coefficient: float = number(0.5, minimum=0)
     """Weight of the value loss."""
     entropy_coefficient: float = number(0.01, minimum=0)
     """Weight of the entropy bonus."""
-    target_kl: float | None = number(None, minimum=0, open_minimum=True, optional=True)
+    target_kl: float | None = number(
+        None, minimum=0, open_minimum=True, optional=True, needs=_SEVERAL_STEPS
+    )
     """Ends an iteration's updates when the approximate KL exceeds 1.5 times this; None: never.
 
     The factor is Stable-Baselines3's; CleanRL has none.

@@ -62,10 +62,10 @@ class ReinforceConfig(NetworkSettings, OptimizerSettings):
     """Gamma, the worth of a reward one step later."""
     credit: str = static("reward_to_go", choices=("total", "reward_to_go"))
     """An action's weight: the episode's whole return, or what came from the action on."""
-    discount_time: bool = static(False)
+    discount_time: bool = static(False, needs=("credit", "reward_to_go"))
     """Weigh step t by discount^t: the discounted objective's true gradient; few do it in practice.
 
-    Only for rewards to go; the whole return is discounted from the episode's start as it is.
+    The whole return is discounted from the episode's start as it is.
     """
     baseline: str = static("value", choices=("none", "batch_mean", "leave_one_out", "value"))
     """Subtracted from the weight: nothing, a mean over all or all other episodes, or V(s)."""
@@ -78,10 +78,12 @@ class ReinforceConfig(NetworkSettings, OptimizerSettings):
     """The whole gradient is scaled down to this Euclidean norm; None: never."""
     entropy_coefficient: float = number(0.0, minimum=0)
     """Weight of the entropy bonus, which like the returns is summed over time."""
-    num_value_steps: int = static(20, minimum=1)
-    """With the value baseline: its gradient steps per update, after the policy's one."""
-    value_learning_rate: float = number(3e-3, minimum=0, open_minimum=True)
-    """With the value baseline: the step size of its regression, which follows no schedule."""
+    num_value_steps: int = static(20, minimum=1, needs=("baseline", "value"))
+    """Gradient steps of the value baseline per update, after the policy's one."""
+    value_learning_rate: float = number(
+        3e-3, minimum=0, open_minimum=True, needs=("baseline", "value")
+    )
+    """Step size of the value baseline's regression, which follows no schedule."""
 
 
 class ReinforceState(NamedTuple):
@@ -347,11 +349,6 @@ def _check_credit(config: ReinforceConfig) -> None:
     Raises:
         ValueError: naming both settings.
     """
-    if config.discount_time and config.credit == "total":
-        raise ValueError(
-            "discount_time=True needs credit='reward_to_go': with credit='total' the return is "
-            "discounted from the episode's start already"
-        )
     if (
         config.normalize_returns
         and config.credit == "total"

@@ -31,7 +31,7 @@ from jaxrl.policy_gradient._experience import (
     evaluate_steps,
 )
 from jaxrl.policy_gradient._settings import OnPolicySettings
-from jaxrl.settings import number, settings, static
+from jaxrl.settings import number, settings, static, unless
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Params, Rollout
 
 
@@ -51,7 +51,9 @@ class TRPOConfig(OnPolicySettings):
     """Added to the Fisher matrix's diagonal."""
     line_search_steps: int = static(10, minimum=1)
     """How often a step that fails is shortened before the policy stays as it was."""
-    line_search_shrinkage: float = number(0.8, minimum=0, maximum=1, open_minimum=True)
+    line_search_shrinkage: float = number(
+        0.8, minimum=0, maximum=1, open_minimum=True, needs=unless("line_search_steps", 1)
+    )
     """Factor by which it is shortened."""
     num_value_epochs: int = static(10, minimum=1)
     """Passes of the value function over each rollout."""

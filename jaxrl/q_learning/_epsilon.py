@@ -2,10 +2,20 @@
 
 from typing import Any
 
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxrl.exploration import linear_epsilon
-from jaxrl.settings import number, settings
+from jaxrl.settings import Need, number, settings
+
+
+def _falls(config: Any, _: Any) -> bool:
+    return bool(np.any(np.not_equal(config.epsilon_start, config.epsilon_end)))
+
+
+_FALL = Need(
+    "an epsilon_end other than epsilon_start", _falls, fields=("epsilon_start", "epsilon_end")
+)
 
 
 @settings
@@ -16,7 +26,7 @@ class EpsilonSettings:
     """Probability of a random action at first."""
     epsilon_end: float = number(0.05, minimum=0, maximum=1)
     """Probability of a random action at last."""
-    epsilon_fraction: float = number(0.5, minimum=0, maximum=1, open_minimum=True)
+    epsilon_fraction: float = number(0.5, minimum=0, maximum=1, open_minimum=True, needs=_FALL)
     """Share of the budget over which that probability falls, in a straight line."""
 
 

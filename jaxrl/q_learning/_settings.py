@@ -1,7 +1,7 @@
 """Settings that several agents which learn action values have, in groups to inherit from."""
 
 from jaxrl.networks.settings import ValueNetworkSettings
-from jaxrl.settings import MAX_STEPS, number, settings, static
+from jaxrl.settings import MAX_STEPS, default_network, number, settings, static
 
 
 @settings
@@ -20,5 +20,5 @@ class ActionValueSettings(ValueNetworkSettings):
 
     hidden_sizes: tuple[int, ...] = static((120, 84), minimum=1, maximum=2**20)
     """Widths of the dense layers."""
-    dueling: bool = static(False)
-    """A state's value and the actions' advantages are learnt apart; of the default network."""
+    dueling: bool = static(False, needs=default_network())
+    """A state's value and the actions' advantages are learnt apart."""

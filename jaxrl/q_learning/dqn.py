@@ -34,7 +34,7 @@ from jaxrl.ops.action_values import double_q_value, q_target, value_of
 from jaxrl.ops.target_updates import periodic_update
 from jaxrl.q_learning._epsilon import EpsilonSettings, epsilon_at
 from jaxrl.q_learning._settings import ActionValueSettings, TargetSettings
-from jaxrl.settings import number, require_settings, settings, static
+from jaxrl.settings import check_use, number, require_settings, settings, static
 from jaxrl.types import (
     Algorithm,
     Carry,
@@ -116,9 +116,11 @@ def dqn_agent(
 ) -> ReplayAgent:
     """Builds DQN's learning rule, to be joined to a replay; arguments as for `dqn`."""
     require_settings(config, DQNConfig)
+    action_space = check_discrete(env, "DQN")
+    check_use(config, env.observation_space, action_space, network=network)
     network = make_values_network(
         env.observation_space,
-        check_discrete(env, "DQN"),
+        action_space,
         config,
         network=network,
         dueling=config.dueling,

@@ -19,6 +19,7 @@ from jaxrl.learning.normalization import NormalizationSettings
 from jaxrl.learning.optimizers import (
     OPTIMIZERS,
     LearnerState,
+    Optimizer,
     OptimizerSettings,
     as_metric,
     gradient_norm,
@@ -42,7 +43,7 @@ from jaxrl.ops.statistics import explained_variance
 from jaxrl.q_learning._epsilon import EpsilonSettings, epsilon_at
 from jaxrl.q_learning._q_lambda import q_lambda_returns
 from jaxrl.q_learning._settings import ActionValueSettings
-from jaxrl.settings import number, require_settings, settings, static
+from jaxrl.settings import check_use, number, require_settings, settings, static, unless
 from jaxrl.types import (
     Agent,
     Algorithm,
@@ -70,7 +71,7 @@ class PQNConfig(
     """Environments stepped side by side."""
     num_steps: int = static(32, minimum=1)
     """Steps of each environment between two updates."""
-    trace_decay: float = number(0.65, minimum=0, maximum=1)
+    trace_decay: float = number(0.65, minimum=0, maximum=1, needs=unless("num_steps", 1))
     """Lambda: trades bias (0) for variance (1) in the returns; 1: up to num_steps rewards."""
     num_epochs: int = static(2, minimum=1)
     """Passes over each rollout."""
@@ -78,8 +79,10 @@ class PQNConfig(
     """Gradient steps per pass; must divide num_envs * num_steps."""
     learning_rate: float = number(5e-4, minimum=0, open_minimum=True)
     """The optimiser's step size at the start."""
-    optimizer: str = static("radam", choices=OPTIMIZERS)
-    """adam, radam (Liu et al. 2020), or rmsprop with decay .99 (Mnih et al. 2016)."""
+    optimizer: Optimizer = static("radam", choices=OPTIMIZERS)
+    """adam, radam (Liu et al. 2020), rmsprop with decay .99 (Mnih et al. 2016), or one of optax's
+    that leaves the step size to the learning rate: optax.scale_by_lion(), or the function
+    optax.lion."""
     optimizer_epsilon: float = number(1e-8, minimum=0, open_minimum=True)
     """Added to the root of the optimiser's second moment."""
     max_gradient_norm: float | None = number(10.0, minimum=0, open_minimum=True, optional=True)
@@ -113,6 +116,7 @@ def pqn_agent(env: Environment, config: PQNConfig, *, network: Network | None = 
     """Builds PQN's learning rule, to be joined to a loop; arguments as for `pqn`."""
     require_settings(config, PQNConfig)
     observation_space, action_space = env.observation_space, check_discrete(env, "PQN")
+    check_use(config, observation_space, action_space, network=network)
     network = make_values_network(
         observation_space, action_space, config, network=network, dueling=config.dueling
     )

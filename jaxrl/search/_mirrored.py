@@ -11,18 +11,18 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from jaxrl.learning.optimizers import Optimizer, direction_of, takes_optimizer
 from jaxrl.search._checking import checked
 from jaxrl.search._policy_search import PolicySearchConfig
 from jaxrl.settings import number, settings, static
 from jaxrl.types import Key, Metrics, Strategy
 
-MakeOptimizer: TypeAlias = Callable[..., optax.GradientTransformation]
-
-OPTIMIZERS: dict[str, MakeOptimizer] = {
-    "adam": optax.adam,
-    "momentum": lambda learning_rate: optax.sgd(learning_rate, momentum=0.9),
-    "rmsprop": optax.rmsprop,
-    "sgd": optax.sgd,
+# Without their step sizes.
+OPTIMIZERS: dict[str, optax.GradientTransformation] = {
+    "adam": optax.scale_by_adam(),
+    "momentum": optax.trace(decay=0.9),
+    "rmsprop": optax.scale_by_rms(),
+    "sgd": optax.identity(),
 }
 
 
@@ -36,8 +36,9 @@ class MirroredSearchConfig(PolicySearchConfig):
     """The optimiser's step size at the start."""
     learning_rate_decay: float = number(1.0, minimum=0, maximum=1, open_minimum=True)
     """Factor of the learning rate after every iteration."""
-    optimizer: str | MakeOptimizer = static("adam", choices=tuple(OPTIMIZERS))
-    """A name, or any function from a learning rate to an optax optimiser, such as optax.lamb."""
+    optimizer: Optimizer = static("adam", choices=tuple(OPTIMIZERS), takes=takes_optimizer)
+    """adam, momentum of .9, rmsprop with decay .9, sgd, or one of optax's that leaves the step size
+    to the learning rate: optax.scale_by_lion(), or the function optax.lion."""
 
 
 class MirroredSearchState(NamedTuple):
@@ -65,11 +66,13 @@ def mirrored_strategy(config: MirroredSearchConfig, *, num_pairs: int, ascent: A
             metrics). Candidate i is mean + noise_scale * noise_i, and candidate P + i its mirror
             image on the other side of the mean.
     """
-    make = OPTIMIZERS[config.optimizer] if isinstance(config.optimizer, str) else config.optimizer
-    # A plain number, which is what any optimiser takes; optax's own decay cannot be traced.
+    named = OPTIMIZERS.get(config.optimizer) if isinstance(config.optimizer, str) else None
+    # optax's own decay cannot be traced.
     optimizer = optax.chain(
-        make(config.learning_rate),
-        optax.scale_by_schedule(lambda count: config.learning_rate_decay**count),
+        direction_of(config.optimizer) if named is None else named,
+        optax.scale_by_schedule(
+            lambda count: -config.learning_rate * config.learning_rate_decay**count
+        ),
     )
 
     def init(vector: Float[Array, " D"]) -> MirroredSearchState:

@@ -6,6 +6,8 @@ from jaxtyping import Array, Bool, Float
 
 from jaxrl.settings import number, settings, static
 
+_ADAPTIVE = ("adaptive_noise", True)
+
 
 @settings
 class NoiseScalingConfig:
@@ -15,13 +17,13 @@ class NoiseScalingConfig:
     """Standard deviation of the perturbations, at the start."""
     adaptive_noise: bool = static(True)
     """Shrink the noise scale on success and let it grow on failure; otherwise it stays."""
-    noise_shrink: float = number(0.5, minimum=0, maximum=1, open_minimum=True)
+    noise_shrink: float = number(0.5, minimum=0, maximum=1, open_minimum=True, needs=_ADAPTIVE)
     """Factor of the noise scale when a better candidate was found."""
-    noise_growth: float = number(2.0, minimum=1)
+    noise_growth: float = number(2.0, minimum=1, needs=_ADAPTIVE)
     """Factor of the noise scale when none was."""
-    min_noise_scale: float = number(1e-3, minimum=0, open_minimum=True)
+    min_noise_scale: float = number(1e-3, minimum=0, open_minimum=True, needs=_ADAPTIVE)
     """The noise scale does not shrink below this."""
-    max_noise_scale: float = number(2.0, minimum=0, open_minimum=True)
+    max_noise_scale: float = number(2.0, minimum=0, open_minimum=True, needs=_ADAPTIVE)
     """The noise scale does not grow above this."""
 
 

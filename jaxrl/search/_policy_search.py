@@ -11,13 +11,27 @@ from jaxrl.exploration import warn_of_scale
 from jaxrl.learning.normalization import check_normalization
 from jaxrl.loops.population import population, vector_policy
 from jaxrl.networks import ACTIVATIONS, policy_network, require_distribution, require_network
-from jaxrl.settings import MAX_STEPS, check_budget, number, require_settings, settings, static
+from jaxrl.settings import (
+    BOX_ACTIONS,
+    MAX_STEPS,
+    check_budget,
+    check_use,
+    default_network,
+    number,
+    require_settings,
+    settings,
+    static,
+    unless,
+)
 from jaxrl.types import Algorithm, Environment, Key, Network, Strategy
 
 _ADVICE = (
     "it will stand at a bound, or try little of what it could do. With finite bounds, "
     "squash_actions=True maps its actions onto them"
 )
+
+
+_DEFAULT = default_network()
 
 
 @settings
@@ -34,16 +48,23 @@ class PolicySearchConfig:
     """Standardise observations by what the whole population saw so far, clipped to 10."""
     stochastic_policy: bool = static(False)
     """Candidates draw their actions instead of taking the mode; evaluation takes the mode."""
-    hidden_sizes: tuple[int, ...] = static((), minimum=1, maximum=2**20)
+    hidden_sizes: tuple[int, ...] = static((), minimum=1, maximum=2**20, needs=_DEFAULT)
     """Widths of the policy's hidden layers; none: a linear policy."""
-    activation: str = static("tanh", choices=tuple(ACTIVATIONS))
+    activation: str = static(
+        "tanh", choices=tuple(ACTIVATIONS), needs=(_DEFAULT, unless("hidden_sizes", ()))
+    )
     """Elementwise function between layers."""
-    use_bias: bool = static(True)
+    use_bias: bool = static(True, needs=_DEFAULT)
     """Layers add a bias; where observations are centred, the search is easier without."""
-    squash_actions: bool = static(False)
+    squash_actions: bool = static(False, needs=(_DEFAULT, BOX_ACTIONS))
     """Tanh onto the bounds of Box actions, instead of clipping to them."""
-    initial_log_std: float = number(0.0, minimum=-20.0, maximum=20.0)
-    """Logarithm of the deviation of a stochastic policy's Box actions at the start."""
+    initial_log_std: float = number(
+        0.0,
+        minimum=-20.0,
+        maximum=20.0,
+        needs=(_DEFAULT, ("stochastic_policy", True), BOX_ACTIONS),
+    )
+    """Where the logarithm of the deviation of the actions starts."""
     initial_scale: float = number(1.0, minimum=0)
     """Factor of the network's initial parameters; 0 starts from zero."""
 
@@ -67,6 +88,7 @@ def policy_search(
     _validate_together(env, strategy, config)
     env = flatten_actions(env)
     observation_space = unmasked_space(env)
+    check_use(config, observation_space, env.action_space, network=network)
     if network is None:
         if not config.squash_actions:
             warn_of_scale(env.action_space, 1.0, _ADVICE)

@@ -10,15 +10,11 @@ from functools import partial
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxrl.learning.optimizers import Optimizer
 from jaxrl.ops.fitness import elite_weights, finite_fitness
-from jaxrl.search._mirrored import (
-    OPTIMIZERS,
-    MakeOptimizer,
-    MirroredSearchConfig,
-    mirrored_strategy,
-)
+from jaxrl.search._mirrored import OPTIMIZERS, MirroredSearchConfig, mirrored_strategy
 from jaxrl.search._policy_search import policy_search
-from jaxrl.settings import number, require_settings, settings, static
+from jaxrl.settings import number, require_settings, settings, static, unless
 from jaxrl.types import Algorithm, Environment, Metrics, Network, Strategy
 
 
@@ -28,12 +24,15 @@ class ARSConfig(MirroredSearchConfig):
 
     num_directions: int = static(8, minimum=1)
     """N, random directions of an iteration; each is a pair of mirrored candidates."""
-    top_fraction: float = number(1.0, minimum=0, maximum=1, open_minimum=True)
+    top_fraction: float = number(
+        1.0, minimum=0, maximum=1, open_minimum=True, needs=unless("num_directions", 1)
+    )
     """Share of the directions, those with the best candidates, that are learnt from."""
     learning_rate: float = number(0.02, minimum=0, open_minimum=True)
     """Alpha, the step size at the start."""
-    optimizer: str | MakeOptimizer = static("sgd", choices=tuple(OPTIMIZERS))
-    """The paper's plain step, another name, or any function from a rate to an optax optimiser."""
+    optimizer: Optimizer = static("sgd", choices=tuple(OPTIMIZERS))
+    """adam, momentum of .9, rmsprop with decay .9, sgd (the paper's), or one of optax's that leaves
+    the step size to the learning rate: optax.scale_by_lion(), or the function optax.lion."""
     normalize_observations: bool = static(True)
     """Standardise observations by what the whole population saw so far: V2; False: V1."""
     use_bias: bool = static(False)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from jaxrl.ops.fitness import finite_fitness
@@ -35,11 +36,11 @@ class EvosaxConfig(PolicySearchConfig):
     population_size: int = static(32, minimum=2)
     """Candidates of an iteration."""
     noise_scale: float = number(0.5, minimum=0, open_minimum=True)
-    """Standard deviation of the first candidates, where the strategy has such a parameter."""
+    """Standard deviation of the first candidates; needs a strategy that has such a parameter."""
     learning_rate: float | None = number(None, minimum=0, open_minimum=True, optional=True)
-    """Step size of Adam, where the strategy has an optimiser; None: the strategy's default."""
+    """Of Adam, in a strategy with an optimiser; None: the strategy's own default."""
     recommend_best: bool = static(False)
-    """The solution is the best candidate so far, and not the mean, where the strategy has one."""
+    """The solution is the best candidate so far, and not the mean of a strategy that has one."""
 
 
 class EvosaxState(NamedTuple):
@@ -63,11 +64,13 @@ class Evosax(NamedTuple):
         algorithm: made for flat vectors of D numbers.
         params: evosax's parameters of it.
         has_population: whether its `init` takes an evaluated population instead of a mean.
+        has_width: whether the deviation of the first candidates can be set.
     """
 
     algorithm: Any
     params: Any
     has_population: bool
+    has_width: bool
 
 
 def evosax_search(
@@ -85,7 +88,8 @@ def evosax_strategy(config: EvosaxConfig) -> Strategy:
     """
     require_settings(config, EvosaxConfig)
     make = _maker(config)
-    make(2)  # What is wrong is known now, before anything is traced.
+    # What is wrong is known now, before anything is traced.
+    _require_use(config, make(2))
 
     def init(vector: Float[Array, " D"]) -> EvosaxState:
         evosax = make(vector.size)
@@ -198,6 +202,26 @@ def _maker(config: EvosaxConfig) -> Callable[[int], Evosax]:
     return make
 
 
+def _require_use(config: EvosaxConfig, evosax: Evosax) -> None:
+    """Refuses what is set without any use in the strategy.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    if config.recommend_best and evosax.has_population:
+        raise ValueError(
+            f"recommend_best=True would do nothing: {config.strategy} has no mean to recommend, "
+            "and its solution is the best candidate as it is"
+        )
+    default = EvosaxConfig.noise_scale
+    is_changed = not isinstance(config.noise_scale, Tracer) and config.noise_scale != default
+    if is_changed and not evosax.has_width:
+        raise ValueError(
+            f"noise_scale={config.noise_scale} would do nothing: {config.strategy} has no such "
+            "parameter"
+        )
+
+
 def _needs_more(constructor: Any) -> bool:
     """Whether there is no making it of one population's size and a vector, as with SV_CMA_ES."""
     parameters = inspect.signature(constructor).parameters.items()
@@ -235,4 +259,5 @@ def _make(
     fields = getattr(params, "__dataclass_fields__", {})
     widths = {name: config.noise_scale for name in _WIDTHS if name in fields}
     has_population = "fitness" in inspect.signature(algorithm.init).parameters
-    return Evosax(algorithm, params.replace(**widths), has_population)
+    has_width = bool(widths) or has_population or bool({"std_schedule", "sampling_fn"} & accepted)
+    return Evosax(algorithm, params.replace(**widths), has_population, has_width)

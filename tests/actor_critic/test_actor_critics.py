@@ -40,6 +40,10 @@ SMALL = {
 BOUNDS = Box(-2.0, 2.0, (1,))
 
 
+# With networks of one's own.
+OWN = {"hidden_sizes": jaxrl.TD3Config().hidden_sizes}
+
+
 def config_of(name, **changed):
     own = {"actor_learning_rate": None} if name == "ddpg" else {}
     return registry.get(name).settings(**SMALL | own | changed)
@@ -152,7 +156,7 @@ def batch_by_hand():
 
 def agent_by_hand(**changed):
     """Two linear critics, a linear policy and their targets."""
-    config = config_of("td3", tau=0.5, policy_delay=2, optimizer="rmsprop", **changed)
+    config = config_of("td3", tau=0.5, policy_delay=2, optimizer="rmsprop", **OWN | changed)
     agent = deterministic_agent(
         endless(), config, name="TD3", num_critics=2, policy=linear_policy(), critic=linear_critic()
     )
@@ -238,7 +242,7 @@ def test_target_smoothing_stays_within_the_bounds():
 
     Clipped noise of 10 deviations is at either end: targets 1 + (4 + 2 a) / 2, of the first critic.
     """
-    config = config_of("td3", tau=0.5)
+    config = config_of("td3", tau=0.5, **OWN)
     seen = []
     for noise, clip in ((10.0, 0.1), (10.0, 5.0)):
         agent = deterministic_agent(
@@ -448,7 +452,7 @@ def test_wrong_settings_are_refused(name, changed, message):
     ("changed", "message"),
     [
         ({"state_dependent_exploration": True}, "=True needs Box actions"),
-        ({"action_layer": 1}, "action_layer=1 has no use with Discrete"),
+        ({"action_layer": 1}, "action_layer=1 needs Box actions, but the actions are Disc"),
     ],
 )
 def test_settings_for_continuous_actions_only(changed, message):
@@ -501,7 +505,8 @@ def test_unsuitable_networks_of_discrete_actions_are_refused(policy, message):
 
 def test_the_users_networks_are_what_learns():
     """Any library's module: here two functions each."""
-    config = config_of("ddpg", total_steps=104, noise="gaussian")
+    sizes = jaxrl.DDPGConfig().hidden_sizes
+    config = config_of("ddpg", total_steps=104, noise="gaussian", hidden_sizes=sizes)
     algorithm = jaxrl.ddpg(endless(), config, policy=linear_policy(), critic=linear_critic())
     state = jax.eval_shape(algorithm.init, KEY)
     assert state.agent.networks.actor.shape == (1,)

@@ -449,6 +449,25 @@ _ROOT_MODULES = [
             _ACTOR_CRITICS + "test_the_critics_gradient_is_clipped_and_the_actors_is_not",
         ),
         (
+            "an-optimizer-of-ones-own-has-no-parameters",
+            "optimizer.update(gradient, optimizer_state, params)",
+            "optimizer.update(gradient, optimizer_state)",
+            "learning/test_optimizers.py::"
+            "test_an_optimizer_of_ones_own_sees_the_parameters_and_their_shapes",
+        ),
+        (
+            "an-optimizer-that-steps-down-is-taken-for-a-direction",
+            "if along < 0:",
+            "if False:",
+            "learning/test_optimizers.py::test_wrong_optimizers_are_named",
+        ),
+        (
+            "a-functions-steps-are-taken-for-a-direction",
+            "optax.chain(made, optax.scale(-1.0))",
+            "optax.chain(made, optax.scale(1.0))",
+            "learning/test_optimizers.py::test_steps_are_taken_as_they_are_at_a_rate_of_one",
+        ),
+        (
             "a-linear-schedule-goes-on-below-zero",
             "jnp.clip(1.0 - jnp.float32(update) / num_updates, 0.0, 1.0)",
             "(1.0 - jnp.float32(update) / num_updates)",
@@ -475,6 +494,36 @@ _ROOT_MODULES = [
             "(values <= minimum).any()",
             "(values < minimum).any()",
             "test_settings.py::test_wrong_settings_are_named",
+        ),
+        (
+            "an-unmet-need-is-no-matter",
+            "if not need.is_met(config, surroundings):",
+            "if False:",
+            "test_settings_needs.py::test_messages_name_both_settings",
+        ),
+        (
+            "a-default-must-meet-its-needs-too",
+            "if isinstance(value, Tracer) or not _differs(value, field.default):",
+            "if isinstance(value, Tracer):",
+            "test_settings_needs.py::test_settings_are_changed_together",
+        ),
+        (
+            "a-traced-number-meets-no-need",
+            "if any(isinstance(x, Tracer) for x in around.values()):",
+            "if False:",
+            "test_settings_needs.py::test_traced_values_pass_on_either_side",
+        ),
+        (
+            "a-field-that-takes-anothers-place-needs-nothing",
+            "metadata[key] = inherited[key]",
+            "metadata[key] = None",
+            "test_settings_needs.py::test_a_field_that_takes_anothers_place_needs_the_same",
+        ),
+        (
+            "one-network-of-ones-own-is-enough-to-refuse",
+            "return any(networks[x] is None for",
+            "return all(networks[x] is None for",
+            "test_settings_needs.py::test_one_default_network_of_two_uses_the_settings",
         ),
         (
             "nan-is-a-number",

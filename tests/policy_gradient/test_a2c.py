@@ -26,7 +26,7 @@ PROBE = {
 def train_probe(env, **changes):
     config = jaxrl.A2CConfig(**(PROBE | changes))
     network = actor_critic(env.observation_space, env.action_space, hidden_sizes=(16,))
-    algorithm = jaxrl.a2c(env, config, network=network)
+    algorithm = jaxrl.a2c(env, config)
     state = jax.jit(lambda key: jaxrl.train(key, algorithm).state)(jax.random.key(0))
     value = lambda x: float(network.apply(state.agent.params, jnp.asarray(x))[1])  # noqa: E731
     evaluation = jaxrl.evaluate(

@@ -57,7 +57,8 @@ def test_forbidden_actions_are_never_taken(name, core):
     """A wrong door costs 2: every episode, also of the first policy, has the best return."""
     env = mask_actions(only_one_door())
     entry = jaxrl.registry.get(name)
-    config = entry.settings(**SMALL, core=core, core_size=8, normalize_observations=True)
+    memory = {"core": "gru", "core_size": 8} if core == "gru" else {}
+    config = entry.settings(**SMALL, **memory, normalize_observations=True)
     algorithm = entry.build(env, config)
     run = jax.jit(lambda key: jaxrl.train(key, algorithm, num_evaluations=2))
     result = run(jax.random.key(0))

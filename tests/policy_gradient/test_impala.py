@@ -96,7 +96,7 @@ def value_of(env, **changes):
         **changes,
     )
     network = actor_critic(env.observation_space, env.action_space, hidden_sizes=(16,))
-    algorithm = jaxrl.impala(env, config, network=network)
+    algorithm = jaxrl.impala(env, config)
     state = jax.jit(lambda key: jaxrl.train(key, algorithm).state)(jax.random.key(0))
     returns = jaxrl.evaluate(jax.random.key(1), env, algorithm.policy(state), num_episodes=64)
     value = network.apply(state.agent.learner.params, jnp.zeros(1))[1]

@@ -253,8 +253,8 @@ def test_a_gradient_does_not_pass_the_beginning_of_its_sequence(name):
     [
         ("ppo", {"core": "gru", "sequence_length": 5}, "sequence_length=5 does not divide num_st"),
         ("a2c", {"core": "gru", "sequence_length": 7}, "sequence_length=7 does not divide num_st"),
-        ("ppo", {"sequence_length": 8}, "sequence_length=8 is for a network with memory: core="),
-        ("a2c", {"sequence_length": 5}, "sequence_length=5 is for a network with memory: core="),
+        ("ppo", {"sequence_length": 8}, "sequence_length=8 needs core='gru', or a network"),
+        ("a2c", {"sequence_length": 5}, "sequence_length=5 needs core='gru', or a network"),
         ("a3c", {"core": "gru", "sequence_length": -1}, "sequence_length=-1 must be at least 0"),
         (
             "ppo",
@@ -313,7 +313,7 @@ def test_a_core_is_not_put_into_a_network_of_ones_own():
     env = jaxrl.make_env("CartPole-v1")
     network = recurrent_actor_critic(env.observation_space, env.action_space)
     assert isinstance(network, RecurrentNetwork)
-    with pytest.raises(ValueError, match="core='gru' is a setting of the default network"):
+    with pytest.raises(ValueError, match="core='gru' needs the default network, but another"):
         jaxrl.ppo(env, jaxrl.PPOConfig(core="gru"), network=network)
     jaxrl.ppo(env, jaxrl.PPOConfig(), network=network)
     with pytest.raises(ValueError, match="core='lstm' is not one of none, gru"):

@@ -17,7 +17,6 @@ PROBE = {
         "num_steps": 24,
         "learning_rate": 5e-3,
         "hidden_sizes": (16,),
-        "core_size": 16,
     },
     "a2c": {
         "total_steps": 49_152,
@@ -27,7 +26,6 @@ PROBE = {
         "optimizer": "adam",
         "entropy_coefficient": 0.01,
         "hidden_sizes": (16,),
-        "core_size": 16,
     },
 }
 
@@ -36,7 +34,8 @@ def mean_return(name, core):
     """Of 256 episodes after training on the probe."""
     env = remembered_cue()
     entry = jaxrl.registry.get(name)
-    algorithm = entry.build(env, entry.settings(**PROBE[name], core=core))
+    memory = {} if core == "none" else {"core": core, "core_size": 16}
+    algorithm = entry.build(env, entry.settings(**PROBE[name], **memory))
 
     def run(key):
         result = jaxrl.train(key, algorithm, num_evaluations=1, evaluation_episodes=256)

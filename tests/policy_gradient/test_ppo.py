@@ -38,7 +38,7 @@ def train_probe(env, **changes):
         hidden_sizes=config.hidden_sizes,
         shared_torso=config.shared_torso,
     )
-    algorithm = jaxrl.ppo(env, config, network=network)
+    algorithm = jaxrl.ppo(env, config)
     state = jax.jit(lambda key: jaxrl.train(key, algorithm).state)(jax.random.key(0))
 
     def value(observation):
@@ -134,6 +134,8 @@ def test_first_minibatch_has_ratio_one(name, settings):
 
 
 SMALL = {"total_steps": 512, "num_envs": 4, "num_steps": 16, "hidden_sizes": (8,)}
+# With a network of one's own.
+OWN = {name: value for name, value in SMALL.items() if name != "hidden_sizes"}
 
 
 def counting_network(env, counter):
@@ -154,7 +156,7 @@ def test_one_trace_for_any_number_of_float_settings():
     @jax.jit
     def run(key, learning_rate, discount, clip_epsilon):
         config = jaxrl.PPOConfig(
-            learning_rate=learning_rate, discount=discount, clip_epsilon=clip_epsilon, **SMALL
+            learning_rate=learning_rate, discount=discount, clip_epsilon=clip_epsilon, **OWN
         )
         return jaxrl.train(key, jaxrl.ppo(env, config, network=network)).metrics
 
@@ -240,7 +242,7 @@ class TestSettings:
         @jax.jit
         def learn(target_kl):
             config = jaxrl.PPOConfig(
-                **SMALL | {"total_steps": 64},
+                **OWN | {"total_steps": 64},
                 num_minibatches=1,
                 num_epochs=2,
                 learning_rate=0.2,
@@ -298,8 +300,8 @@ class TestSettings:
         "changes",
         [
             {"compute_dtype": "bfloat16", "value_clip_epsilon": 0.2, "normalize_advantages": False},
-            {"max_gradient_norm": None, "activation": "relu", "hidden_sizes": ()},
-            {"total_steps": 500, "num_steps": 13, "num_minibatches": 1},
+            {"max_gradient_norm": None, "activation": "relu"},
+            {"total_steps": 500, "num_steps": 13, "num_minibatches": 1, "hidden_sizes": ()},
         ],
     )
     def test_options_train(self, changes):

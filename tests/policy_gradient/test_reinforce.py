@@ -32,7 +32,7 @@ def train_probe(env, **changes):
     network = actor_critic(
         env.observation_space, env.action_space, hidden_sizes=config.hidden_sizes
     )
-    algorithm = jaxrl.reinforce(env, config, network=network)
+    algorithm = jaxrl.reinforce(env, config)
     state = jax.jit(lambda key: jaxrl.train(key, algorithm).state)(jax.random.key(0))
 
     def value(observation):
@@ -197,11 +197,12 @@ def test_one_trace_for_any_number_of_float_settings():
         return inner.apply(params, observation)
 
     network = Network(init=inner.init, apply=apply)
+    own = {name: value for name, value in SMALL.items() if name != "hidden_sizes"}
 
     @jax.jit
     def run(learning_rate, discount):
         config = jaxrl.ReinforceConfig(
-            learning_rate=learning_rate, discount=discount, discount_time=True, **SMALL
+            learning_rate=learning_rate, discount=discount, discount_time=True, **own
         )
         algorithm = jaxrl.reinforce(env, config, network=network)
         return jaxrl.train(jax.random.key(0), algorithm).metrics["policy_loss"]

@@ -143,7 +143,7 @@ def test_time_limit_is_no_termination():
     env = constant_reward(5)
     network = actor_critic(env.observation_space, env.action_space, hidden_sizes=(16,))
     config = jaxrl.TRPOConfig(**PROBE, discount=0.9, learning_rate=1e-2)
-    algorithm = jaxrl.trpo(env, config, network=network)
+    algorithm = jaxrl.trpo(env, config)
     state = jax.jit(lambda key: jaxrl.train(key, algorithm).state)(jax.random.key(0))
     value = network.apply(state.agent.params, jnp.zeros(1))[1]
     assert float(value) == pytest.approx(10.0, rel=0.03)

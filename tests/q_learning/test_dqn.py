@@ -30,6 +30,8 @@ SMALL = {
     "learning_rate": 0.05,
     "hidden_sizes": (8,),
 }
+# With a network of one's own.
+OWN = {name: value for name, value in SMALL.items() if name != "hidden_sizes"}
 
 
 def linear_network(num_actions=2):
@@ -49,7 +51,7 @@ def train_values(env, observations, **changed):
     network = linear_network()
 
     def run(discount):
-        config = jaxrl.DQNConfig(**SMALL | changed, discount=discount)
+        config = jaxrl.DQNConfig(**OWN | changed, discount=discount)
         state = jaxrl.train(KEY, jaxrl.dqn(env, config, network=network)).state
         return jax.vmap(network.apply, (None, 0))(state.agent.params, observations)
 
@@ -100,7 +102,7 @@ def test_each_variant_looks_before_it_acts(variant):
 def test_only_allowed_actions_are_taken_and_bootstrapped_from():
     """A wrong door costs 2: random, exploring and greedy episodes all have the best return."""
     env = mask_actions(only_one_door())
-    config = jaxrl.DQNConfig(**SMALL | {"total_steps": 1000})
+    config = jaxrl.DQNConfig(**OWN | {"total_steps": 1000})
     algorithm = jaxrl.dqn(env, config, network=linear_network(6))
     result = jax.jit(lambda: jaxrl.train(KEY, algorithm, num_evaluations=1))()
     returns = result.metrics["episode_return"]
@@ -129,7 +131,7 @@ def batch_by_hand(observation, next_observation):
     [(False, [1.0, 1.0]), (True, [2.5, 1.0])],
 )
 def test_an_update_by_hand(double, error):
-    config = jaxrl.DQNConfig(**SMALL | {"double": double, "target_period": 2, "tau": 0.5})
+    config = jaxrl.DQNConfig(**OWN | {"double": double, "target_period": 2, "tau": 0.5})
     agent = dqn_agent(action_matches_observation(), config, network=linear_network())
     state = agent.init(KEY)
     params = {"kernel": jnp.array([[0.0, 0.0]]), "bias": jnp.array([2.0, 1.0])}
@@ -156,7 +158,7 @@ def test_the_loss_is_that_of_the_settings(loss, value):
 
     Squared: (9 / 2 + 1 / 4) / 2 = 2.375 of errors (3, 1); linear beyond 1: (2.5 + 1 / 4) / 2.
     """
-    config = jaxrl.DQNConfig(**SMALL | {"loss": loss})
+    config = jaxrl.DQNConfig(**OWN | {"loss": loss})
     agent = dqn_agent(action_matches_observation(), config, network=linear_network())
     params = {"kernel": jnp.array([[0.0, 0.0]]), "bias": jnp.array([2.0, 1.0])}
     state = agent.init(KEY)._replace(params=params, target_params=params)
@@ -169,7 +171,7 @@ def test_the_loss_is_that_of_the_settings(loss, value):
 def test_a_forbidden_action_is_no_successors_value():
     """The best action of the successor is forbidden: the other one's value, 1, counts."""
     env = mask_actions(only_one_door(2))
-    agent = dqn_agent(env, jaxrl.DQNConfig(**SMALL), network=linear_network())
+    agent = dqn_agent(env, jaxrl.DQNConfig(**OWN), network=linear_network())
     bias = {"kernel": jnp.zeros((1, 2)), "bias": jnp.array([7.0, 1.0])}
     state = agent.init(KEY)._replace(params=bias, target_params=bias)
     seen = MaskedObservation(jnp.zeros((2, 1)), jnp.ones((2, 2), bool))
@@ -180,7 +182,7 @@ def test_a_forbidden_action_is_no_successors_value():
 
 def test_epsilon_falls_with_the_steps_that_are_observed():
     """From 1 to 0.1 over half of 3,000 steps, the random ones among them."""
-    config = jaxrl.DQNConfig(**SMALL | {"epsilon_end": 0.1})
+    config = jaxrl.DQNConfig(**OWN | {"epsilon_end": 0.1})
     agent = dqn_agent(action_matches_observation(), config, network=linear_network())
     batch = batch_by_hand(jnp.ones((2, 1)), jnp.ones((2, 1)))
 
@@ -225,6 +227,6 @@ def test_wrong_settings_are_refused(changed, message):
 
 def test_what_does_not_suit_the_task_is_refused():
     with pytest.raises(ValueError, match="DQN needs Discrete actions, but the actions of cont"):
-        jaxrl.dqn(continuous_target(), jaxrl.DQNConfig(**SMALL))
+        jaxrl.dqn(continuous_target(), jaxrl.DQNConfig(**OWN))
     with pytest.raises(ValueError, match=r"values of shape \(2,\), but this one returns \(3,\)"):
-        jaxrl.dqn(constant_reward(5), jaxrl.DQNConfig(**SMALL), network=linear_network(3))
+        jaxrl.dqn(constant_reward(5), jaxrl.DQNConfig(**OWN), network=linear_network(3))

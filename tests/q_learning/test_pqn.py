@@ -39,7 +39,7 @@ def train_probe(env, **changes):
         hidden_sizes=config.hidden_sizes,
         layer_norm=config.layer_norm,
     )
-    algorithm = jaxrl.pqn(env, config, network=network)
+    algorithm = jaxrl.pqn(env, config)
     state = jax.jit(lambda key: jaxrl.train(key, algorithm).state)(jax.random.key(0))
 
     def values(observation):
