@@ -16,7 +16,7 @@ from jaxrl.networks import (
     from_one_draw,
     orthogonal,
 )
-from jaxrl.networks.masked_values import make_values_network
+from jaxrl.networks.masked_values import make_q_network
 from jaxrl.policy_gradient import make_actor
 from jaxrl.types import Box, Discrete, MultiDiscrete
 
@@ -76,7 +76,7 @@ def test_agents_see_small_whole_numbers_as_they_are():
 
     def values(space):
         config = jaxrl.DQNConfig(hidden_sizes=(4,))
-        network = make_values_network(space, Discrete(3), config)
+        network = make_q_network(space, Discrete(3), config)
         return lambda x: network.apply(network.init(KEY, x), x)
 
     def logits(space):

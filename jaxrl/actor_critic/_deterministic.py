@@ -1,26 +1,26 @@
 """Deterministic policies of continuous actions: what DDPG and TD3 share."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxrl.actor_critic._learner import (
-    ActorCriticState,
-    Critics,
-    Rule,
-    actor_critic_agent,
-)
-from jaxrl.actor_critic._networks import check_actions, least_value, make_critic, make_policy
+from jaxrl.actor_critic._learner import ActorCriticState, Networks, init_critics, init_state
+from jaxrl.actor_critic._networks import check_actions, make_critic, make_policy
 from jaxrl.actor_critic._parameter_noise import perturb_policy
-from jaxrl.actor_critic._settings import ActionNoiseSettings, ActorCriticSettings
+from jaxrl.actor_critic._settings import DeterministicSettings
 from jaxrl.exploration import Exploration, gaussian_noise, ornstein_uhlenbeck_noise
 from jaxrl.loops.replays import check_bounded
-from jaxrl.networks import DeterministicHead, require_array
-from jaxrl.networks.applying import apply_to_batch, init_network, policy_of
-from jaxrl.ops.action_values import smoothed_action
-from jaxrl.settings import check_use, settings
+from jaxrl.networks import (
+    DeterministicHead,
+    apply_to_batch,
+    init_network,
+    policy_of,
+    require_array,
+)
+from jaxrl.settings import check_use
 from jaxrl.types import (
     Box,
     Carry,
@@ -29,71 +29,38 @@ from jaxrl.types import (
     Metrics,
     Network,
     Observation,
-    ObservationSpace,
     Params,
     ReplayAgent,
+    Replayed,
+    Transition,
 )
 
 
-@settings
-class DeterministicSettings(ActionNoiseSettings, ActorCriticSettings):
-    """What DDPG and TD3 have in common."""
-
-
-class TargetSmoothing(NamedTuple):
-    """Noise on the target policy's actions (Fujimoto et al. 2018, section 5.3).
-
-    Attributes:
-        noise: its deviation, in half the width of the bounds.
-        noise_clip: the most that it displaces an action, of the same unit.
-    """
-
-    noise: Any
-    noise_clip: Any
-
-
-def deterministic_agent(
+def deterministic_networks(
     env: Environment,
     config: DeterministicSettings,
     *,
     name: str,
-    num_critics: int,
-    smoothing: TargetSmoothing | None = None,
-    policy: Network | None = None,
-    critic: Network | None = None,
-) -> ReplayAgent:
-    """Builds the learning rule of an actor that goes up the first critic.
-
-        V(s') = min_i Q_i(s', mu(s') + smoothing noise), of the targets
+    policy: Network | None,
+    critic: Network | None,
+) -> tuple[Network, Network]:
+    """The policy mu(s) and the critic Q(s, a), the user's or the default ones.
 
     Args:
         env: with Box actions, vectors between finite bounds.
         config: the settings.
         name: the algorithm's, for errors.
-        num_critics: of which the least counts.
-        smoothing: of the target policy's actions; None: they are taken as they are.
         policy: maps one observation to an action; None: the default one.
         critic: maps one observation and an action to a value; None: the default one.
 
     Raises:
-        ValueError: a network does not suit the environment.
+        ValueError: the actions or a network do not suit the algorithm.
     """
     space = check_bounded(env, name)
     check_use(config, env.observation_space, space, policy=policy, critic=critic)
-    actor = make_policy(env, config, DeterministicHead(space), policy)
-    check_actions(actor, _action, env)
-    values = make_critic(env, space, config, critic)
-    rule = _rule(env.observation_space, space, actor, values, config, smoothing, num_critics)
-    agent = actor_critic_agent(rule, config)
-    if config.noise != "parameter":
-        return agent
-    return perturb_policy(
-        agent,
-        space,
-        params_of=lambda state: state.networks.actor,
-        with_params=_with_actor,
-        deviation=config.noise_scale,
-    )
+    policy = make_policy(env, config, DeterministicHead(space), policy)
+    check_actions(policy, _action, env)
+    return policy, make_critic(env, space, config, critic)
 
 
 def _action(output: Any) -> Array:
@@ -101,57 +68,86 @@ def _action(output: Any) -> Array:
     return output
 
 
-def _rule(
-    observation_space: ObservationSpace,
-    action_space: Box,
-    actor: Network,
-    values: Network,
+def deterministic_policy_loss(
+    actor: Params,
+    observation: Observation,
+    critic_params: Params,
+    *,
+    policy: Network,
+    critic: Network,
+) -> Float[Array, ""]:
+    """-mean Q(s, mu(s)), down which the actor goes up the critic.
+
+    Args:
+        actor: the policy's parameters.
+        observation: s, leaves [M, ...].
+        critic_params: of the critic, held fixed.
+        policy: mu.
+        critic: Q.
+
+    Source: Silver et al. (2014), "Deterministic Policy Gradient Algorithms", equation 9.
+    """
+    action = apply_to_batch(policy, actor, observation)
+    return -jnp.mean(apply_to_batch(critic, critic_params, observation, action))
+
+
+def deterministic_agent(
+    env: Environment,
     config: DeterministicSettings,
-    smoothing: TargetSmoothing | None,
+    update: Callable[
+        [Key, ActorCriticState, Replayed], tuple[ActorCriticState, Float[Array, " M"], Metrics]
+    ],
+    *,
+    policy: Network,
+    critic: Network,
     num_critics: int,
-) -> Rule:
-    exploration = _action_noise(action_space, config)
+) -> ReplayAgent:
+    """Lets a deterministic policy explore by the noise of the settings, and learn by an update.
 
-    def next_value(
-        key: Key, params: Params, critics: Critics, observation: Observation
-    ) -> Float[Array, " M"]:
-        action = apply_to_batch(actor, params, observation)
-        if smoothing is not None:
-            action = _smoothed(key, action, smoothing, action_space)
-        return least_value(values, critics, observation, action)
+    Args:
+        env: with Box actions, vectors between finite bounds.
+        config: the settings.
+        update: as of `ReplayAgent`; the algorithm's own.
+        policy: maps one observation to an action.
+        critic: maps one observation and an action to a value.
+        num_critics: how many critics there are.
+    """
+    observations, actions = env.observation_space, env.action_space
+    assert isinstance(actions, Box)
+    exploration = _action_noise(actions, config)
 
-    def actor_loss(
-        key: Key, params: Params, critics: Critics, observation: Observation
-    ) -> tuple[Array, Metrics]:
-        del key
-        action = apply_to_batch(actor, params, observation)
-        return -jnp.mean(apply_to_batch(values, critics[0], observation, action)), {}
+    def init(key: Key) -> ActorCriticState:
+        key_actor, key_critics = jax.random.split(key)
+        actor = init_network(policy, key_actor, observations)
+        critics = init_critics(key_critics, critic, num_critics, observations, actions)
+        return init_state(Networks(actor, critics), config, target_actor=True)
 
     def act(
-        key: Key, params: Params, carry: Carry, observation: Observation
+        key: Key, state: ActorCriticState, carry: Carry, observation: Observation
     ) -> tuple[Carry, Array]:
-        return exploration.sample(key, carry, actor.apply(params, observation))
+        return exploration.sample(key, carry, policy.apply(state.networks.actor, observation))
 
-    return Rule(
-        init_actor=lambda key: init_network(actor, key, observation_space),
-        init_critic=lambda key: init_network(values, key, observation_space, action_space),
-        predict=lambda params, *inputs: apply_to_batch(values, params, *inputs),
-        next_value=next_value,
-        entropy_bonus=None,
-        actor_loss=actor_loss,
-        actor_metrics=(),
+    def observe(key: Key, state: ActorCriticState, transitions: Transition) -> ActorCriticState:
+        del key, transitions
+        return state
+
+    agent = ReplayAgent(
+        init=init,
         start=exploration.start,
         act=act,
-        policy=lambda params: policy_of(actor, params, lambda action: action),
-        num_critics=num_critics,
-        target_actor=True,
+        observe=observe,
+        update=update,
+        policy=lambda state: policy_of(policy, state.networks.actor, lambda action: action),
     )
-
-
-def _smoothed(key: Key, action: Array, smoothing: TargetSmoothing, space: Box) -> Array:
-    noise = smoothing.noise * jax.random.normal(key, action.shape, jnp.float32)
-    low, high = map(jnp.asarray, space.bounds())
-    return smoothed_action(action, noise, noise_clip=smoothing.noise_clip, low=low, high=high)
+    if config.noise != "parameter":
+        return agent
+    return perturb_policy(
+        agent,
+        actions,
+        params_of=lambda state: state.networks.actor,
+        with_params=_with_actor,
+        deviation=config.noise_scale,
+    )
 
 
 def _action_noise(action_space: Box, config: DeterministicSettings) -> Exploration:

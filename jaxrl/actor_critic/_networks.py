@@ -1,31 +1,23 @@
 """The networks of DDPG, TD3 and SAC: the default ones, or the user's, checked."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from jaxrl.actor_critic._settings import ActorCriticSettings
 from jaxrl.networks import (
     critic,
+    output_shapes,
     policy_of_head,
     refuse_masks,
     require_array,
     require_network,
+    seen_space,
+    torso_attributes,
 )
-from jaxrl.networks.applying import apply_to_batch, output_shapes, seen_space
-from jaxrl.networks.settings import torso_attributes
-from jaxrl.types import (
-    Box,
-    Environment,
-    MaskedSpace,
-    Network,
-    Observation,
-    Params,
-)
+from jaxrl.types import Box, Environment, MaskedSpace, Network, Observation, Params
 
 
 def make_policy(
@@ -34,7 +26,11 @@ def make_policy(
     head: nn.Module,
     network: Network | None,
 ) -> Network:
-    """The user's policy, or the default one that ends in a head."""
+    """The user's policy, or the default one that ends in a head.
+
+    Raises:
+        ValueError: it is no `Network`.
+    """
     if network is None:
         network = policy_of_head(
             seen_space(env.observation_space),
@@ -90,19 +86,6 @@ def make_critic(
 def _value(output: Any) -> Array:
     require_array(output, "the value of a critic")
     return output
-
-
-def least_value(
-    network: Network, critics: tuple[Params, ...], *inputs: Any
-) -> Float[Array, "M ..."]:
-    """min_i Q_i: what several critics agree that an action is worth at least.
-
-    The maximum over actions of a noisy value is too high; the least of two makes up for it
-    (Fujimoto et al. 2018, equation 10).
-    """
-    return functools.reduce(
-        jnp.minimum, (apply_to_batch(network, params, *inputs) for params in critics)
-    )
 
 
 def check_actions(network: Network, mode: Callable[[Any], Any], env: Environment) -> None:

@@ -25,8 +25,8 @@ class ActorCriticSettings(ValueNetworkSettings, ConstantOptimizerSettings, Repla
 
 
 @settings
-class ActionNoiseSettings:
-    """How a deterministic policy explores."""
+class DeterministicSettings(ActorCriticSettings):
+    """What DDPG and TD3 have in common: how a deterministic policy explores."""
 
     noise: str = static("gaussian", choices=("gaussian", "ornstein-uhlenbeck", "parameter"))
     """Added to the actions, afresh or with inertia, or to the policy's parameters."""
@@ -38,26 +38,3 @@ class ActionNoiseSettings:
         0.01, minimum=0, open_minimum=True, needs=("noise", "ornstein-uhlenbeck")
     )
     """Duration of one environment step for the noise."""
-
-
-@settings
-class SoftSettings(ActorCriticSettings):
-    """What a policy is paid for its entropy, and how it explores."""
-
-    num_critics: int = static(2, minimum=1, maximum=100)
-    """Critics of which the least counts; 1: no twin."""
-    initial_temperature: float = number(1.0, minimum=0, open_minimum=True)
-    """Alpha, what a nat of entropy is worth: at the start, or for ever where it is not learnt."""
-    learn_temperature: bool = static(True)
-    """Let the temperature seek the target entropy."""
-    target_entropy: float | None = number(None, optional=True, needs=("learn_temperature", True))
-    """In nats, of actions scaled to -1 .. 1; None: minus their number, or .98 log K, with K the
-    number of actions that are allowed where there are masks."""
-    state_dependent_exploration: bool = static(False, needs=BOX_ACTIONS)
-    """Noise that is a function of the state for some steps (gSDE)."""
-    noise_interval: int = static(8, minimum=1, needs=("state_dependent_exploration", True))
-    """Steps for which that function is kept, and at most until the episode's end."""
-    initial_log_std: float = number(
-        -3.0, needs=(("state_dependent_exploration", True), default_network("policy"))
-    )
-    """Logarithm of the deviations at the start."""

@@ -1,12 +1,37 @@
 """Deep deterministic policy gradients (Lillicrap et al. 2016, arXiv:1509.02971).
 
-A time limit is not a termination: the final observation's value counts.
+The critic learns what an action is worth, the actor goes up the critic, and slow copies of both say
+what a successor is worth. A time limit is not a termination: the final observation's value counts.
 """
 
-from jaxrl.actor_critic._deterministic import DeterministicSettings, deterministic_agent
+from jaxtyping import Array, Float
+
+from jaxrl.actor_critic._deterministic import (
+    deterministic_agent,
+    deterministic_networks,
+    deterministic_policy_loss,
+)
+from jaxrl.actor_critic._learner import (
+    ActorCriticState,
+    Networks,
+    critic_step,
+    delayed_actor_step,
+)
+from jaxrl.actor_critic._settings import DeterministicSettings
 from jaxrl.loops.replays import check_replay_task, join_replay
-from jaxrl.settings import number, settings, static
-from jaxrl.types import Algorithm, Environment, Network
+from jaxrl.networks import apply_to_batch
+from jaxrl.ops.action_values import q_target
+from jaxrl.settings import number, require_settings, settings, static
+from jaxrl.types import (
+    Algorithm,
+    Environment,
+    Key,
+    Metrics,
+    Network,
+    Params,
+    ReplayAgent,
+    Replayed,
+)
 
 
 @settings
@@ -54,7 +79,50 @@ def ddpg(
         ValueError: a setting is wrong or does not suit the environment.
     """
     env = check_replay_task(env, config, DDPGConfig)
-    agent = deterministic_agent(
-        env, config, name="DDPG", num_critics=1, policy=policy, critic=critic
-    )
-    return join_replay(env, agent, config)
+    return join_replay(env, ddpg_agent(env, config, policy=policy, critic=critic), config)
+
+
+def ddpg_agent(
+    env: Environment,
+    config: DDPGConfig,
+    *,
+    policy: Network | None = None,
+    critic: Network | None = None,
+) -> ReplayAgent:
+    """Builds DDPG's learning rule, to be joined to a replay; arguments as for `ddpg`."""
+    require_settings(config, DDPGConfig)
+    policy, critic = deterministic_networks(env, config, name="DDPG", policy=policy, critic=critic)
+
+    def update(
+        key: Key, state: ActorCriticState, batch: Replayed
+    ) -> tuple[ActorCriticState, Float[Array, " M"], Metrics]:
+        del key
+        target = ddpg_target(state.targets, batch, policy=policy, critic=critic)
+        state, error, metrics = critic_step(state, critic, batch, target, config)
+
+        def loss(actor: Params) -> tuple[Float[Array, ""], Metrics]:
+            critic_params = state.networks.critics[0]
+            return deterministic_policy_loss(
+                actor, batch.observation, critic_params, policy=policy, critic=critic
+            ), {}
+
+        state = delayed_actor_step(state, loss, config)
+        return state, error, metrics | state.actor_metrics
+
+    return deterministic_agent(env, config, update, policy=policy, critic=critic, num_critics=1)
+
+
+def ddpg_target(
+    targets: Networks, batch: Replayed, *, policy: Network, critic: Network
+) -> Float[Array, " M"]:
+    """What Q(s, a) should be: the rewards until the successor s', and its value by the targets.
+
+        y = R + gamma^n Q'(s', mu'(s'))
+
+    R is the discounted sum of the n rewards; where the task terminated y = R.
+
+    Source: Lillicrap et al. (2016, arXiv:1509.02971), algorithm 1.
+    """
+    action = apply_to_batch(policy, targets.actor, batch.next_observation)
+    next_value = apply_to_batch(critic, targets.critics[0], batch.next_observation, action)
+    return q_target(batch.reward, batch.discount, next_value)

@@ -5,7 +5,7 @@ needs to know of the action space is in the distribution, so a network of your o
 module and any distribution.
 """
 
-from jaxrl.networks.action_values import ActionValues, Critic, action_values, critic
+from jaxrl.networks.action_values import Critic, QNetwork, critic, q_network
 from jaxrl.networks.actor_critic import ActorCritic, PolicyHead, actor_critic
 from jaxrl.networks.applying import (
     apply_to_batch,
@@ -26,10 +26,9 @@ from jaxrl.networks.initialization import from_one_draw, orthogonal
 from jaxrl.networks.layers import Dense, matmul
 from jaxrl.networks.masked_values import (
     greedy_policy,
-    make_values_network,
-    masked_policy,
+    make_q_network,
+    policy_with_masks,
     seen_and_mask,
-    values_network,
 )
 from jaxrl.networks.masking import masking_actions, refuse_masks, require_masks, without_masks
 from jaxrl.networks.memory import start_again, step_by_step, without_memory
@@ -49,7 +48,6 @@ __all__ = [
     "ACTIVATIONS",
     "GRU",
     "MLP",
-    "ActionValues",
     "ActorCritic",
     "CategoricalHead",
     "Critic",
@@ -59,11 +57,11 @@ __all__ = [
     "PolicyHead",
     "PolicyModule",
     "PolicyNetwork",
+    "QNetwork",
     "RecurrentActorCritic",
     "SquashedGaussianHead",
     "TorsoSettings",
     "ValueNetworkSettings",
-    "action_values",
     "actor_critic",
     "apply_to_batch",
     "critic",
@@ -72,9 +70,8 @@ __all__ = [
     "from_one_draw",
     "greedy_policy",
     "init_network",
+    "make_q_network",
     "make_torso",
-    "make_values_network",
-    "masked_policy",
     "masking_actions",
     "matmul",
     "orthogonal",
@@ -83,6 +80,8 @@ __all__ = [
     "policy_network",
     "policy_of",
     "policy_of_head",
+    "policy_with_masks",
+    "q_network",
     "recurrent_actor_critic",
     "refuse_masks",
     "require_array",
@@ -94,7 +93,6 @@ __all__ = [
     "start_again",
     "step_by_step",
     "torso_attributes",
-    "values_network",
     "without_masks",
     "without_memory",
 ]

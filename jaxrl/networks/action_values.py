@@ -1,4 +1,4 @@
-"""Networks of action values: a vector for discrete actions, a critic for continuous ones."""
+"""Values of actions: a Q-network for all discrete ones, a critic for one continuous one."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from jaxrl.networks.torsos import ACTIVATIONS, encode_observation, make_torso, n
 from jaxrl.types import Box, Discrete, Network, Observation, Space
 
 
-class ActionValues(nn.Module):
+class QNetwork(nn.Module):
     """Maps observations to the values of K actions; leading axes are batch.
 
     Attributes:
@@ -84,7 +84,7 @@ class Critic(nn.Module):
         return Dense(1, HEAD_INIT, name="value")(x.astype(jnp.float32))[..., 0]
 
 
-def action_values(
+def q_network(
     observation_space: Space,
     action_space: Discrete,
     *,
@@ -95,7 +95,7 @@ def action_values(
     layer_norm: bool = False,
     dueling: bool = False,
 ) -> Network:
-    """Builds the default network of the values of discrete actions.
+    """Builds the default Q-network, of the values of all discrete actions.
 
     Args:
         observation_space: any of ours.
@@ -118,7 +118,7 @@ def action_values(
         compute_dtype=compute_dtype,
         layer_norm=layer_norm,
     )
-    module = ActionValues(
+    module = QNetwork(
         torso=torso_of,
         observation_space=observation_space,
         num_actions=action_space.num_categories,
@@ -143,7 +143,7 @@ def critic(
     Args:
         observation_space: any of ours.
         action_space: a Box of vectors with finite bounds.
-        torso: see `action_values`; the action joins after a convolution.
+        torso: see `q_network`; the action joins after a convolution.
         hidden_sizes: widths of the dense layers.
         activation: a name in `ACTIVATIONS`.
         compute_dtype: of the torso; parameters and the last layer are float32.

@@ -1,4 +1,4 @@
-"""Values of discrete actions: a network whose forbidden actions are worth least."""
+"""Q-networks and policies of discrete actions that keep to masks of the allowed ones."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxrl.distributions import Categorical, mask_logits
-from jaxrl.networks.action_values import action_values
+from jaxrl.networks.action_values import q_network
 from jaxrl.networks.applying import output_shapes, policy_of, seen_space
 from jaxrl.networks.masking import refuse_masks, require_masks
 from jaxrl.networks.protocol import require_array, require_network
@@ -29,13 +29,13 @@ _FORBIDDEN = -1e9
 
 
 def seen_and_mask(observation: Observation) -> tuple[Observation, Bool[Array, "*batch K"] | None]:
-    """What a network gets, and which actions are allowed; None: all."""
+    """Splits an observation into what a network sees and the allowed actions; None: all."""
     if isinstance(observation, MaskedObservation):
         return observation.observation, observation.action_mask
     return observation, None
 
 
-def make_values_network(
+def make_q_network(
     observation_space: ObservationSpace,
     action_space: Discrete,
     config: ValueNetworkSettings,
@@ -43,42 +43,42 @@ def make_values_network(
     network: Network | None = None,
     dueling: bool = False,
 ) -> Network:
-    """The network of the values of actions, the user's or the default one, keeping to the masks.
+    """The Q-network, the user's or the default one, to which forbidden actions are worth least.
 
     Args:
-        observation_space: of the observations.
-        action_space: of the actions.
+        observation_space: of the observations, with or without masks.
+        action_space: of the K actions.
         config: the settings of the default network.
-        network: maps one observation to the values of the actions; None: the default one.
-        dueling: of the default network, see `action_values`.
+        network: maps what is seen, one example, to the values [K]; None: the default one.
+        dueling: of the default network, see `q_network`.
+
+    Returns:
+        The network, which takes the observations with their masks.
 
     Raises:
         ValueError: the network or its settings do not suit the spaces.
     """
     if network is None:
-        network = action_values(
+        network = q_network(
             seen_space(observation_space),
             action_space,
             dueling=dueling,
             **torso_attributes(config),
         )
     require_network(network)
-    return values_network(network, observation_space, action_space)
+    masked = _values_with_masks(network, observation_space)
+    wanted = (action_space.num_categories,)
+    shapes = output_shapes(masked, lambda values: values, observation_space)
+    if shapes != [wanted]:
+        raise ValueError(
+            f"a network of action values maps one observation to values of shape {wanted}, "
+            f"but this one returns {', '.join(map(str, shapes))}"
+        )
+    return masked
 
 
-def values_network(
-    network: Network, observation_space: ObservationSpace, action_space: Discrete
-) -> Network:
-    """A network of action values for observations with or without masks, one or a batch of them.
-
-    Args:
-        network: maps what is seen, one example, to the values [K].
-        observation_space: of the observations.
-        action_space: of the K actions.
-
-    Raises:
-        ValueError: the network does not give K values.
-    """
+def _values_with_masks(network: Network, observation_space: ObservationSpace) -> Network:
+    """A Q-network for observations with or without masks, one or a batch of them."""
     check_masks = _check_of_masks(observation_space)
 
     def init(key: Key, observation: Observation) -> Params:
@@ -91,24 +91,19 @@ def values_network(
         require_array(values, "what a network of action values says")
         return values if mask is None else jnp.where(mask, values, _FORBIDDEN)
 
-    masked = Network(init=init, apply=apply, batched=network.batched)
-    wanted = (action_space.num_categories,)
-    shapes = output_shapes(masked, lambda values: values, observation_space)
-    if shapes != [wanted]:
-        raise ValueError(
-            f"a network of action values maps one observation to values of shape {wanted}, "
-            f"but this one returns {', '.join(map(str, shapes))}"
-        )
-    return masked
+    return Network(init=init, apply=apply, batched=network.batched)
 
 
-def _check_of_masks(observation_space: ObservationSpace) -> Callable[[Observation], None]:
-    """What refuses observations without the masks of their space, or with masks it has not."""
-    return require_masks if isinstance(observation_space, MaskedSpace) else refuse_masks
+def policy_with_masks(network: Network, observation_space: ObservationSpace) -> Network:
+    """A policy of discrete actions that keeps to the masks of observations that have them.
 
+    Args:
+        network: maps what is seen to a `Categorical`; what else it returns is left as it is.
+        observation_space: of the observations, with or without masks.
 
-def masked_policy(network: Network, observation_space: ObservationSpace) -> Network:
-    """A network of categoricals that keeps to the masks of observations that have them."""
+    Returns:
+        The network, which takes the observations with their masks, one or a batch of them.
+    """
     check_masks = _check_of_masks(observation_space)
 
     def init(key: Key, observation: Observation) -> Params:
@@ -126,11 +121,16 @@ def masked_policy(network: Network, observation_space: ObservationSpace) -> Netw
     return Network(init=init, apply=apply, batched=network.batched)
 
 
+def _check_of_masks(observation_space: ObservationSpace) -> Callable[[Observation], None]:
+    """The check that an observation has a mask where its space has them, and else has none."""
+    return require_masks if isinstance(observation_space, MaskedSpace) else refuse_masks
+
+
 def greedy_policy(network: Network, params: Params) -> Policy:
     """The policy that takes the action of the highest value.
 
     Args:
-        network: as `values_network` makes it.
+        network: as `make_q_network` makes it.
         params: its parameters.
     """
     return policy_of(network, params, lambda values: jnp.argmax(values, axis=-1).astype(jnp.int32))

@@ -1,24 +1,62 @@
-"""Settings that several agents which learn action values have, in groups to inherit from."""
+"""Settings that DQN and PQN have in common, in groups to inherit from."""
 
-from jaxrl.networks.settings import ValueNetworkSettings
-from jaxrl.settings import MAX_STEPS, default_network, number, settings, static
+from typing import Any
 
+import numpy as np
+from jaxtyping import Array, Float, Int
 
-@settings
-class TargetSettings:
-    """How the target networks follow, and how often."""
-
-    tau: float = number(0.005, minimum=0, maximum=1, open_minimum=True)
-    """Share of the learning network in each change of its target; 1 copies it."""
-    target_period: int = static(1, minimum=1, maximum=MAX_STEPS)
-    """Updates between two changes of the targets."""
+from jaxrl.exploration import linear_epsilon
+from jaxrl.networks import ValueNetworkSettings
+from jaxrl.settings import Need, default_network, number, settings, static
 
 
 @settings
 class ActionValueSettings(ValueNetworkSettings):
-    """The network of the values of discrete actions."""
+    """The Q-network."""
 
     hidden_sizes: tuple[int, ...] = static((120, 84), minimum=1, maximum=2**20)
     """Widths of the dense layers."""
     dueling: bool = static(False, needs=default_network())
     """A state's value and the actions' advantages are learnt apart."""
+
+
+def _falls(config: Any, _: Any) -> bool:
+    return bool(np.any(np.not_equal(config.epsilon_start, config.epsilon_end)))
+
+
+_FALL = Need(
+    "an epsilon_end other than epsilon_start", _falls, fields=("epsilon_start", "epsilon_end")
+)
+
+
+@settings
+class EpsilonSettings:
+    """How often a random action is taken instead of the best one."""
+
+    epsilon_start: float = number(1.0, minimum=0, maximum=1)
+    """Probability of a random action at first."""
+    epsilon_end: float = number(0.05, minimum=0, maximum=1)
+    """Probability of a random action at last."""
+    epsilon_fraction: float = number(0.5, minimum=0, maximum=1, open_minimum=True, needs=_FALL)
+    """Share of the budget over which that probability falls, in a straight line."""
+
+
+def epsilon_at(
+    steps: Int[Array, ""] | int, config: EpsilonSettings, *, total_steps: int
+) -> Float[Array, ""]:
+    """The probability of a random action.
+
+    Args:
+        steps: environment steps taken.
+        config: the schedule.
+        total_steps: the budget.
+
+    Returns:
+        Epsilon, in [0, 1].
+    """
+    return linear_epsilon(
+        steps,
+        start=config.epsilon_start,
+        end=config.epsilon_end,
+        duration=config.epsilon_fraction * total_steps,
+    )

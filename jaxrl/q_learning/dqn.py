@@ -7,6 +7,7 @@ value counts.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
@@ -20,7 +21,6 @@ from jaxrl.learning.optimizers import (
     learning_rate_at,
     make_optimizer,
 )
-from jaxrl.learning.regression import regress
 from jaxrl.loops.replays import (
     ReplaySettings,
     check_discrete,
@@ -28,13 +28,18 @@ from jaxrl.loops.replays import (
     join_replay,
     num_updates,
 )
-from jaxrl.networks.applying import apply_to_batch, init_network
-from jaxrl.networks.masked_values import greedy_policy, make_values_network, seen_and_mask
+from jaxrl.networks import (
+    apply_to_batch,
+    greedy_policy,
+    init_network,
+    make_q_network,
+    seen_and_mask,
+)
 from jaxrl.ops.action_values import double_q_value, q_target, value_of
 from jaxrl.ops.target_updates import periodic_update
-from jaxrl.q_learning._epsilon import EpsilonSettings, epsilon_at
-from jaxrl.q_learning._settings import ActionValueSettings, TargetSettings
-from jaxrl.settings import check_use, number, require_settings, settings, static
+from jaxrl.ops.value_losses import huber_loss, squared_loss
+from jaxrl.q_learning._settings import ActionValueSettings, EpsilonSettings, epsilon_at
+from jaxrl.settings import MAX_STEPS, check_use, number, require_settings, settings, static
 from jaxrl.types import (
     Algorithm,
     Carry,
@@ -51,9 +56,7 @@ from jaxrl.types import (
 
 
 @settings
-class DQNConfig(
-    EpsilonSettings, ActionValueSettings, TargetSettings, ConstantOptimizerSettings, ReplaySettings
-):
+class DQNConfig(EpsilonSettings, ActionValueSettings, ConstantOptimizerSettings, ReplaySettings):
     """Settings of DQN; the defaults are those of CleanRL's `dqn.py`, with three exceptions.
 
     The budget is 100,000 steps and not 500,000, the replay keeps 100,000 transitions and not
@@ -70,7 +73,7 @@ class DQNConfig(
     """The optimiser's step size at the start."""
     tau: float = number(1.0, minimum=0, maximum=1, open_minimum=True)
     """Share of the learning network in each change of its target; 1 copies it."""
-    target_period: int = static(50, minimum=1)
+    target_period: int = static(50, minimum=1, maximum=MAX_STEPS)
     """Updates between two changes of the target."""
     double: bool = static(True)
     """The learning network chooses the action whose value the target network gives."""
@@ -118,7 +121,7 @@ def dqn_agent(
     require_settings(config, DQNConfig)
     action_space = check_discrete(env, "DQN")
     check_use(config, env.observation_space, action_space, network=network)
-    network = make_values_network(
+    network = make_q_network(
         env.observation_space,
         action_space,
         config,
@@ -163,6 +166,42 @@ def dqn_agent(
     )
 
 
+def dqn_target(
+    state: DQNState, batch: Replayed, *, network: Network, double: bool
+) -> Float[Array, " M"]:
+    """What Q(s, a) should be: the rewards until the successor s', and the value of its best action.
+
+        y = R + gamma^n Q'(s', a'),  a' = argmax_a Q'(s', a), or argmax_a Q(s', a) with `double`
+
+    Q' is the target network and Q the one that learns. R is the discounted sum of the n rewards;
+    where the task terminated there is no successor, and y = R.
+
+    Source: Mnih et al. (2015), equation 2; van Hasselt et al. (2016, arXiv:1509.06461), equation 4.
+    """
+    next_values = apply_to_batch(network, state.target_params, batch.next_observation)
+    if double:
+        online = apply_to_batch(network, state.params, batch.next_observation)
+        next_value = double_q_value(online, next_values)
+    else:
+        next_value = jnp.max(next_values, axis=-1)
+    return q_target(batch.reward, batch.discount, next_value)
+
+
+def dqn_loss(
+    params: Params, batch: Replayed, target: Float[Array, " M"], *, network: Network, loss: str
+) -> tuple[Float[Array, ""], Float[Array, " M"]]:
+    """The mean over the batch of w l(Q(s, a) - y), l(e) = e^2 / 2, or Huber's loss.
+
+    The weights w are 1, or those of a prioritised replay.
+
+    Returns:
+        The loss, and Q(s, a) of each transition.
+    """
+    q_value = value_of(apply_to_batch(network, params, batch.observation), batch.action)
+    loss_of = squared_loss if loss == "squared" else huber_loss
+    return loss_of(q_value, target, weight=batch.weight), q_value
+
+
 def _update(
     state: DQNState,
     batch: Replayed,
@@ -171,19 +210,11 @@ def _update(
     network: Network,
     optimizer: optax.GradientTransformation,
 ) -> tuple[DQNState, Array, Metrics]:
-    """A gradient step towards the target values, and the target network's."""
-    next_values = apply_to_batch(network, state.target_params, batch.next_observation)
-    next_value = jnp.max(next_values, axis=-1)
-    if config.double:
-        online = apply_to_batch(network, state.params, batch.next_observation)
-        next_value = double_q_value(online, next_values)
-    target = q_target(batch.reward, batch.discount, next_value)
-
-    def predict(params: Params) -> list[Float[Array, " M"]]:
-        return [value_of(apply_to_batch(network, params, batch.observation), batch.action)]
-
-    gradient, error, metrics = regress(
-        predict, state.params, target, weight=batch.weight, loss=config.loss
+    """A gradient step towards the targets, and the target network's."""
+    target = dqn_target(state, batch, network=network, double=config.double)
+    loss_and_gradient = jax.value_and_grad(dqn_loss, has_aux=True)
+    (loss, q_value), gradient = loss_and_gradient(
+        state.params, batch, target, network=network, loss=config.loss
     )
     learning_rate = learning_rate_at(
         config, state.updates, num_updates(config), updates_per_iteration=config.num_updates
@@ -199,7 +230,14 @@ def _update(
         period=config.target_period,
         tau=config.tau,
     )
-    metrics["gradient_norm"] = gradient_norm(gradient)
-    metrics["learning_rate"] = as_metric(learning_rate)
-    metrics["epsilon"] = epsilon_at(state.steps, config, total_steps=config.total_steps)
-    return DQNState(params, target_params, optimizer_state, updates, state.steps), error, metrics
+    metrics = {
+        "value_loss": loss,
+        "q_value": jnp.mean(q_value),
+        "gradient_norm": gradient_norm(gradient),
+        "learning_rate": as_metric(learning_rate),
+        "epsilon": epsilon_at(state.steps, config, total_steps=config.total_steps),
+    }
+    state = state._replace(
+        params=params, target_params=target_params, optimizer=optimizer_state, updates=updates
+    )
+    return state, jnp.abs(q_value - target), metrics

@@ -6,12 +6,13 @@ returns of each rollout. Unlike in the authors' code, a time limit is not a term
 observation's value counts.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxrl.exploration import epsilon_greedy
 from jaxrl.learning.minibatches import over_minibatches
@@ -27,7 +28,6 @@ from jaxrl.learning.optimizers import (
     learning_rate_at,
     make_optimizer,
 )
-from jaxrl.learning.regression import regress
 from jaxrl.loops.replays import check_discrete
 from jaxrl.loops.rollouts import (
     RolloutSettings,
@@ -36,15 +36,22 @@ from jaxrl.loops.rollouts import (
     join_rollouts,
     num_rollouts,
 )
-from jaxrl.networks.applying import apply_to_batch, init_network
-from jaxrl.networks.masked_values import greedy_policy, make_values_network, seen_and_mask
+from jaxrl.networks import (
+    apply_to_batch,
+    greedy_policy,
+    init_network,
+    make_q_network,
+    seen_and_mask,
+)
 from jaxrl.ops.action_values import value_of
+from jaxrl.ops.returns import lambda_returns
 from jaxrl.ops.statistics import explained_variance
-from jaxrl.q_learning._epsilon import EpsilonSettings, epsilon_at
-from jaxrl.q_learning._q_lambda import q_lambda_returns
-from jaxrl.q_learning._settings import ActionValueSettings
+from jaxrl.ops.successors import successor_values
+from jaxrl.ops.value_losses import squared_loss
+from jaxrl.q_learning._settings import ActionValueSettings, EpsilonSettings, epsilon_at
 from jaxrl.settings import check_use, number, require_settings, settings, static, unless
 from jaxrl.types import (
+    Action,
     Agent,
     Algorithm,
     Carry,
@@ -55,6 +62,7 @@ from jaxrl.types import (
     Observation,
     Params,
     Rollout,
+    Transition,
 )
 
 
@@ -117,7 +125,7 @@ def pqn_agent(env: Environment, config: PQNConfig, *, network: Network | None = 
     require_settings(config, PQNConfig)
     observation_space, action_space = env.observation_space, check_discrete(env, "PQN")
     check_use(config, observation_space, action_space, network=network)
-    network = make_values_network(
+    network = make_q_network(
         observation_space, action_space, config, network=network, dueling=config.dueling
     )
     optimizer = make_optimizer(config)
@@ -147,6 +155,65 @@ def pqn_agent(env: Environment, config: PQNConfig, *, network: Network | None = 
     )
 
 
+def q_lambda_returns(
+    transitions: Transition,
+    value: Float[Array, "T B"],
+    params: Params,
+    *,
+    network: Network,
+    discount: Float[Array, ""] | float,
+    trace_decay: Float[Array, ""] | float,
+) -> Float[Array, "T B"]:
+    """What Q(s_t, a_t) should be: lambda-returns that bootstrap from the best action.
+
+        G_t = r_t + gamma ((1 - lambda) max_a Q(s_{t+1}, a) + lambda G_{t+1})
+
+    Random actions do not cut the returns: this is Peng's Q(lambda), not Watkins'. Where the task
+    terminated G_t = r_t; at a time limit and at the rollout's end G_t = r_t + gamma max_a Q(s', a)
+    of the true successor s'.
+
+    Args:
+        transitions: a rollout, leaves [T, B, ...].
+        value: max_a Q(s_t, a), with the same parameters.
+        params: that acted.
+        network: the Q-network, as `make_q_network` makes it.
+        discount: gamma.
+        trace_decay: lambda, in [0, 1].
+
+    Returns:
+        The returns.
+
+    Source: Gallici et al. (2024, arXiv:2407.04811), algorithm 1; Peng and Williams (1994).
+    """
+
+    def value_of_final(rows: slice) -> Float[Array, "S B"]:
+        final = jax.tree.map(
+            lambda x: x[rows].reshape(-1, *x.shape[2:]), transitions.next_observation
+        )
+        highest = jnp.max(apply_to_batch(network, params, final), axis=-1)
+        return highest.reshape(-1, value.shape[1])
+
+    terminated, truncated = transitions.terminated, transitions.truncated
+    next_value = successor_values(value, terminated, truncated, value_of_final=value_of_final)
+    returns = partial(lambda_returns, discount=discount, lambda_=trace_decay)
+    return jax.vmap(returns, in_axes=1, out_axes=1)(
+        transitions.reward, next_value, terminated, truncated
+    )
+
+
+def _loss(
+    params: Params,
+    observation: Observation,
+    action: Action,
+    target: Float[Array, " M"],
+    *,
+    network: Network,
+) -> tuple[Float[Array, ""], Float[Array, " M"]]:
+    """Half the mean of (Q(s, a) - G)^2; and Q(s, a) of each step."""
+    q_value = value_of(apply_to_batch(network, params, observation), action)
+    return squared_loss(q_value, target), q_value
+
+
 def _update(
     key: Key,
     state: LearnerState,
@@ -159,10 +226,10 @@ def _update(
     """Targets once, then `num_epochs` passes of `num_minibatches` gradient steps."""
     transitions = rollout.transitions
     target = q_lambda_returns(
-        network,
-        state.params,
         transitions,
         transitions.extras,
+        state.params,
+        network=network,
         discount=config.discount,
         trace_decay=config.trace_decay,
     )
@@ -171,17 +238,20 @@ def _update(
         (transitions.observation, transitions.action, target, transitions.extras),
     )
     learning_rate = learning_rate_at(config, state.updates, num_rollouts(config))
+    loss_and_gradient = jax.value_and_grad(partial(_loss, network=network), has_aux=True)
 
-    def learn(carry: tuple[Any, Any], index: Array) -> tuple[tuple[Any, Any], Metrics]:
+    def learn(
+        carry: tuple[Params, Any], index: Int[Array, " M"]
+    ) -> tuple[tuple[Params, Any], Metrics]:
+        params, optimizer_state = carry
         seen = jax.tree.map(lambda x: x[index], observation)
-
-        def predict(params: Params) -> list[Float[Array, " M"]]:
-            return [value_of(apply_to_batch(network, params, seen), action[index])]
-
-        weight = jnp.ones(index.shape, jnp.float32)
-        gradient, _, metrics = regress(predict, carry[0], target[index], weight=weight)
-        metrics["gradient_norm"] = gradient_norm(gradient)
-        return gradient_step(optimizer, *carry, gradient, learning_rate), metrics
+        (loss, q_value), gradient = loss_and_gradient(params, seen, action[index], target[index])
+        metrics = {
+            "value_loss": loss,
+            "q_value": jnp.mean(q_value),
+            "gradient_norm": gradient_norm(gradient),
+        }
+        return gradient_step(optimizer, params, optimizer_state, gradient, learning_rate), metrics
 
     (params, optimizer_state), metrics = over_minibatches(
         key,
@@ -198,5 +268,6 @@ def _update(
 
 
 def _epsilon(state: LearnerState, config: PQNConfig) -> Float[Array, ""]:
+    """The probability of a random action, from the steps that the updates stand for."""
     steps = state.updates * (config.num_envs * config.num_steps)
     return epsilon_at(steps, config, total_steps=config.total_steps)

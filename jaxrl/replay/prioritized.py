@@ -155,7 +155,7 @@ def _sample(
     # N and the total cancel; without them nothing overflows, whatever the priorities.
     ratio = jnp.min(leaf_weight) / jnp.where(leaf_weight > 0, leaf_weight, 1.0)
     weight = jnp.where(total > 0, ratio**beta, 0.0)
-    return Replayed(**steps._asdict(), weight=weight, index=leaf)
+    return steps._replace(weight=weight)
 
 
 def _prioritize(

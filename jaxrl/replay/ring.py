@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxrl.replay.encoding import Encoding, encoding_of
 from jaxrl.replay.finals import Finals, keep_finals, no_finals, num_finals
-from jaxrl.types import ObservationSpace, Space, StepsBetween, Transition
+from jaxrl.types import ObservationSpace, Replayed, Space, StepsBetween, Transition
 
 # What came after a step: the next step, or nothing; else the row of its final observation.
 _GOES_ON = -1
@@ -55,26 +55,6 @@ class Window(NamedTuple):
     length: Int[Array, ""]
 
 
-class Steps(NamedTuple):
-    """Some steps, each with what it led to within n steps, or fewer where the episode ended.
-
-    Attributes:
-        observation: leaves [M, ...], what the action was chosen from.
-        action: [M, ...].
-        reward: float32 [M], the discounted sum of the rewards.
-        discount: float32 [M], of the successor's value; 0 where the task ended.
-        next_observation: leaves [M, ...], the successor; anything where the task ended.
-        between: the steps before the successor; None where nobody asked.
-    """
-
-    observation: Any
-    action: Array
-    reward: Float[Array, " M"]
-    discount: Float[Array, " M"]
-    next_observation: Any
-    between: StepsBetween | None
-
-
 class RingStorage(NamedTuple):
     """A ring's pure functions, for B environments that are added T steps at a time.
 
@@ -82,7 +62,8 @@ class RingStorage(NamedTuple):
         init: () -> Ring, empty.
         add: (Ring, Transition [T, B]) -> Ring; what is oldest makes room.
         window: (Ring) -> Window, of the steps whose n steps are known.
-        read: (Ring, time [M], environment [M], discount) -> Steps [M], of times in the window.
+        read: (Ring, time [M], environment [M], discount) -> Replayed [M], of times in the window.
+            All have the weight 1; `index` is slot * B + environment.
         num_slots: S, a multiple of T.
         num_envs: B.
         num_steps: T.
@@ -92,7 +73,7 @@ class RingStorage(NamedTuple):
     init: Callable[[], Ring]
     add: Callable[[Ring, Transition], Ring]
     window: Callable[[Ring], Window]
-    read: Callable[[Ring, Array, Array, Any], Steps]
+    read: Callable[[Ring, Array, Array, Any], Replayed]
     num_slots: int
     num_envs: int
     num_steps: int
@@ -152,7 +133,7 @@ def ring_storage(
         oldest = jnp.maximum(ring.oldest, ring.time - num_slots)
         return Window(oldest=oldest, length=ring.time - oldest - (n_step - 1))
 
-    def read(ring: Ring, time: Array, environment: Array, discount: Any) -> Steps:
+    def read(ring: Ring, time: Array, environment: Array, discount: Any) -> Replayed:
         place = (ring, time, environment, discount, n_step, observations)
         between = _read_between(*place) if with_steps_between and n_step > 1 else None
         return _read(*place, actions)._replace(between=between)
@@ -220,7 +201,7 @@ def _read(
     n_step: int,
     observations: Encoding,
     actions: Encoding,
-) -> Steps:
+) -> Replayed:
     num_slots, num_envs = ring.reward.shape
     discount = jnp.float32(discount)
     steps = jnp.arange(n_step, dtype=jnp.int32)[None]
@@ -246,15 +227,17 @@ def _read(
     # Looked up with two indices, XLA does it before and after an addition, and copies all actions.
     flat_actions = ring.action.reshape(-1, *ring.action.shape[2:])
     next_observation = jax.tree.map(successor_of, ring.observation, ring.finals.observation)
-    return Steps(
+    index = first * num_envs + environment
+    return Replayed(
         observation=observations.decode(
             jax.tree.map(lambda x: x[first, environment], ring.observation)
         ),
-        action=actions.decode(flat_actions[first * num_envs + environment]),
+        action=actions.decode(flat_actions[index]),
         reward=jnp.sum(counted, axis=1),
         discount=jnp.where(code == _TERMINATED, 0.0, discount ** (last + 1)),
         next_observation=observations.decode(next_observation),
-        between=None,
+        weight=jnp.ones(time.shape, jnp.float32),
+        index=index,
     )
 
 

@@ -39,7 +39,7 @@ def uniform_replay(storage: RingStorage, *, batch_size: int, discount: Any = 0.9
         steps = storage.read(ring, time, index % storage.num_envs, discount)
         # What cannot be sampled yet has no weight.
         weight = jnp.full(batch_size, window.length > 0, jnp.float32)
-        return Replayed(**steps._asdict(), weight=weight, index=index)
+        return steps._replace(weight=weight)
 
     def prioritize(ring: Ring, index: Array, error: Array) -> Ring:
         del index, error

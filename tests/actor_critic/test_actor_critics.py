@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxrl.actor_critic._soft import soft_rule
+from jaxrl.actor_critic._soft_actions import continuous_actions, discrete_actions
 from probe_environments import (
     action_matches_observation,
     constant_reward,
@@ -17,8 +19,6 @@ from jaxrl import registry
 from jaxrl.actor_critic._deterministic import TargetSmoothing, deterministic_agent
 from jaxrl.actor_critic._learner import actor_critic_agent
 from jaxrl.actor_critic._parameter_noise import perturb_policy
-from jaxrl.actor_critic._soft import soft_rule
-from jaxrl.actor_critic._soft_actions import continuous_actions, discrete_actions
 from jaxrl.distributions import Categorical, DiagonalGaussian, TanhGaussian
 from jaxrl.environments import mask_actions
 from jaxrl.loops.replays import num_updates

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxrl.actor_critic._soft import soft_rule
+from jaxrl.actor_critic._soft_actions import discrete_actions
 from probe_environments import constant_reward, continuous_target
 
 import jaxrl
 from jaxrl.actor_critic._learner import actor_critic_agent
-from jaxrl.actor_critic._soft import soft_rule
-from jaxrl.actor_critic._soft_actions import discrete_actions
 from jaxrl.distributions import Categorical
 from jaxrl.environments import mask_actions
 from jaxrl.types import (

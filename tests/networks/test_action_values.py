@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.networks import action_values, critic
+from jaxrl.networks import critic, q_network
 from jaxrl.types import Box, Discrete
 
 OBSERVATIONS = Box(-1.0, 1.0, (3,))
@@ -83,7 +83,7 @@ def test_a_critic_takes_batches():
 @pytest.mark.parametrize("layer_norm", [False, True])
 def test_dueling_advantages_have_no_mean(layer_norm):
     """Q = V + A - mean A: the mean over the actions is the state's value."""
-    network = action_values(
+    network = q_network(
         OBSERVATIONS, Discrete(4), hidden_sizes=(5,), layer_norm=layer_norm, dueling=True
     )
     params = drawn_params(network, OBSERVATION)
@@ -101,7 +101,7 @@ def test_dueling_advantages_have_no_mean(layer_norm):
 
 
 def test_plain_values_are_one_layer_on_the_features():
-    network = action_values(OBSERVATIONS, Discrete(4), hidden_sizes=(5,), activation="tanh")
+    network = q_network(OBSERVATIONS, Discrete(4), hidden_sizes=(5,), activation="tanh")
     params = drawn_params(network, OBSERVATION)
     x = np.tanh(dense(params["params"]["torso"]["Dense_0"], OBSERVATION))
     np.testing.assert_allclose(

@@ -14,7 +14,7 @@ from probe_environments import (
 
 import jaxrl
 from jaxrl.environments import mask_actions
-from jaxrl.q_learning.dqn import dqn_agent
+from jaxrl.q_learning import dqn_agent
 from jaxrl.types import MaskedObservation, Network, Replayed, Transition
 
 KEY = jax.random.key(0)

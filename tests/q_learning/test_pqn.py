@@ -14,9 +14,8 @@ from probe_environments import (
 import jaxrl
 from jaxrl.environments import mask_actions
 from jaxrl.learning.optimizers import gradient_step, make_optimizer
-from jaxrl.networks import action_values
-from jaxrl.q_learning._q_lambda import q_lambda_returns
-from jaxrl.q_learning.pqn import pqn_agent
+from jaxrl.networks import q_network
+from jaxrl.q_learning import pqn_agent, q_lambda_returns
 from jaxrl.types import Discrete, Network, Transition
 
 PROBE = {
@@ -33,7 +32,7 @@ PROBE = {
 def train_probe(env, **changes):
     """Trains on a probe; returns the action values as a function, and the greedy policy."""
     config = jaxrl.PQNConfig(**(PROBE | changes))
-    network = action_values(
+    network = q_network(
         env.observation_space,
         env.action_space,
         hidden_sizes=config.hidden_sizes,
@@ -94,10 +93,10 @@ def test_returns_by_hand():
         extras=(),
     )
     returns = q_lambda_returns(
-        scaled_observation(),
-        jnp.ones(()),
         transitions,
         2 * observation,
+        jnp.ones(()),
+        network=scaled_observation(),
         discount=0.5,
         trace_decay=0.5,
     )
@@ -127,10 +126,10 @@ def test_without_a_limit_in_the_midst_the_returns_are_the_same():
 
     def returns_of(truncated):
         return q_lambda_returns(
-            scaled_observation(),
-            jnp.float32(0.5),
             transitions._replace(truncated=truncated),
             jnp.maximum(0.5 * x, x)[:-1, :, 0],
+            jnp.float32(0.5),
+            network=scaled_observation(),
             discount=0.9,
             trace_decay=0.7,
         )
@@ -271,6 +270,6 @@ def test_wrong_settings_are_named(env, changes, message):
 
 def test_a_network_of_the_wrong_width_is_named():
     env = constant_reward()
-    network = action_values(env.observation_space, Discrete(3))
+    network = q_network(env.observation_space, Discrete(3))
     with pytest.raises(ValueError, match=r"values of shape \(2,\), but this one returns \(3,\)"):
         jaxrl.pqn(env, jaxrl.PQNConfig(), network=network)

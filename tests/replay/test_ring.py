@@ -49,6 +49,8 @@ def check_window(window, steps, stream, storage, num_finals):
         assert steps.action[i] == (time + environment) % 300
         np.testing.assert_allclose(steps.reward[i], reward, rtol=1e-6)
         np.testing.assert_allclose(steps.discount[i], discount, rtol=1e-6)
+        assert steps.index[i] == time % storage.num_slots * storage.num_envs + environment
+        assert steps.weight[i] == 1
         if successor is not None:
             assert steps.next_observation[i].tolist() == list(successor)
         if steps.between is not None:
