@@ -1,9 +1,8 @@
 """Where tasks come from: environments by name, the adapter for gymnax, and wrappers."""
 
-from jaxrl.environments.checking import require_environment
+from jaxrl.environments.builder import build_environment, reads_key, require_environment
 from jaxrl.environments.gymnax_adapter import from_gymnax
 from jaxrl.environments.making import available_environments, make_env
-from jaxrl.environments.resets import auto_reset, change_step, play_once
 from jaxrl.environments.wrappers import (
     clip_actions,
     clip_reward,
@@ -21,9 +20,8 @@ from jaxrl.environments.wrappers import (
 )
 
 __all__ = [
-    "auto_reset",
     "available_environments",
-    "change_step",
+    "build_environment",
     "clip_actions",
     "clip_reward",
     "flatten_actions",
@@ -32,7 +30,7 @@ __all__ = [
     "make_env",
     "mask_actions",
     "one_hot_observation",
-    "play_once",
+    "reads_key",
     "record_episode_statistics",
     "require_environment",
     "rescale_actions",

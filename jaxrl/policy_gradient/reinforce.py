@@ -21,7 +21,7 @@ from jaxrl.learning.optimizers import (
     make_optimizer,
     scheduled,
 )
-from jaxrl.loops.episodic import episodic, longest_episode
+from jaxrl.loops.whole_episodes import longest_episode, whole_episodes
 from jaxrl.ops.statistics import explained_variance
 from jaxrl.policy_gradient._actor import Actor, make_actor
 from jaxrl.policy_gradient._settings import NetworkSettings, WholeEpisodeSettings
@@ -104,7 +104,9 @@ def reinforce(
     env = with_actions_of(env, config)
     actor = make_actor(env.observation_space, env.action_space, config, network=network)
     agent = reinforce_agent(actor, config)
-    return episodic(env, agent, num_episodes=config.num_episodes, total_steps=config.total_steps)
+    return whole_episodes(
+        env, agent, num_episodes=config.num_episodes, total_steps=config.total_steps
+    )
 
 
 def reinforce_agent(actor: Actor, config: ReinforceConfig) -> Agent:
