@@ -136,6 +136,8 @@ def step_world(
         The world after the step, what a learner reads of it, and the `info` of the environment.
     """
     carry, action, extras = act(key_act, world.carry, world.observation)
+    # A policy of the user's own may give plain numbers.
+    action = jnp.asarray(action)
     env_state, time_step = environment.step(key_step, world.env_state, action)
     transition = Transition(
         observation=world.observation,

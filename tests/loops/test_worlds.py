@@ -158,8 +158,9 @@ def test_starts_have_the_distribution_of_the_reset(way):
     found = episodes[1:].ravel() if way != "cached" else episodes[0]
     assert abs(found.mean() - 0.5) < 5 * np.sqrt(1 / 12 / 1000)
     assert abs(found.std() - np.sqrt(1 / 12)) < 0.02
+    # Of so many numbers of 23 bits, a few are drawn twice.
     unique = {"every_step": 4000, "pooled": 2000, "cached": 2000}[way]
-    assert np.unique(episodes[1:]).size == unique
+    assert unique - 10 < np.unique(episodes[1:]).size <= unique
 
 
 @pytest.mark.parametrize("way", WAYS)
