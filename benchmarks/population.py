@@ -2,7 +2,7 @@
 
     python benchmarks/population.py
 
-Beside PPO's pure rollout (`loops.on_policy.collect`) the network and the number of environments are
+Beside PPO's pure rollout (`loops.worlds.collect`) the network and the number of environments are
 the same. In Pendulum every episode lasts as long as the others; in CartPole the program runs until
 the last episode has ended, and only the steps of unfinished episodes count: that costs much between
 random policies, which last 20 steps and now and then 500, and little around a trained one. The loop
@@ -28,8 +28,8 @@ from machine import describe_machine
 import jaxrl
 from jaxrl.environments import clip_actions, flatten_actions, record_episode_statistics
 from jaxrl.loops.episodes import play_population
-from jaxrl.loops.on_policy import collect, start_worlds
 from jaxrl.loops.population import vector_policy
+from jaxrl.loops.worlds import collect, start_worlds
 from jaxrl.networks import policy_network
 from jaxrl.policy_gradient import make_actor
 

@@ -5,6 +5,7 @@ where `jax_debug_nans` stops at every nan (`jaxrl.ops.missing`).
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,11 +17,11 @@ from jaxtyping import Array, Float, Int
 from jaxrl.environments import (
     clip_actions,
     flatten_actions,
-    play_once,
     record_episode_statistics,
     require_environment,
 )
 from jaxrl.keys import scan_keys, typed_key
+from jaxrl.loops.worlds import act_without_extras, start_world, step_world
 from jaxrl.ops.missing import missing_value
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
 
@@ -181,41 +182,40 @@ def evaluate(
     _require_whole("num_episodes", num_episodes, minimum=1)
     _require_time_limit(environment)
     # A policy may give vectors where the environment's own actions have another shape.
-    environment = play_once(record_episode_statistics(flatten_actions(clip_actions(environment))))
+    environment = record_episode_statistics(flatten_actions(clip_actions(environment)))
     key_reset, key_start, key_loop = jax.random.split(key, 3)
-    env_state, observation = jax.vmap(environment.reset)(jax.random.split(key_reset, num_episodes))
-    memory = jax.vmap(policy.start)(jax.random.split(key_start, num_episodes))
+    begin = partial(start_world, environment=environment, start=policy.start)
+    worlds = jax.vmap(begin)(*_keys_of_both(key_reset, key_start, num_episodes))
+    act = partial(step_world, environment=environment, act=act_without_extras(policy.act))
     blank = Evaluation(
         returns=jnp.full(num_episodes, missing_value(), jnp.float32),
         lengths=jnp.zeros(num_episodes, jnp.int32),
     )
-    finished = jnp.zeros(num_episodes, bool)
 
     def unfinished(carry: Any) -> Any:
-        time, _, _, _, finished, _ = carry
+        time, _, finished, _ = carry
         # The second bound keeps a task that overruns its own limit from running for ever.
         return ~jnp.all(finished) & (time < environment.max_episode_steps)
 
     def play(carry: Any) -> Any:
-        time, env_state, observation, memory, finished, result = carry
+        time, worlds, finished, result = carry
         key_act, key_env = jax.random.split(jax.random.fold_in(key_loop, time))
-        memory, action = jax.vmap(policy.act)(
-            jax.random.split(key_act, num_episodes), memory, observation
-        )
-        env_state, timestep = jax.vmap(environment.step)(
-            jax.random.split(key_env, num_episodes), env_state, action
-        )
+        keys = _keys_of_both(key_act, key_env, num_episodes)
+        worlds, transition, info = jax.vmap(act)(*keys, worlds)
         # Taken where an episode ends and nowhere else: a part of one is not taken for the whole.
-        ends = (timestep.terminated | timestep.truncated) & ~finished
+        ends = (transition.terminated | transition.truncated) & ~finished
         result = Evaluation(
-            returns=jnp.where(ends, timestep.info["episode_return"], result.returns),
-            lengths=jnp.where(ends, timestep.info["episode_length"], result.lengths),
+            returns=jnp.where(ends, info["episode_return"], result.returns),
+            lengths=jnp.where(ends, info["episode_length"], result.lengths),
         )
-        finished = finished | ends
-        return time + 1, env_state, timestep.observation, memory, finished, result
+        return time + 1, worlds, finished | ends, result
 
-    start = (jnp.int32(0), env_state, observation, memory, finished, blank)
+    start = (jnp.int32(0), worlds, jnp.zeros(num_episodes, bool), blank)
     return jax.lax.while_loop(unfinished, play, start)[-1]
+
+
+def _keys_of_both(one: Key, other: Key, count: int) -> tuple[Key, Key]:
+    return jax.random.split(one, count), jax.random.split(other, count)
 
 
 def _require_algorithm(algorithm: Any, key: Any) -> None:

@@ -23,10 +23,9 @@ def _one_step(name, action_space, reward_of):
         return observation, observation
 
     def step(key, state, action):
-        fresh = _random_sign(key)
+        del key
         reward = jnp.asarray(reward_of(state, action), jnp.float32)
-        step = TimeStep(fresh, reward, jnp.array(True), jnp.array(False), state, {})
-        return fresh, step
+        return state, TimeStep(state, reward, jnp.array(True), jnp.array(False), {})
 
     return Environment(name, SIGN, action_space, reset, step, max_episode_steps=1)
 
@@ -86,16 +85,14 @@ def constant_reward(limit=5, *, terminates=False):
         del key, action
         time = state.time + 1
         over = time >= limit
-        kept = jnp.where(over, 0.0, time)
         timestep = TimeStep(
-            observation=observe(kept),
+            observation=observe(time),
             reward=jnp.float32(1),
             terminated=over & terminates,
             truncated=over & (not terminates),
-            final_observation=observe(time),
             info={},
         )
-        return Clock(kept), timestep
+        return Clock(time), timestep
 
     return Environment("constant-reward", SIGN, DISCRETE, reset, step, max_episode_steps=limit)
 
@@ -113,16 +110,14 @@ def delayed_reward():
     def step(key, state, action):
         del key, action
         over = state.time >= 1
-        kept = jnp.where(over, 0.0, 1.0)
         timestep = TimeStep(
-            observation=observe(kept),
+            observation=observe(state.time + 1),
             reward=over.astype(jnp.float32),
             terminated=over,
             truncated=jnp.array(False),
-            final_observation=observe(state.time + 1),
             info={},
         )
-        return Clock(kept), timestep
+        return Clock(state.time + 1), timestep
 
     return Environment("delayed-reward", SIGN, DISCRETE, reset, step, max_episode_steps=2)
 
@@ -147,19 +142,18 @@ def remembered_cue(delay=5):
         return state, observe(state)
 
     def step(key, state, action):
+        del key
         over = state.time >= delay
         right = (action == 1) == (state.sign > 0)
         after = state._replace(time=state.time + 1)
-        kept = jax.tree.map(lambda first, on: jnp.where(over, first, on), reset(key)[0], after)
         timestep = TimeStep(
-            observation=observe(kept),
+            observation=observe(after),
             reward=jnp.where(over, jnp.where(right, 1.0, -1.0), 0.0),
             terminated=over,
             truncated=jnp.array(False),
-            final_observation=observe(after),
             info={},
         )
-        return kept, timestep
+        return after, timestep
 
     space = Box(-1.0, 2.0, (2,))
     return Environment("remembered-cue", space, DISCRETE, reset, step, max_episode_steps=delay + 1)
@@ -184,13 +178,12 @@ def only_one_door(num_doors=6, limit=8):
         right = (action == state.door) | (state.time == 0)
         time = state.time + 1
         over = time >= limit
-        after = Door(jnp.where(over, 0, time), jax.random.randint(key, (), 0, num_doors))
+        after = Door(time, jax.random.randint(key, (), 0, num_doors))
         timestep = TimeStep(
             observation=jnp.zeros(1),
             reward=jnp.where(right, 1.0, -1.0),
             terminated=over,
             truncated=jnp.array(False),
-            final_observation=jnp.zeros(1),
             info={"action_mask": jnp.arange(num_doors) == after.door},
         )
         return after, timestep

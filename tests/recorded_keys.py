@@ -71,8 +71,8 @@ def environment(keys, *, limit=LIMIT):
         keys.note("step", key)
         over = state + 1 >= limit
         observation = jnp.zeros(1)
-        step = TimeStep(observation, jnp.float32(1), over, jnp.array(False), observation, {})
-        return jnp.where(over, 0, state + 1), step
+        step = TimeStep(observation, jnp.float32(1), over, jnp.array(False), {})
+        return state + 1, step
 
     actions = space_of_noted_samples(keys)
     return Environment("recorded-keys", Box(-1.0, 1.0, (1,)), actions, reset, step, limit)

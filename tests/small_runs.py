@@ -49,19 +49,13 @@ def corridor(half_width=2, limit=6, *, continuous=False, shape=(1,)):
         return (jnp.zeros(1), jnp.int32(0)), observe(key, jnp.zeros(1))
 
     def step(key, state, action):
-        key_step, key_reset = jax.random.split(key)
         way = action if continuous else 2.0 * action - 1.0
         position, time = state[0] + way, state[1] + 1
         terminated = jnp.abs(position[0]) >= half_width
         truncated = time >= limit
-        after, final = (position, time), observe(key_step, position)
-        state, observation = jax.tree.map(
-            lambda first, then: jnp.where(terminated | truncated, first, then),
-            reset(key_reset),
-            (after, final),
-        )
+        observation = observe(key, position)
         reward = -jnp.square(action[0] - 0.3) if continuous else action.astype(jnp.float32)
-        return state, TimeStep(observation, reward, terminated, truncated, final, {})
+        return (position, time), TimeStep(observation, reward, terminated, truncated, {})
 
     space = Box(-jnp.inf, jnp.inf, shape)
     actions = Box(-1.0, 1.0, (1,)) if continuous else Discrete(2)

@@ -348,17 +348,17 @@ WRONG = {
         lambda name: changed(name, truncated=jnp.zeros(1, bool)),
         r"the truncated of .* is bool\[1\], but it must be a bool of shape",
     ),
-    "no final observation": (
-        lambda name: changed(name, final_observation=None),
-        "the final_observation of .* is missing: give the successor",
+    "no observation of the step": (
+        lambda name: changed(name, observation=None),
+        "the observation of the step of .* is missing: give the successor",
     ),
-    "an empty final observation": (
-        lambda name: changed(name, final_observation=()),
-        "the final_observation of .* is missing",
+    "an empty observation of the step": (
+        lambda name: changed(name, observation=()),
+        "the observation of the step of .* is missing",
     ),
-    "a final observation of another shape": (
-        lambda name: changed(name, final_observation=jnp.zeros(3)),
-        r"the final_observation of the step of .* is float32\[3\], but its space has shape \(1,\)",
+    "an observation of another size": (
+        lambda name: changed(name, observation=jnp.zeros(3)),
+        r"the observation of the step of .* is float32\[3\], but its space has shape \(1,\)",
     ),
     "an observation of another shape": (
         lambda name: changed(name, observation=jnp.zeros((1, 1))),
@@ -721,7 +721,7 @@ def test_a_whole_environment_by_hand_still_works():
     def step(key, state, action):
         del key, action
         seen = jnp.zeros(1)
-        return state, TimeStep(seen, 0.0, True, False, seen, {})
+        return state, TimeStep(seen, 0.0, True, False, {})
 
     environment = constant_reward(1)._replace(
         reset=lambda key: (jnp.int32(0), jnp.zeros(1)), step=step

@@ -50,9 +50,8 @@ def wide():
     def step(key, state, action):
         state = state + action
         over = jnp.sum(jnp.abs(state)) > 3
-        state = jnp.where(over, 0.0, state)
         reward = 1.0 - jnp.mean(jnp.square(state))
-        return state, TimeStep(state, reward, over, jnp.array(False), state, {})
+        return state, TimeStep(state, reward, over, jnp.array(False), {})
 
     seen, taken = Box(-np.inf, np.inf, (2,)), Box(np.array([-1.0, -2.0]), np.ones(2), (2,))
     return environments.time_limit(Environment("wide", seen, taken, reset, step), max_steps=5)

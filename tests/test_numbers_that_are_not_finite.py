@@ -24,14 +24,13 @@ def spoilt(environment, *, terminal=None, seen=None, reward=None):
         state, time_step = inner(key, state, action)
         ended = time_step.terminated | time_step.truncated
         if terminal is not None:
-            final = jnp.where(time_step.terminated, terminal, time_step.final_observation)
-            time_step = time_step._replace(final_observation=final)
+            last = jnp.where(time_step.terminated, terminal, time_step.observation)
+            time_step = time_step._replace(observation=last)
         if seen is not None:
-            # One time in sixteen, within an episode, and both times that it is seen.
+            # One time in sixteen, within an episode.
             rare = ~ended & (jax.random.bits(key) % 16 == 0)
             strange = jnp.where(rare, seen, time_step.observation)
-            final = jnp.where(rare, seen, time_step.final_observation)
-            time_step = time_step._replace(observation=strange, final_observation=final)
+            time_step = time_step._replace(observation=strange)
         if reward is not None:
             rare = jax.random.bits(key) % 16 == 1
             time_step = time_step._replace(reward=jnp.where(rare, reward, time_step.reward))

@@ -20,7 +20,7 @@ from jax.flatten_util import ravel_pytree
 import jaxrl
 from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.learning.optimizers import gradient_step, make_optimizer
-from jaxrl.loops.episodic import play_episodes
+from jaxrl.loops.whole_episodes import play_episodes
 from jaxrl.policy_gradient import make_actor
 from jaxrl.policy_gradient.reinforce import (
     score_and_entropy_loss,

@@ -1,6 +1,6 @@
 """Environments: a registry of names and suites, the adapter for gymnax, and wrappers."""
 
-from jaxrl.environments.checking import require_environment
+from jaxrl.environments.builder import build_environment, reads_key, require_environment
 from jaxrl.environments.gymnax_adapter import from_gymnax
 from jaxrl.environments.making import make_env
 from jaxrl.environments.parameters import Parameter, signature_parameters
@@ -11,7 +11,6 @@ from jaxrl.environments.registry import (
     register_environment,
     register_suite,
 )
-from jaxrl.environments.resets import auto_reset, change_step, play_once
 from jaxrl.environments.wrappers import (
     clip_actions,
     clip_reward,
@@ -30,10 +29,9 @@ from jaxrl.environments.wrappers import (
 
 __all__ = [
     "Parameter",
-    "auto_reset",
     "available_environments",
+    "build_environment",
     "canonical_name",
-    "change_step",
     "clip_actions",
     "clip_reward",
     "flatten_actions",
@@ -43,7 +41,7 @@ __all__ = [
     "mask_actions",
     "one_hot_observation",
     "parameters_of",
-    "play_once",
+    "reads_key",
     "record_episode_statistics",
     "register_environment",
     "register_suite",

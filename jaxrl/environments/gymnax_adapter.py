@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from jaxrl.environments.resets import Reset, Step, auto_reset, change_step
+from jaxrl.environments.builder import Reset, Step, build_environment
 from jaxrl.environments.spaces import action_space_of, narrowest_type, observation_space_of
-from jaxrl.environments.step_types import cast, settle_types
 from jaxrl.types import (
     Action,
     Environment,
@@ -30,10 +29,12 @@ def from_gymnax(environment: Any, params: Any, *, name: str | None = None) -> En
 
     Observations keep the type that the environment gives them (the space says which), but for
     MinAtar's truth values, which are bool; the reward is float32. Reset and step return exactly the
-    same types, so that a scan can carry the state. `info` holds what the environment puts there. A
-    class with a `step` of its own keeps it; otherwise `step_env`, `is_truncated` and `reset_env`
-    are put together here, because gymnax's `step` draws random bits that a deterministic transition
-    does not need.
+    same types, so that a scan can carry the state. `info` holds what the environment puts there.
+
+    The step is gymnax's `step_env` with `is_truncated`. A class with a `step` of its own keeps it,
+    and the successor is its `info["final_observation"]`; but such a step resets, which is work that
+    nobody sees: loops start the next episode, and what the step would carry over into it is lost. A
+    class with a `reset` of its own has every episode started by that.
 
     Args:
         environment: an object of a class that derives from gymnax's `Environment`.
@@ -54,53 +55,20 @@ def from_gymnax(environment: Any, params: Any, *, name: str | None = None) -> En
         action_space = action_space_of(environment.action_space(arrays), name)
         observation_space = environment.observation_space(arrays)
 
+    def observed_space(observation: Any) -> Space:
+        return observation_space_of(observation_space, narrowest_type(observation, name), name)
+
     own_reset = _overrides(environment, "reset")
-    reset = _reset_function(environment.reset if own_reset else environment.reset_env, arrays)
-    has_own_step = _overrides(environment, "step")
-    function = _own_step if has_own_step else _transition
-    step = _checking_action(function(environment, arrays, name), action_space, name)
-    state_type, observation_type, step_uses_key = settle_types(name, reset, step, action_space)
-    observation_type = narrowest_type(observation_type, name)
-    if not has_own_step:
-        # Random bits are a large part of a simple environment's step: the reset gets the whole key
-        # where the transition draws none.
-        next_start = _reset_function(environment.reset_env, arrays)
-        step = auto_reset(next_start, step, step_uses_key=step_uses_key)
-    typed_reset, typed = _casting(reset, state_type, observation_type)
-    return Environment(
+    reset = environment.reset if own_reset else environment.reset_env
+    step = _own_step if _overrides(environment, "step") else _transition
+    return build_environment(
         name=name,
-        observation_space=observation_space_of(observation_space, observation_type, name),
+        reset=_reset_function(reset, arrays),
+        step=_checking_action(step(environment, arrays, name), action_space, name),
+        observation_space=observed_space,
         action_space=action_space,
-        reset=typed_reset,
-        step=change_step(step, typed),
         max_episode_steps=_max_episode_steps(params),
     )
-
-
-def _casting(
-    reset: Reset, state_type: Any, observation_type: Any
-) -> tuple[Reset, Callable[[Step], Step]]:
-    """A reset of the settled types, and what gives a step the same."""
-
-    def typed_reset(key: Key) -> tuple[EnvState, Observation]:
-        state, observation = reset(key)
-        return cast(state, state_type), cast(observation, observation_type)
-
-    def typed(step: Step) -> Step:
-        def function(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
-            state, time_step = step(key, state, action)
-            return cast(state, state_type), TimeStep(
-                observation=cast(time_step.observation, observation_type),
-                reward=jnp.asarray(time_step.reward, jnp.float32),
-                terminated=jnp.asarray(time_step.terminated, bool),
-                truncated=jnp.asarray(time_step.truncated, bool),
-                final_observation=cast(time_step.final_observation, observation_type),
-                info=time_step.info,
-            )
-
-        return function
-
-    return typed_reset, typed
 
 
 def _max_episode_steps(params: Any) -> Any:
@@ -148,19 +116,19 @@ def _transition(environment: Any, params: Any, name: str) -> GymnaxStep:
         _expect_values(values, "observation, state, reward, terminated, info", "step_env", name)
         observation, state, reward, terminated, info = values
         truncated = _theirs(environment.is_truncated, state, params)
-        return state, TimeStep(observation, reward, terminated, truncated, observation, info)
+        return state, TimeStep(observation, reward, terminated, truncated, info)
 
     return function
 
 
 def _own_step(environment: Any, params: Any, name: str) -> GymnaxStep:
-    """The environment's own `step`, which resets."""
+    """The environment's own `step`, whose reset is passed over: the loops' own reset wins."""
 
     def function(key: Key, state: EnvState, action: Any) -> tuple[EnvState, TimeStep]:
         values = _theirs(environment.step, key, state, action, params)
         expected = "observation, state, reward, terminated, truncated, info"
         _expect_values(values, expected, "step", name)
-        observation, state, reward, terminated, truncated, info = values
+        _, state, reward, terminated, truncated, info = values
         if "final_observation" not in info:
             raise ValueError(
                 f"the step of {name} must put the successor before any reset into "
@@ -168,9 +136,8 @@ def _own_step(environment: Any, params: Any, name: str) -> GymnaxStep:
             )
         fields = ("terminated", "truncated", "final_observation")
         rest = {key: value for key, value in info.items() if key not in fields}
-        final_observation = info["final_observation"]
-        time_step = TimeStep(observation, reward, terminated, truncated, final_observation, rest)
-        return state, time_step
+        successor = info["final_observation"]
+        return state, TimeStep(successor, reward, terminated, truncated, rest)
 
     return function
 

@@ -23,7 +23,7 @@ def make_env(environment: Any, **parameters: Any) -> Environment:
             of the environment's constructor, which are static.
 
     Returns:
-        The environment; it resets by itself and tells terminations from time limits.
+        The environment, which tells terminations from time limits.
 
     Raises:
         ValueError: for an unknown environment or parameter, naming the nearest ones; for a value

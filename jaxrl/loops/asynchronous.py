@@ -18,13 +18,8 @@ from jaxtyping import Array, Int
 
 from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.keys import taking_any_key
-from jaxrl.loops.on_policy import (
-    FinishedEpisodes,
-    Worlds,
-    collect,
-    episode_metrics,
-    start_worlds,
-)
+from jaxrl.loops.finished_episodes import FinishedEpisodes, episode_metrics
+from jaxrl.loops.worlds import EVERY_STEP, Resets, Worlds, collect, start_worlds
 from jaxrl.types import (
     AgentState,
     Algorithm,
@@ -66,6 +61,7 @@ def asynchronous(
     num_envs: int,
     num_steps: int,
     total_steps: int,
+    resets: Resets = EVERY_STEP,
 ) -> Algorithm:
     """Builds the algorithm whose workers learn asynchronously; one is bit for bit `on_policy`.
 
@@ -76,11 +72,14 @@ def asynchronous(
         num_envs: B, environments of each worker.
         num_steps: T, steps of each environment between two gradients of its worker.
         total_steps: the budget of all workers together.
+        resets: how the environments of each worker start again where their episodes end.
     """
     recorded = record_episode_statistics(clip_actions(environment))
     side_by_side = jax.vmap if num_workers > 1 else _alone
-    start = partial(start_worlds, environment=recorded, start=agent.start, num_envs=num_envs)
-    work = partial(_work, environment=recorded, agent=agent, num_steps=num_steps)
+    start = partial(
+        start_worlds, environment=recorded, start=agent.start, num_envs=num_envs, resets=resets
+    )
+    work = partial(_work, environment=recorded, agent=agent, num_steps=num_steps, resets=resets)
     size = num_workers * num_envs * num_steps
 
     def init(key: Key) -> AsynchronousState:
@@ -127,6 +126,7 @@ def _work(
     environment: Environment,
     agent: GradientAgent,
     num_steps: int,
+    resets: Resets,
 ) -> tuple[Worlds, FinishedEpisodes, Params, Metrics]:
     """One worker's rollout and gradient, with its own parameters."""
     key_rollout, key_gradient = jax.random.split(key)
@@ -135,7 +135,7 @@ def _work(
         return agent.act(key, params, carry, observation)
 
     worlds, rollout, finished = collect(
-        key_rollout, environment, act, agent.start, worlds, num_steps=num_steps
+        key_rollout, environment, act, agent.start, worlds, num_steps=num_steps, resets=resets
     )
     gradient, metrics = agent.gradient(key_gradient, params, rollout)
     return worlds, finished, gradient, metrics

@@ -1,6 +1,6 @@
 """What is counted of a population's episodes: returns, lengths, moments of what was seen."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -13,7 +13,7 @@ from jaxrl.ops.statistics import (
     init_sums,
     normalize,
 )
-from jaxrl.types import Metrics, Observation, TimeStep
+from jaxrl.types import Metrics, Observation, Transition
 
 
 class PlayedEpisodes(NamedTuple):
@@ -80,18 +80,18 @@ def nothing_played(
 
 def count_step(
     played: PlayedEpisodes,
-    timestep: TimeStep,
+    transition: Transition,
+    info: dict[str, Any],
     running: Bool[Array, "*lanes"],
-    observation: Observation,
 ) -> PlayedEpisodes:
     """Adds one step of the episodes that are running."""
-    task_reward = timestep.info.get("task_reward", timestep.reward)
+    task_reward = info.get("task_reward", transition.reward)
     sums = played.observations
     # One candidate's world that blows up must not spoil the moments for all.
     if sums is not None:
-        sums = add_to_sums(sums, observation, counted=running)
+        sums = add_to_sums(sums, transition.observation, counted=running)
     return played._replace(
-        fitness=played.fitness + jnp.where(running, timestep.reward, 0.0).astype(jnp.float32),
+        fitness=played.fitness + jnp.where(running, transition.reward, 0.0).astype(jnp.float32),
         returns=played.returns + jnp.where(running, task_reward, 0.0).astype(jnp.float32),
         lengths=played.lengths + running,
         observations=sums,

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from jaxrl.environments import play_once
 from jaxrl.loops.episode_counts import (
     PlayedEpisodes,
     count_step,
@@ -17,8 +16,9 @@ from jaxrl.loops.episode_counts import (
     nothing_played,
     without_parts,
 )
+from jaxrl.loops.worlds import Worlds, step_world
 from jaxrl.ops.statistics import RunningStatistics
-from jaxrl.types import Action, Environment, EnvState, Key, Observation, Params, TimeStep
+from jaxrl.types import Action, Carry, Environment, Key, Observation, Params, Transition
 
 Act: TypeAlias = Callable[[Key, Params, Observation], Action]
 
@@ -28,15 +28,13 @@ class Playing(NamedTuple):
 
     Attributes:
         time: int32 (), steps since all began.
-        env_state: leaves [*lanes, ...].
-        observation: leaves [*lanes, ...].
+        worlds: leaves [*lanes, ...]; the actors have no memory.
         running: bool [*lanes].
         played: what has been counted.
     """
 
     time: Any
-    env_state: EnvState
-    observation: Observation
+    worlds: Worlds
     running: Bool[Array, "*lanes"]
     played: PlayedEpisodes
 
@@ -46,14 +44,13 @@ class Interaction(NamedTuple):
 
     Attributes:
         keys: (time) -> keys [2, ...], to act and to step.
-        act: (keys, params, observation) -> action, over the lanes.
-        step: (keys, env_state, action) -> (env_state, timestep), over the lanes.
+        step: (keys to act, keys to step, params, worlds) -> (worlds, transition, info), over the
+            lanes.
         params: leaves [N, ...], or [W, ...].
     """
 
     keys: Callable[[Array], Key]
-    act: Callable[[Key, Params, Observation], Action]
-    step: Callable[[Key, EnvState, Action], tuple[EnvState, TimeStep]]
+    step: Callable[[Key, Key, Params, Worlds], tuple[Worlds, Transition, dict[str, Any]]]
     params: Params
 
 
@@ -82,16 +79,14 @@ def play_population(
     shape = (jax.tree.leaves(params)[0].shape[0], num_episodes)
     key_shape = shape[1:] if common_random_numbers else shape
     keys_axis = None if common_random_numbers else 0
-    environment = play_once(environment)
     reset_all = jax.vmap(jax.vmap(environment.reset), keys_axis, axis_size=shape[0])
-    act_all = jax.vmap(jax.vmap(act, (0, None, 0)), (keys_axis, 0, 0))
-    step_all = jax.vmap(jax.vmap(environment.step), (keys_axis, 0, 0))
+    step_one = functools.partial(_step_candidate, environment, act, statistics)
+    step_all = jax.vmap(jax.vmap(step_one, (0, 0, None, 0)), (keys_axis, keys_axis, 0, 0))
     key_reset, key_loop = jax.random.split(key)
     env_state, observation = reset_all(jax.random.split(key_reset, key_shape))
     playing = Playing(
         time=jnp.int32(0),
-        env_state=env_state,
-        observation=observation,
+        worlds=Worlds(env_state=env_state, observation=observation, carry=()),
         running=jnp.ones(shape, bool),
         played=nothing_played(shape, statistics, observation),
     )
@@ -99,16 +94,15 @@ def play_population(
     def keys_at(time: Array) -> Key:
         return jax.random.split(jax.random.fold_in(key_loop, time), (2, *key_shape))
 
-    play = functools.partial(_play, limit=environment.max_episode_steps, statistics=statistics)
+    play = functools.partial(_play, limit=environment.max_episode_steps)
     lanes = _lanes_of_stages(shape[0] * shape[1])
-    playing = play(playing, Interaction(keys_at, act_all, step_all, params), until=lanes[0])
+    playing = play(playing, Interaction(keys_at, step_all, params), until=lanes[0])
     for width, until in itertools.pairwise(lanes):
         chosen = _running_first(playing.running, width)
         keys_of = chosen % num_episodes if common_random_numbers else chosen
         few = Interaction(
             keys=lambda time, keys_of=keys_of: keys_at(time).reshape(2, -1)[:, keys_of],
-            act=jax.vmap(act),
-            step=jax.vmap(environment.step),
+            step=jax.vmap(step_one),
             params=jax.tree.map(lambda x, chosen=chosen: x[chosen // num_episodes], params),
         )
         rest = play(_take(playing, chosen), few, until=until)
@@ -116,14 +110,24 @@ def play_population(
     return without_parts(playing.played, playing.running)
 
 
-def _play(
-    playing: Playing,
-    interaction: Interaction,
-    *,
-    until: int,
-    limit: Any,
+def _step_candidate(
+    environment: Environment,
+    act: Act,
     statistics: RunningStatistics | None,
-) -> Playing:
+    key_act: Key,
+    key_step: Key,
+    params: Params,
+    world: Worlds,
+) -> tuple[Worlds, Transition, dict[str, Any]]:
+    """One step of one candidate in one environment."""
+
+    def choose(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Action, Any]:
+        return carry, act(key, params, normalized(statistics, observation)), ()
+
+    return step_world(key_act, key_step, world, environment, choose)
+
+
+def _play(playing: Playing, interaction: Interaction, *, until: int, limit: Any) -> Playing:
     """Goes on until no more than so many episodes are running."""
 
     def unfinished(playing: Playing) -> Any:
@@ -131,17 +135,14 @@ def _play(
         return (jnp.sum(playing.running) > until) & (playing.time < limit)
 
     def step(playing: Playing) -> Playing:
-        time, env_state, observation, running, played = playing
+        time, worlds, running, played = playing
         keys = interaction.keys(time)
-        seen = normalized(statistics, observation)
-        action = interaction.act(keys[0], interaction.params, seen)
-        env_state, timestep = interaction.step(keys[1], env_state, action)
+        worlds, transition, info = interaction.step(keys[0], keys[1], interaction.params, worlds)
         return Playing(
             time=time + 1,
-            env_state=env_state,
-            observation=timestep.observation,
-            running=running & ~(timestep.terminated | timestep.truncated),
-            played=count_step(played, timestep, running, observation),
+            worlds=worlds,
+            running=running & ~(transition.terminated | transition.truncated),
+            played=count_step(played, transition, info, running),
         )
 
     return jax.lax.while_loop(unfinished, step, playing)

@@ -16,7 +16,8 @@ from jaxtyping import Array, Int
 from jaxrl.distributions import Categorical, MultiCategorical, mask_logits
 from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.keys import scan_keys, taking_any_key
-from jaxrl.loops.on_policy import Act, Worlds, collect, episode_metrics, start_worlds
+from jaxrl.loops.finished_episodes import episode_metrics
+from jaxrl.loops.worlds import EVERY_STEP, Act, Resets, Worlds, collect, start_worlds
 from jaxrl.types import (
     Action,
     AgentState,
@@ -61,6 +62,7 @@ def off_policy(
     num_updates: int,
     random_steps: int,
     total_steps: int,
+    resets: Resets = EVERY_STEP,
 ) -> Algorithm:
     """Builds the algorithm that alternates between collecting and learning from a replay.
 
@@ -75,17 +77,20 @@ def off_policy(
             to whole additions to the replay.
         total_steps: the budget, the random steps included; the fewest iterations that reach it are
             taken.
+        resets: how environments start again where their episodes end.
     """
     recorded = record_episode_statistics(clip_actions(environment))
     size = num_envs * num_steps
     num_random = -(-random_steps // size)
-    gather = partial(_gather, recorded, agent, replay, num_steps=num_steps)
+    gather = partial(_gather, recorded, agent, replay, num_steps=num_steps, resets=resets)
 
     def init(key: Key) -> OffPolicyState:
         key_agent, key_worlds, key_random = jax.random.split(key, 3)
         state = OffPolicyState(
             agent=agent.init(key_agent),
-            worlds=start_worlds(key_worlds, recorded, agent.start, num_envs=num_envs),
+            worlds=start_worlds(
+                key_worlds, recorded, agent.start, num_envs=num_envs, resets=resets
+            ),
             replay=replay.init(),
             steps=jnp.int32(0),
         )
@@ -121,11 +126,18 @@ def _gather(
     *,
     act: Act,
     num_steps: int,
+    resets: Resets,
 ) -> tuple[OffPolicyState, Metrics]:
     """Collects num_steps of each environment and keeps them."""
     key_rollout, key_observe = jax.random.split(key)
     worlds, rollout, finished = collect(
-        key_rollout, environment, act, agent.start, state.worlds, num_steps=num_steps
+        key_rollout,
+        environment,
+        act,
+        agent.start,
+        state.worlds,
+        num_steps=num_steps,
+        resets=resets,
     )
     transitions: Transition = rollout.transitions
     state = OffPolicyState(

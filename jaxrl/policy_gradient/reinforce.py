@@ -25,7 +25,7 @@ from jaxrl.learning.optimizers import (
     make_optimizer,
     scheduled,
 )
-from jaxrl.loops.episodic import episodic, longest_episode
+from jaxrl.loops.whole_episodes import longest_episode, whole_episodes
 from jaxrl.ops.baselines import batch_mean_baseline, leave_one_out_baseline, standardize_counted
 from jaxrl.ops.policy_losses import score_function_loss
 from jaxrl.ops.returns import discounted_returns
@@ -340,7 +340,9 @@ def reinforce(
         return actor.policy(state.params)
 
     agent = Agent(init=init, start=actor.start, act=act, update=update, policy=policy)
-    return episodic(env, agent, num_episodes=config.num_episodes, total_steps=config.total_steps)
+    return whole_episodes(
+        env, agent, num_episodes=config.num_episodes, total_steps=config.total_steps
+    )
 
 
 def _check_credit(config: ReinforceConfig) -> None:

@@ -13,12 +13,12 @@ class TimeStep(NamedTuple):
     """One environment's answer to one action.
 
     Attributes:
-        observation: what the next action is chosen from; already reset if the episode ended.
+        observation: the successor, which the next action is chosen from unless the episode ended;
+            never that of a reset.
         reward: float32, shape ().
         terminated: bool, shape (); the task ended, so the future is worth nothing.
-        truncated: bool, shape (); cut off by a limit, so the future is worth V(final_observation).
+        truncated: bool, shape (); cut off by a limit, so the future is worth V(observation).
             Where both are set, terminated wins.
-        final_observation: the successor before any reset; equals `observation` within an episode.
         info: further arrays by name. `task_reward` is the reward before any scaling or clipping:
             a wrapper that changes `reward` keeps it there, and reported returns are sums of it.
     """
@@ -27,7 +27,6 @@ class TimeStep(NamedTuple):
     reward: Float[Array, ""]
     terminated: Bool[Array, ""]
     truncated: Bool[Array, ""]
-    final_observation: Observation
     info: dict[str, Any]
 
 
@@ -39,7 +38,8 @@ class Environment(NamedTuple):
         observation_space: of `observation`.
         action_space: of `action`.
         reset: (key) -> (EnvState, observation).
-        step: (key, EnvState, action) -> (EnvState, TimeStep); resets by itself at an episode's end.
+        step: (key, EnvState, action) -> (EnvState, TimeStep). It knows nothing of the next episode:
+            what plays on after an end resets (`jaxrl.loops.worlds`).
         max_episode_steps: no episode is longer; may be traced. None: no limit is known.
     """
 

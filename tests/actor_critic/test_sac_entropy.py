@@ -38,7 +38,7 @@ def second_of_six():
         del key
         ends = jnp.array(True), jnp.array(False)
         reward = (action == 1).astype(jnp.float32)
-        return state, TimeStep(jnp.zeros(1), reward, *ends, jnp.zeros(1), {})
+        return state, TimeStep(jnp.zeros(1), reward, *ends, {})
 
     space = Box(-1.0, 1.0, (1,))
     env = Environment("second-of-six", space, Discrete(6), reset, step, max_episode_steps=1)

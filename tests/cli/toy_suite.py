@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxrl
-from jaxrl.environments import auto_reset, register_suite, signature_parameters, time_limit
+from jaxrl.environments import register_suite, signature_parameters, time_limit
 from jaxrl.types import Box, Discrete, Environment, TimeStep
 
 
@@ -21,10 +21,10 @@ def walk(length: int = 6, wind: float = 0.0, direction: str = "right", icy: bool
         right = way > 0 if direction == "right" else way < 0
         reward = right.astype(jnp.float32)
         no = jnp.array(False)
-        return position, TimeStep(position[None], reward, no, no, position[None], {})
+        return position, TimeStep(position[None], reward, no, no, {})
 
     space = Box(-jnp.inf, jnp.inf, (1,))
-    endless = Environment("walk", space, Discrete(2), reset, auto_reset(reset, step))
+    endless = Environment("walk", space, Discrete(2), reset, step)
     return time_limit(endless, max_steps=length)
 
 

@@ -1,13 +1,12 @@
 """A world that counts its steps, for tests of what is put around an environment."""
 
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxrl.environments import auto_reset
+from jaxrl.loops.worlds import where_ended
 from jaxrl.types import Box, Discrete, Environment, TimeStep
 
 
@@ -16,13 +15,10 @@ class CountingState(NamedTuple):
     episode: jax.Array
 
 
-def counting_environment(
-    *, resets_by_itself=False, length=4, action_space=None, max_episode_steps=None
-):
+def counting_environment(*, length=4, action_space=None, max_episode_steps=None):
     """Terminates after `length` steps; shows (episode, steps taken, action); rewards the steps.
 
-    Its reset draws the episode's number, so that every reset can be told from every other. It
-    resets by itself, or has a step that `auto_reset` makes of one that does not.
+    Its reset draws the episode's number, so that every reset can be told from every other.
     """
     action_space = Discrete(10) if action_space is None else action_space
 
@@ -34,44 +30,44 @@ def counting_environment(
         state = CountingState(jnp.int32(0), jax.random.uniform(key))
         return state, observe(state, jnp.float32(-1))
 
-    def count(key, state, action):
+    def step(key, state, action):
         after = CountingState(state.time + 1, state.episode)
-        final_observation = observe(after, action)
         return after, TimeStep(
-            observation=final_observation,
+            observation=observe(after, action),
             reward=after.time.astype(jnp.float32),
             terminated=after.time >= length,
             truncated=jnp.array(False),
-            final_observation=final_observation,
             info={"kept": after.time},
         )
 
-    def count_and_reset(key, state, action):
-        after, time_step = count(key, state, action)
-        ended = time_step.terminated
-        fresh, first_observation = reset(key)
-        kept = jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, after)
-        observation = jnp.where(ended, first_observation, time_step.observation)
-        return kept, time_step._replace(observation=observation)
-
-    step = count_and_reset if resets_by_itself else auto_reset(reset, count, step_uses_key=False)
     space = Box(-jnp.inf, jnp.inf, (3,))
     return Environment("counting", space, action_space, reset, step, max_episode_steps)
 
 
 def play(environment, actions, seed=0):
-    """Plays a list of actions from a reset; returns the first observation and all time steps."""
+    """Plays a list of actions from a reset, and resets where an episode ended.
+
+    Returns the observations that actions were chosen from, one more than there are actions, and all
+    time steps.
+    """
     key_reset, key_steps = jax.random.split(jax.random.key(seed))
 
     def run(actions):
-        state, observation = environment.reset(key_reset)
+        state, first = environment.reset(key_reset)
 
         def step(state, inputs):
             key, action = inputs
-            return environment.step(key, state, action)
+            key_step, key_next = jax.random.split(key)
+            state, time_step = environment.step(key_step, state, action)
+            ended = time_step.terminated | time_step.truncated
+            present = (state, time_step.observation)
+            state, seen = where_ended(ended, environment.reset(key_next), present)
+            return state, (seen, time_step)
 
         keys = jax.random.split(key_steps, len(actions))
-        return observation, jax.lax.scan(step, state, (keys, actions))[1]
+        _, (seen, steps) = jax.lax.scan(step, state, (keys, actions))
+        together = lambda one, others: jnp.concatenate([one[None], others])  # noqa: E731
+        return jax.tree.map(together, first, seen), steps
 
     return jax.jit(run)(jnp.asarray(actions))
 
@@ -79,11 +75,6 @@ def play(environment, actions, seed=0):
 @pytest.fixture(name="counting_environment")
 def counting_environment_fixture():
     return counting_environment
-
-
-@pytest.fixture(params=[True, False])
-def either_counting_environment(request):
-    return functools.partial(counting_environment, resets_by_itself=request.param)
 
 
 @pytest.fixture(name="play")

@@ -73,9 +73,7 @@ def test_dynamics(name):
 
     steps = our_steps(name, fields, states, actions)
 
-    np.testing.assert_allclose(
-        steps.final_observation, observations, rtol=tolerance, atol=tolerance
-    )
+    np.testing.assert_allclose(steps.observation, observations, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(steps.reward, rewards, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(steps.terminated, terminations)
     assert terminations.any() == ends

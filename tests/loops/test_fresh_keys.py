@@ -9,10 +9,10 @@ from recorded_keys import LIMIT, Keys
 
 from jaxrl.loops.asynchronous import asynchronous
 from jaxrl.loops.episodes import play_population
-from jaxrl.loops.episodic import episodic
 from jaxrl.loops.off_policy import off_policy
 from jaxrl.loops.on_policy import on_policy
 from jaxrl.loops.population import VectorPolicy, population
+from jaxrl.loops.whole_episodes import whole_episodes
 from jaxrl.replay import prioritized_replay, ring_storage, uniform_replay
 from jaxrl.training import Progress, advance, evaluate, train
 from jaxrl.types import Box, Environment, Strategy, TimeStep
@@ -38,7 +38,7 @@ def test_rollouts():
     steps = 3 * 4 * 2
     assert keys.counts() == EVALUATIONS | {
         "init": 1,
-        "reset": 2 + 2 * 2,
+        "reset": 2 + steps + 2 * 2,
         "start": 2 + steps,
         "act": steps,
         "step": steps + EVALUATION_STEPS,
@@ -54,7 +54,7 @@ def test_rollouts_without_a_memory():
     env = recorded_keys.environment(keys)
     algorithm = on_policy(env, agent, num_envs=2, num_steps=4, total_steps=24)
     jax.jit(lambda: train(KEY, algorithm).metrics)()
-    assert keys.counts() == {"init": 1, "reset": 2, "act": 24, "step": 24, "update": 3}
+    assert keys.counts() == {"init": 1, "reset": 2 + 24, "act": 24, "step": 24, "update": 3}
     keys.require_fresh()
 
 
@@ -74,7 +74,7 @@ def test_workers(num_workers):
     steps = 2 * 4 * 2 * num_workers
     assert keys.counts() == EVALUATIONS | {
         "init": 1,
-        "reset": 2 * num_workers + 2 * 2,
+        "reset": 2 * num_workers + steps + 2 * 2,
         "start": 2 * num_workers + steps,
         "act": steps,
         "step": steps + EVALUATION_STEPS,
@@ -109,7 +109,7 @@ def test_replays(make_replay, num_updates):
     run(algorithm)
     assert keys.counts() == EVALUATIONS | {
         "init": 1,
-        "reset": 2 + 2 * 2,
+        "reset": 2 + 20 + 2 * 2,
         "start": 2 + 20,
         "random action": 8,
         "act": 12,
@@ -126,7 +126,7 @@ def test_whole_episodes():
     keys = Keys()
     env = recorded_keys.environment(keys, limit=70)
     agent = recorded_keys.agent(keys)
-    algorithm = episodic(env, agent, num_episodes=2, total_steps=280)
+    algorithm = whole_episodes(env, agent, num_episodes=2, total_steps=280)
     jax.jit(lambda: train(KEY, algorithm).metrics)()
     steps = 2 * 2 * 3 * 24
     assert keys.counts() == {
@@ -201,7 +201,7 @@ def played(num_candidates, num_long, *, common_random_numbers):
         over = (state + 1 >= LIMIT) | (action[0] > 0)
         reward = jnp.where(state > 0, drawn, 0.0)
         end, observation = jnp.array(False), jnp.zeros(1)
-        return state + 1, TimeStep(observation, reward, over, end, observation, {})
+        return state + 1, TimeStep(observation, reward, over, end, {})
 
     space = Box(-1.0, 1.0, (2,))
     env = Environment("drawn", space, space, lambda key: (jnp.int32(0), jnp.zeros(1)), step, LIMIT)

@@ -128,12 +128,30 @@ def test_random_actions_are_allowed_ones():
     assert set(np.asarray(ring.action[:48]).reshape(-1).tolist()) == set(range(6))
 
 
+def numbering(replay):
+    """The same replay, of which each addition is one step whose rewards are its number."""
+
+    def add(state, transitions):
+        kept, number = state
+        reward = jnp.full_like(transitions.reward, number)
+        return replay.add(kept, transitions._replace(reward=reward)), number + 1
+
+    return replay._replace(
+        init=lambda: (replay.init(), jnp.float32(1)),
+        add=add,
+        sample=lambda key, state: replay.sample(key, state[0]),
+        can_sample=lambda state: replay.can_sample(state[0]),
+        prioritize=lambda state, *errors: (replay.prioritize(state[0], *errors), state[1]),
+    )
+
+
 @pytest.mark.parametrize("prioritized", [False, True])
 def test_updates_learn_from_what_was_seen_however_often_a_limit_cuts_off(prioritized):
     """Limits of 1 and 200 side by side, n = 4: rewards are of the newest steps, weights finite.
 
-    Rewards count the steps since the run began, so that an old one would be seen: with discount 1
-    and episodes of one step, each is that of one of the last 4 steps that are remembered.
+    Rewards number the steps from the run's beginning on, so that an old one would be seen: with
+    discount 1 and episodes of one step, each is that of one of the last 4 steps that are
+    remembered.
     """
 
     def environment(limit):
@@ -143,7 +161,7 @@ def test_updates_learn_from_what_was_seen_however_often_a_limit_cuts_off(priorit
         def step(key, state, action):
             time = state + 1
             cut, no = time % limit == 0, jnp.array(False)
-            return time, TimeStep(jnp.zeros(1), time.astype(jnp.float32), no, cut, jnp.ones(1), {})
+            return time, TimeStep(jnp.ones(1), jnp.float32(0), no, cut, {})
 
         space = Box(0.0, 1.0, (1,))
         return Environment("counting", space, Discrete(2), reset, step, max_episode_steps=limit)
@@ -155,7 +173,7 @@ def test_updates_learn_from_what_was_seen_however_often_a_limit_cuts_off(priorit
         storage = ring_storage(
             env.observation_space, env.action_space, capacity=32, num_envs=2, n_step=4
         )
-        replay = make_replay(storage, batch_size=64, discount=1.0)
+        replay = numbering(make_replay(storage, batch_size=64, discount=1.0))
         agent = counting_agent(64)
 
         def update(key, state, batch):
@@ -190,7 +208,7 @@ def wide_environment(size):
     def step(key, state, action):
         observation = jnp.full(size, state)
         end = jnp.array(False)
-        return state, TimeStep(observation, state, end, end, observation, {})
+        return state, TimeStep(observation, state, end, end, {})
 
     return Environment("wide", Box(0.0, 1.0, (size,)), Discrete(2), reset, step)
 

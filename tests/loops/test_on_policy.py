@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 from probe_environments import constant_reward
 
-from jaxrl.loops.on_policy import FinishedEpisodes, episode_metrics, on_policy
+from jaxrl.loops.finished_episodes import FinishedEpisodes, episode_metrics
+from jaxrl.loops.on_policy import on_policy
 from jaxrl.types import Agent, Policy
 
 

@@ -97,7 +97,7 @@ def test_gradient_of_one_update_by_hand():
     # Which actions were drawn is read off the environment: reward 1 if they match the sign.
     key_rollout, _ = jax.random.split(jax.random.key(1))
     from jaxrl.environments import record_episode_statistics
-    from jaxrl.loops.on_policy import collect
+    from jaxrl.loops.worlds import collect
 
     actor_act = lambda key, carry, x: algorithm_act(key, carry, x)  # noqa: E731
     agent_params = state.agent.params

@@ -32,11 +32,8 @@ def counting_environment(length):
         del key
         ended = state + 1 == length
         successor = (state + 1.0)[None]
-        time = jnp.where(ended, 0, state + 1)
         info = {"task_reward": 2 * action[0]}
-        return time, TimeStep(
-            jnp.where(ended, 0.0, successor), action[0], ended, jnp.array(False), successor, info
-        )
+        return state + 1, TimeStep(successor, action[0], ended, jnp.array(False), info)
 
     space = Box(-1.0, 1.0, (1,))
     return Environment("counting", space, space, reset, step, None)

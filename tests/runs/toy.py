@@ -49,9 +49,7 @@ def toy_environment(limit=3, wind=0.0):
     def step(key, state, action):
         del key
         ended = state + 1 >= limit
-        time = jnp.where(ended, 0, state + 1)
-        step = TimeStep(jnp.zeros(1), action[0] + wind, jnp.array(False), ended, jnp.zeros(1), {})
-        return time, step
+        return state + 1, TimeStep(jnp.zeros(1), action[0] + wind, jnp.array(False), ended, {})
 
     space = Box(-jnp.inf, jnp.inf, (1,))
     return Environment("toy", space, space, reset, step, max_episode_steps=limit)

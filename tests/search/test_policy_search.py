@@ -93,7 +93,7 @@ def seeing_categories():
 
     def step(key, state, action):
         state, step = inner.step(key, state, action)
-        return state, step._replace(observation=jnp.int32(0), final_observation=jnp.int32(0))
+        return state, step._replace(observation=jnp.int32(0))
 
     return inner._replace(
         observation_space=Discrete(3),

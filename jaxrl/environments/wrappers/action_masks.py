@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from jaxrl.environments.resets import Step, change_step
 from jaxrl.types import (
     Action,
     Box,
@@ -58,7 +57,7 @@ def mask_actions(
         return MaskedObservation(observation, _checked(mask, size, name))
 
     def later(time_step: TimeStep) -> MaskedObservation:
-        observation = time_step.final_observation
+        observation = time_step.observation
         mask = _mask_of_info(time_step, name) if mask_of is None else mask_of(observation)
         return MaskedObservation(observation, _checked(mask, size, name))
 
@@ -66,20 +65,11 @@ def mask_actions(
         state, observation = environment.reset(key)
         return state, first(observation)
 
-    def with_masks(step: Step) -> Step:
-        def function(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
-            state, time_step = step(key, state, action)
-            successor, started = later(time_step), first(time_step.observation)
-            # Where the episode ended, the step's mask is about its last state, not about the next.
-            ended = time_step.terminated | time_step.truncated
-            mask = jnp.where(ended, started.action_mask, successor.action_mask)
-            observation = started._replace(action_mask=mask)
-            return state, time_step._replace(observation=observation, final_observation=successor)
+    def step(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
+        state, time_step = environment.step(key, state, action)
+        return state, time_step._replace(observation=later(time_step))
 
-        return function
-
-    space, step = MaskedSpace(seen, size), change_step(environment.step, with_masks)
-    masked = environment._replace(observation_space=space, reset=reset, step=step)
+    masked = environment._replace(observation_space=MaskedSpace(seen, size), reset=reset, step=step)
     _try_out(masked)
     return masked
 

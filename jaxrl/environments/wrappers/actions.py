@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool
 
-from jaxrl.environments.resets import ResettingStep, Step, change_step
+from jaxrl.environments.builder import Step
 from jaxrl.types import Action, Box, Environment, EnvState, Key, Observation, TimeStep
 
 
@@ -27,11 +27,7 @@ def clip_actions(environment: Environment) -> Environment:
     space = environment.action_space
     if not isinstance(space, Box) or _is_clipped(environment) or _is_unbounded(space):
         return environment
-    return environment._replace(
-        step=change_step(
-            environment.step, lambda step: functools.partial(_clipped_step, step, space)
-        )
-    )
+    return environment._replace(step=functools.partial(_clipped_step, environment.step, space))
 
 
 def _clipped_step(
@@ -43,7 +39,6 @@ def _clipped_step(
 
 def _is_clipped(environment: Environment) -> bool:
     step = environment.step
-    step = step.whole if isinstance(step, ResettingStep) else step
     return isinstance(step, functools.partial) and step.func is _clipped_step
 
 
@@ -106,10 +101,7 @@ def rescale_actions(environment: Environment) -> Environment:
 
 
 def _with_action(step: Step, change: Callable[[Array], Array]) -> Step:
-    def changed(step: Step) -> Step:
-        return lambda key, state, action: step(key, state, change(action))
-
-    return change_step(step, changed)
+    return lambda key, state, action: step(key, state, change(action))
 
 
 class StickyActionState(NamedTuple):
@@ -148,17 +140,13 @@ def sticky_actions(environment: Environment, *, probability: Any) -> Environment
         last_action = jnp.zeros(space.shape, space.dtype)
         return StickyActionState(inner, last_action, jnp.asarray(True)), observation
 
-    def sticky(step: Step) -> Step:
-        def function(
-            key: Key, state: StickyActionState, action: Action
-        ) -> tuple[StickyActionState, TimeStep]:
-            key_repeat, key_step = jax.random.split(key)
-            repeat = jax.random.bernoulli(key_repeat, probability) & ~state.is_start
-            action = jnp.where(repeat, state.last_action, jnp.asarray(action, space.dtype))
-            inner, time_step = step(key_step, state.inner, action)
-            is_start = time_step.terminated | time_step.truncated
-            return StickyActionState(inner, action, is_start), time_step
+    def step(
+        key: Key, state: StickyActionState, action: Action
+    ) -> tuple[StickyActionState, TimeStep]:
+        key_repeat, key_step = jax.random.split(key)
+        repeat = jax.random.bernoulli(key_repeat, probability) & ~state.is_start
+        action = jnp.where(repeat, state.last_action, jnp.asarray(action, space.dtype))
+        inner, time_step = environment.step(key_step, state.inner, action)
+        return StickyActionState(inner, action, jnp.asarray(False)), time_step
 
-        return function
-
-    return environment._replace(reset=reset, step=change_step(environment.step, sticky))
+    return environment._replace(reset=reset, step=step)

@@ -9,7 +9,6 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from jaxrl.environments.resets import Step, change_step
 from jaxrl.types import (
     Action,
     Box,
@@ -135,15 +134,8 @@ def _change_observation(
         state, observation = environment.reset(key)
         return state, change(observation)
 
-    def changed(step: Step) -> Step:
-        def function(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
-            state, time_step = step(key, state, action)
-            return state, time_step._replace(
-                observation=change(time_step.observation),
-                final_observation=change(time_step.final_observation),
-            )
+    def step(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
+        state, time_step = environment.step(key, state, action)
+        return state, time_step._replace(observation=change(time_step.observation))
 
-        return function
-
-    step = change_step(environment.step, changed)
     return environment._replace(observation_space=space, reset=reset, step=step)

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array
 
-from jaxrl.environments.resets import Step, change_step
 from jaxrl.types import Action, Environment, EnvState, Key, TimeStep
 
 
@@ -39,13 +38,10 @@ def clip_reward(environment: Environment, *, low: Any = -1.0, high: Any = 1.0) -
 
 
 def _change_reward(environment: Environment, change: Callable[[Array], Array]) -> Environment:
-    def changed(step: Step) -> Step:
-        def function(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
-            state, time_step = step(key, state, action)
-            info = {"task_reward": time_step.reward, **time_step.info}
-            reward = jnp.asarray(change(time_step.reward), jnp.float32)
-            return state, time_step._replace(reward=reward, info=info)
+    def step(key: Key, state: EnvState, action: Action) -> tuple[EnvState, TimeStep]:
+        state, time_step = environment.step(key, state, action)
+        info = {"task_reward": time_step.reward, **time_step.info}
+        reward = jnp.asarray(change(time_step.reward), jnp.float32)
+        return state, time_step._replace(reward=reward, info=info)
 
-        return function
-
-    return environment._replace(step=change_step(environment.step, changed))
+    return environment._replace(step=step)

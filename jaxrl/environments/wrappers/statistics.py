@@ -5,7 +5,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxrl.environments.resets import Step, change_step
 from jaxrl.types import Action, Environment, EnvState, Key, Observation, TimeStep
 
 
@@ -38,29 +37,21 @@ def record_episode_statistics(environment: Environment) -> Environment:
         zeros = jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32)
         return EpisodeStatisticsState(inner, *zeros), observation
 
-    step = change_step(environment.step, _recorded)
-    return environment._replace(reset=reset, step=step)
-
-
-def _recorded(step: Step) -> Step:
-    def function(
+    def step(
         key: Key, state: EpisodeStatisticsState, action: Action
     ) -> tuple[EpisodeStatisticsState, TimeStep]:
-        inner, time_step = step(key, state.inner, action)
+        inner, time_step = environment.step(key, state.inner, action)
         reward = time_step.info.get("task_reward", time_step.reward)
-        episode_return = state.episode_return + jnp.asarray(reward, jnp.float32)
-        episode_length = state.episode_length + 1
-        ended = time_step.terminated | time_step.truncated
-        next_state = EpisodeStatisticsState(
+        after = EpisodeStatisticsState(
             inner=inner,
-            episode_return=jnp.where(ended, 0.0, episode_return),
-            episode_length=jnp.where(ended, 0, episode_length),
+            episode_return=state.episode_return + jnp.asarray(reward, jnp.float32),
+            episode_length=state.episode_length + 1,
         )
         info = {
             **time_step.info,
-            "episode_return": episode_return,
-            "episode_length": episode_length,
+            "episode_return": after.episode_return,
+            "episode_length": after.episode_length,
         }
-        return next_state, time_step._replace(info=info)
+        return after, time_step._replace(info=info)
 
-    return function
+    return environment._replace(reset=reset, step=step)

@@ -2,13 +2,11 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
-from jaxrl.environments.resets import ResettingStep, Step, auto_reset, reset_where
 from jaxrl.types import Action, Environment, EnvState, Key, Observation, TimeStep
 
 
@@ -27,9 +25,8 @@ class TimeLimitState(NamedTuple):
 def time_limit(environment: Environment, *, max_steps: Any) -> Environment:
     """Truncates episodes after `max_steps` steps.
 
-    `truncated` is set at the limit, with the successor in `final_observation`, and the environment
-    is reset. A gymnax environment has a limit of its own, which is cheaper to change:
-    `make_env(name, max_steps_in_episode=...)`.
+    `truncated` is set at the limit. A gymnax environment has a limit of its own, which is cheaper
+    to change: `make_env(name, max_steps_in_episode=...)`.
 
     Args:
         environment: any environment.
@@ -45,45 +42,17 @@ def time_limit(environment: Environment, *, max_steps: Any) -> Environment:
         inner, observation = environment.reset(key)
         return TimeLimitState(inner, jnp.zeros((), jnp.int32)), observation
 
-    def limited(step: Step) -> Step:
-        def function(
-            key: Key, state: TimeLimitState, action: Action
-        ) -> tuple[TimeLimitState, TimeStep]:
-            inner, time_step = step(key, state.inner, action)
-            elapsed_steps = state.elapsed_steps + 1
-            truncated = time_step.truncated | (elapsed_steps >= max_steps)
-            return TimeLimitState(inner, elapsed_steps), time_step._replace(truncated=truncated)
+    def step(key: Key, state: TimeLimitState, action: Action) -> tuple[TimeLimitState, TimeStep]:
+        inner, time_step = environment.step(key, state.inner, action)
+        elapsed_steps = state.elapsed_steps + 1
+        truncated = time_step.truncated | (elapsed_steps >= max_steps)
+        return TimeLimitState(inner, elapsed_steps), time_step._replace(truncated=truncated)
 
-        return function
-
-    step = environment.step
-    if isinstance(step, ResettingStep):
-        limited_step: Step = auto_reset(reset, limited(step.without_reset))
-    else:
-        limited_step = _resetting_at_the_limit(reset, limited(step), max_steps)
     return environment._replace(
         reset=reset,
-        step=limited_step,
+        step=step,
         max_episode_steps=_smaller(environment.max_episode_steps, max_steps),
     )
-
-
-def _resetting_at_the_limit(reset: Any, step: Step, max_steps: Any) -> Step:
-    """Resets at the limit only: at any other end the environment has done so by itself."""
-
-    def function(
-        key: Key, state: TimeLimitState, action: Action
-    ) -> tuple[TimeLimitState, TimeStep]:
-        key_step, key_reset = jax.random.split(key)
-        state, time_step = step(key_step, state, action)
-        ended = time_step.terminated | time_step.truncated
-        present = state._replace(elapsed_steps=jnp.where(ended, 0, state.elapsed_steps))
-        state, observation = reset_where(
-            state.elapsed_steps >= max_steps, key_reset, reset, (present, time_step.observation)
-        )
-        return state, time_step._replace(observation=observation)
-
-    return function
 
 
 def _is_whole_and_positive(value: Any) -> bool:

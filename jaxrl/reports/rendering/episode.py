@@ -1,12 +1,14 @@
 """Plays one episode and keeps what a picture of it needs."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxrl.environments import clip_actions, flatten_actions, play_once
+from jaxrl.environments import clip_actions, flatten_actions
 from jaxrl.keys import typed_key
+from jaxrl.loops.worlds import Worlds, act_without_extras, start_world, step_world
 from jaxrl.types import Environment, Key, Observation, Policy
 
 SCAN_STEPS = 128
@@ -47,41 +49,37 @@ def record_episode(
     if max_steps < 1:
         raise ValueError(f"max_steps={max_steps} must be at least 1")
     key = typed_key(key)
-    environment = play_once(flatten_actions(clip_actions(environment)))
+    environment = flatten_actions(clip_actions(environment))
     key_reset, key_start, key_loop = jax.random.split(key, 3)
 
-    def step(carry: Any, time: Any) -> Any:
-        env_state, observation, memory = carry
+    def step(world: Worlds, time: Any) -> Any:
         key_act, key_env = jax.random.split(jax.random.fold_in(key_loop, time))
-        memory, action = policy.act(key_act, memory, observation)
-        env_state, timestep = environment.step(key_env, env_state, action)
-        reward = timestep.info.get("task_reward", timestep.reward)
-        ended = timestep.terminated | timestep.truncated
-        row = (observation, action, reward, ended, timestep.final_observation)
-        return (env_state, timestep.observation, memory), row
+        act = act_without_extras(policy.act)
+        world, transition, info = step_world(key_act, key_env, world, environment, act)
+        return world, (transition, info.get("task_reward", transition.reward))
 
-    scan = jax.jit(lambda carry, times: jax.lax.scan(step, carry, times))
-    env_state, observation = jax.jit(environment.reset)(key_reset)
-    carry = (env_state, observation, policy.start(key_start))
+    scan = jax.jit(lambda world, times: jax.lax.scan(step, world, times))
+    begin = jax.jit(partial(start_world, environment=environment, start=policy.start))
+    world = begin(key_reset, key_start)
     pieces = []
     # Piece by piece, so that a short episode under a long limit costs little.
     for start in range(0, max_steps, SCAN_STEPS):
-        carry, rows = scan(carry, np.arange(start, start + SCAN_STEPS))
+        world, rows = scan(world, np.arange(start, start + SCAN_STEPS))
         pieces.append(jax.device_get(rows))
-        if pieces[-1][3].any():
+        if (pieces[-1][0].terminated | pieces[-1][0].truncated).any():
             break
-    rows = jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
-    observations, actions, rewards, ends, successors = rows
+    played, rewards = jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
+    ends = played.terminated | played.truncated
     length = min(int(np.argmax(ends)) + 1 if ends.any() else len(ends), max_steps)
     observations = jax.tree.map(
         lambda seen, successor: np.concatenate([seen[:length], successor[length - 1 : length]]),
-        observations,
-        successors,
+        played.observation,
+        played.next_observation,
     )
     return Episode(
         name=environment.name,
         observations=observations,
-        actions=actions[:length],
+        actions=played.action[:length],
         rewards=np.asarray(rewards[:length], dtype=float),
         ended=bool(ends[:length].any()),
     )

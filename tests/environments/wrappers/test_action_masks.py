@@ -29,14 +29,13 @@ def test_masks_of_the_info_are_about_the_successor(counting_environment, play):
     """Episodes of 4 steps: the last step's mask is the end's; the fresh start allows everything."""
     environment = mask_actions(with_masks(counting_environment(length=4)))
     assert environment.observation_space == MaskedSpace(Box(-jnp.inf, jnp.inf, (3,)), 10)
-    first, steps = play(environment, [0] * 6)
-    assert isinstance(first, MaskedObservation)
-    assert first.action_mask.dtype == bool
-    assert first.action_mask.all()
-    assert allowed(steps.observation.action_mask) == [1, 2, 3, -1, 1, 2]
-    assert allowed(steps.final_observation.action_mask) == [1, 2, 3, 4, 1, 2]
-    np.testing.assert_array_equal(steps.observation.observation[:, 1], [1, 2, 3, 0, 1, 2])
-    np.testing.assert_array_equal(steps.final_observation.observation[:, 1], [1, 2, 3, 4, 1, 2])
+    seen, steps = play(environment, [0] * 6)
+    assert isinstance(seen, MaskedObservation)
+    assert seen.action_mask.dtype == bool
+    assert allowed(seen.action_mask) == [-1, 1, 2, 3, -1, 1, 2]
+    assert allowed(steps.observation.action_mask) == [1, 2, 3, 4, 1, 2]
+    np.testing.assert_array_equal(seen.observation[:, 1], [0, 1, 2, 3, 0, 1, 2])
+    np.testing.assert_array_equal(steps.observation.observation[:, 1], [1, 2, 3, 4, 1, 2])
 
 
 def test_the_first_mask_can_be_given(counting_environment, play):
@@ -44,9 +43,8 @@ def test_the_first_mask_can_be_given(counting_environment, play):
         with_masks(counting_environment(length=2)),
         first_mask_of=lambda observation: jnp.arange(10) == 7 + observation[1],
     )
-    first, steps = play(environment, [0] * 3)
-    assert allowed(first.action_mask[None]) == [7]
-    assert allowed(steps.observation.action_mask) == [1, 7, 1]
+    seen, _ = play(environment, [0] * 3)
+    assert allowed(seen.action_mask) == [7, 1, 7, 1]
 
 
 def test_masks_of_a_function(counting_environment, play):
@@ -54,16 +52,15 @@ def test_masks_of_a_function(counting_environment, play):
     environment = mask_actions(
         counting_environment(length=2), lambda x: (jnp.arange(10) == x[1]).astype(jnp.int32)
     )
-    first, steps = play(environment, [0] * 3)
-    assert allowed(first.action_mask[None]) == [0]
-    assert allowed(steps.observation.action_mask) == [1, 0, 1]
-    assert allowed(steps.final_observation.action_mask) == [1, 2, 1]
+    seen, steps = play(environment, [0] * 3)
+    assert allowed(seen.action_mask) == [0, 1, 0, 1]
+    assert allowed(steps.observation.action_mask) == [1, 2, 1]
 
 
 def test_a_time_limit_around_it_starts_with_the_first_mask(counting_environment, play):
     environment = time_limit(mask_actions(with_masks(counting_environment(length=9))), max_steps=2)
-    _, steps = play(environment, [0] * 3)
-    assert allowed(steps.observation.action_mask) == [1, -1, 1]
+    seen, _ = play(environment, [0] * 3)
+    assert allowed(seen.action_mask) == [-1, 1, -1, 1]
 
 
 def test_masks_of_several_factors(counting_environment):

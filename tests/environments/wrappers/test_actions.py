@@ -18,7 +18,7 @@ def test_clipping(counting_environment, play):
     clipped = clip_actions(environment)
     actions = np.array([[-3.0, 0.0], [3.0, 0.0], [0.25, 0.0]], np.float32)
     _, steps = play(clipped, actions)
-    np.testing.assert_array_equal(steps.final_observation[:, 2], [-1.0, 0.5, 0.25])
+    np.testing.assert_array_equal(steps.observation[:, 2], [-1.0, 0.5, 0.25])
     assert clipped.action_space == environment.action_space
     assert clip_actions(clipped) is clipped
 
@@ -33,7 +33,7 @@ def test_nothing_to_clip(counting_environment):
 def test_half_bounds_are_clipped(counting_environment, play):
     environment = clip_actions(counting_environment(action_space=Box(0.0, jnp.inf, (1,))))
     _, steps = play(environment, [[-2.0], [9.0]])
-    np.testing.assert_array_equal(steps.final_observation[:, 2], [0.0, 9.0])
+    np.testing.assert_array_equal(steps.observation[:, 2], [0.0, 9.0])
 
 
 def test_rescaling(counting_environment, play):
@@ -41,7 +41,7 @@ def test_rescaling(counting_environment, play):
     environment = rescale_actions(counting_environment(action_space=space))
     assert environment.action_space == Box(-1.0, 1.0, (2,))
     _, steps = play(environment, [[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
-    np.testing.assert_allclose(steps.final_observation[:, 2], [-2.0, 2.0, 6.0])
+    np.testing.assert_allclose(steps.observation[:, 2], [-2.0, 2.0, 6.0])
 
 
 def test_rescaling_a_traced_bound():
@@ -74,11 +74,11 @@ def test_flat_actions_regain_their_shape(counting_environment, play):
     assert flat.action_space.shape == (6,)
     np.testing.assert_array_equal(flat.action_space.low, [0, 0, 0, -1, -1, -1])
     _, steps = play(flat, np.arange(12.0).reshape(2, 6))
-    np.testing.assert_array_equal(steps.final_observation[:, 2], [0.0, 6.0])
+    np.testing.assert_array_equal(steps.observation[:, 2], [0.0, 6.0])
     assert flatten_actions(flat) is flat
     scalar = flatten_actions(counting_environment(action_space=Box(-1.0, 1.0, ())))
     _, steps = play(scalar, [[0.5]])
-    np.testing.assert_array_equal(steps.final_observation[:, 2], [0.5])
+    np.testing.assert_array_equal(steps.observation[:, 2], [0.5])
 
 
 def test_whole_numbers_are_no_box(counting_environment):
@@ -91,7 +91,7 @@ def test_sticky_actions_repeat_what_was_done(counting_environment, play):
     environment = sticky_actions(counting_environment(length=length), probability=probability)
     actions = np.arange(num_steps) % 10
     _, steps = play(environment, actions)
-    done = np.asarray(steps.final_observation[:, 2])
+    done = np.asarray(steps.observation[:, 2])
     first = np.arange(num_steps) % length == 0
     np.testing.assert_array_equal(done[first], actions[first])
     repeated = done != actions
@@ -105,7 +105,7 @@ def test_sticky_actions_repeat_what_was_done(counting_environment, play):
 def test_sticky_extremes(counting_environment, play, probability, expected):
     environment = sticky_actions(counting_environment(), probability=probability)
     _, steps = play(environment, [1, 2, 3, 4])
-    np.testing.assert_array_equal(steps.final_observation[:, 2], expected)
+    np.testing.assert_array_equal(steps.observation[:, 2], expected)
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.5])

@@ -13,14 +13,14 @@ from jaxrl.types import Box, Discrete, MultiDiscrete
 
 
 def with_observation(environment, space, observation):
-    """The same observation for ever, then another as the final one."""
+    """The same observation at every start, and another after every step."""
 
     def reset(key):
         return environment.reset(key)[0], observation
 
     def step(key, state, action):
         state, step = environment.step(key, state, action)
-        return state, step._replace(observation=observation, final_observation=observation + 1)
+        return state, step._replace(observation=observation + 1)
 
     return environment._replace(observation_space=space, reset=reset, step=step)
 
@@ -35,7 +35,6 @@ def test_flattening():
     np.testing.assert_array_equal(observation, expected.ravel())
     step, flat_step = pong.step(key, state, action)[1], flat.step(key, state, action)[1]
     np.testing.assert_array_equal(flat_step.observation, step.observation.ravel())
-    np.testing.assert_array_equal(flat_step.final_observation, step.final_observation.ravel())
     assert flat_step.info.keys() == step.info.keys()
 
 
@@ -66,8 +65,7 @@ def test_one_hot(counting_environment):
     state, observation = encoded.reset(jax.random.key(0))
     _, step = encoded.step(jax.random.key(0), state, jnp.int32(1))
     np.testing.assert_array_equal(observation, [0, 0, 1, 0])
-    np.testing.assert_array_equal(step.observation, [0, 0, 1, 0])
-    np.testing.assert_array_equal(step.final_observation, [0, 0, 0, 1])
+    np.testing.assert_array_equal(step.observation, [0, 0, 0, 1])
     assert encoded.observation_space == Box(0.0, 1.0, (4,))
     assert observation.dtype == encoded.observation_space.dtype
 
@@ -78,7 +76,7 @@ def test_several_one_hots(counting_environment):
     state, observation = encoded.reset(jax.random.key(0))
     _, step = encoded.step(jax.random.key(0), state, jnp.int32(1))
     np.testing.assert_array_equal(observation, [1, 0, 0, 1, 0])
-    np.testing.assert_array_equal(step.final_observation, [0, 1, 0, 0, 1])
+    np.testing.assert_array_equal(step.observation, [0, 1, 0, 0, 1])
     assert encoded.observation_space == Box(0.0, 1.0, (5,))
 
 
@@ -96,8 +94,7 @@ def test_selected_entries(counting_environment):
     state, observation = shown.reset(jax.random.key(0))
     _, step = shown.step(jax.random.key(0), state, jnp.int32(1))
     np.testing.assert_array_equal(observation, [2.5, 0.5])
-    np.testing.assert_array_equal(step.observation, [2.5, 0.5])
-    np.testing.assert_array_equal(step.final_observation, [3.5, 1.5])
+    np.testing.assert_array_equal(step.observation, [3.5, 1.5])
     visible = shown.observation_space
     np.testing.assert_array_equal(visible.low, [-2, 0])
     assert (visible.high, visible.shape) == (5.0, (2,))

@@ -2,6 +2,7 @@ import jax
 import numpy as np
 
 from jaxrl.environments import make_env, record_episode_statistics, time_limit
+from jaxrl.loops.worlds import where_ended
 
 
 def test_by_hand(counting_environment, play):
@@ -28,7 +29,10 @@ def test_each_environment_of_a_batch_has_its_own():
 
         def step(state, key):
             key_action, key_step = jax.random.split(key)
-            return environment.step(key_step, state, environment.action_space.sample(key_action))
+            action = environment.action_space.sample(key_action)
+            state, step = environment.step(key_step, state, action)
+            ended = step.terminated | step.truncated
+            return where_ended(ended, environment.reset(key)[0], state), step
 
         state, _ = environment.reset(key_reset)
         return jax.lax.scan(step, state, jax.random.split(key_steps, 60))[1]

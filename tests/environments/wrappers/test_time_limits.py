@@ -6,24 +6,18 @@ import pytest
 from jaxrl.environments import make_env, record_episode_statistics, sticky_actions, time_limit
 
 
-@pytest.fixture
-def counting_environment(either_counting_environment):
-    """Limits are put around steps of either kind in different ways."""
-    return either_counting_environment
-
-
-def test_a_limit_truncates_and_resets(counting_environment, play):
+def test_a_limit_truncates(counting_environment, play):
     limited = time_limit(counting_environment(length=9), max_steps=3)
-    first, steps = play(limited, [0] * 7)
+    seen, steps = play(limited, [0] * 7)
     assert not steps.terminated.any()
     np.testing.assert_array_equal(steps.truncated, [0, 0, 1, 0, 0, 1, 0])
-    np.testing.assert_array_equal(steps.final_observation[:, 1], [1, 2, 3, 1, 2, 3, 1])
-    np.testing.assert_array_equal(steps.observation[:, 1], [1, 2, 0, 1, 2, 0, 1])
-    episodes = np.asarray(steps.final_observation[:, 0])
-    assert (episodes[:3] == first[0]).all()
+    np.testing.assert_array_equal(steps.observation[:, 1], [1, 2, 3, 1, 2, 3, 1])
+    np.testing.assert_array_equal(seen[:, 1], [0, 1, 2, 0, 1, 2, 0, 1])
+    episodes = np.asarray(steps.observation[:, 0])
+    assert (episodes[:3] == seen[0, 0]).all()
     assert len(np.unique(episodes)) == 3
-    np.testing.assert_array_equal(steps.observation[[2, 5], 0], episodes[[3, 6]])
-    np.testing.assert_array_equal(steps.observation[[2, 5], 2], [-1, -1])
+    np.testing.assert_array_equal(seen[[3, 6], 0], episodes[[3, 6]])
+    np.testing.assert_array_equal(seen[[3, 6], 2], [-1, -1])
 
 
 def test_the_tasks_own_end_starts_the_count_again(counting_environment, play):
@@ -38,8 +32,6 @@ def test_both_at_once(counting_environment, play):
     _, steps = play(limited, [0] * 3)
     np.testing.assert_array_equal(steps.terminated, [0, 1, 0])
     np.testing.assert_array_equal(steps.truncated, [0, 1, 0])
-    # What is shown belongs to the state that goes on.
-    assert steps.observation[1, 0] == steps.final_observation[2, 0]
 
 
 def test_a_limit_above_the_inner_one(play):
@@ -57,7 +49,7 @@ def test_inner_memories_are_reset(counting_environment, play):
         sticky_actions(counting_environment(length=9), probability=1.0), max_steps=2
     )
     _, steps = play(forgetful, [1, 2, 3, 4])
-    np.testing.assert_array_equal(steps.final_observation[:, 2], [1, 1, 3, 3])
+    np.testing.assert_array_equal(steps.observation[:, 2], [1, 1, 3, 3])
 
 
 def test_the_smaller_limit_counts(counting_environment):

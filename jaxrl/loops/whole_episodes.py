@@ -1,4 +1,4 @@
-"""The episodic loop: play m whole episodes with the present policy, then learn from them."""
+"""The loop of whole episodes: play m with the present policy, then learn from them."""
 
 from typing import Any, NamedTuple
 
@@ -7,17 +7,10 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
-from jaxrl.environments import clip_actions, play_once, record_episode_statistics
+from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.keys import taking_any_key
-from jaxrl.loops.on_policy import (
-    Act,
-    FinishedEpisodes,
-    Start,
-    Worlds,
-    collect,
-    episode_metrics,
-    start_worlds,
-)
+from jaxrl.loops.finished_episodes import FinishedEpisodes, episode_metrics
+from jaxrl.loops.worlds import Act, Start, Worlds, collect, start_worlds
 from jaxrl.types import (
     Agent,
     AgentState,
@@ -37,8 +30,8 @@ from jaxrl.types import (
 _CHUNK = 32
 
 
-class EpisodicState(NamedTuple):
-    """Everything an episodic run needs to go on; environments are reset in every iteration.
+class WholeEpisodesState(NamedTuple):
+    """Everything a run of whole episodes needs to go on; environments are reset in every iteration.
 
     Attributes:
         agent: the learning rule's state.
@@ -65,7 +58,7 @@ class _Play(NamedTuple):
     records: tuple[Transition, FinishedEpisodes, Array]
 
 
-def episodic(
+def whole_episodes(
     environment: Environment, agent: Agent, *, num_episodes: int, total_steps: int
 ) -> Algorithm:
     """Builds the algorithm that alternates `num_episodes` whole episodes with updates.
@@ -83,10 +76,10 @@ def episodic(
     max_steps = longest_episode(environment)
     recorded = record_episode_statistics(clip_actions(environment))
 
-    def init(key: Key) -> EpisodicState:
-        return EpisodicState(agent=agent.init(key), steps=jnp.int32(0))
+    def init(key: Key) -> WholeEpisodesState:
+        return WholeEpisodesState(agent=agent.init(key), steps=jnp.int32(0))
 
-    def step(key: Key, state: EpisodicState) -> tuple[EpisodicState, Metrics]:
+    def step(key: Key, state: WholeEpisodesState) -> tuple[WholeEpisodesState, Metrics]:
         key_play, key_update = jax.random.split(key)
 
         def act(key: Key, carry: Carry, observation: Observation) -> Any:
@@ -105,9 +98,9 @@ def episodic(
         lengths = jnp.sum(episodes.mask, axis=0, dtype=jnp.int32)
         steps = state.steps + jnp.sum(jnp.where(lengths > 0, lengths, max_steps), dtype=jnp.int32)
         metrics = {"steps": steps} | episode_metrics(finished) | learning_metrics
-        return EpisodicState(agent=agent_state, steps=steps), metrics
+        return WholeEpisodesState(agent=agent_state, steps=steps), metrics
 
-    def policy(state: EpisodicState) -> Policy:
+    def policy(state: WholeEpisodesState) -> Policy:
         return agent.policy(state.agent)
 
     algorithm = Algorithm(
@@ -166,16 +159,15 @@ def play_episodes(
         The episodes, and at which steps they ended with which return and length. One that had not
         ended after `max_steps` is no whole episode, and its mask has no step.
     """
-    environment = play_once(environment)
     key_worlds, key_play = jax.random.split(key)
-    first = start_worlds(key_worlds, environment, start, num_envs=num_episodes)
+    first = start_worlds(key_worlds, environment, start, num_envs=num_episodes, resets=None)
     most_chunks = -(-max_steps // _CHUNK)
     chunk = -(-max_steps // most_chunks)
 
     def continue_play(play: _Play) -> _Play:
         key_chunk = jax.random.fold_in(key_play, play.num_chunks)
         worlds, rollout, finished = collect(
-            key_chunk, environment, act, start, play.worlds, num_steps=chunk
+            key_chunk, environment, act, start, play.worlds, num_steps=chunk, resets=None
         )
         ended_before = jnp.cumsum(finished.ended, axis=0) > finished.ended
         mask = play.unfinished[None] & ~ended_before
@@ -211,7 +203,9 @@ def _empty_records(
     """Room for `num_steps`, all zeros; the key is not consumed."""
 
     def shapes(key: Key, worlds: Worlds) -> Any:
-        _, rollout, finished = collect(key, environment, act, start, worlds, num_steps=num_steps)
+        _, rollout, finished = collect(
+            key, environment, act, start, worlds, num_steps=num_steps, resets=None
+        )
         transitions = rollout.transitions._replace(next_observation=())
         return transitions, finished, finished.ended
 

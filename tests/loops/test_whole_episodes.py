@@ -10,7 +10,7 @@ from probe_environments import DISCRETE, constant_reward
 
 import jaxrl
 from jaxrl.environments import time_limit
-from jaxrl.loops.episodic import episodic
+from jaxrl.loops.whole_episodes import whole_episodes
 from jaxrl.types import Agent, Box, Environment, Policy, TimeStep
 
 LIMIT = 70
@@ -37,9 +37,8 @@ def random_lengths(limit=LIMIT, *, shortest=1, action_space=DISCRETE):
     def step(key, state, action):
         after = state._replace(time=state.time + 1)
         over = after.time >= state.length
-        kept = jax.tree.map(lambda x, y: jnp.where(over, x, y), start(key), after)
         cut = over & (state.length == limit)
-        return kept, TimeStep(observe(kept), jnp.float32(1), over & ~cut, cut, observe(after), {})
+        return after, TimeStep(observe(after), jnp.float32(1), over & ~cut, cut, {})
 
     space = Box(1.0, float(limit), (2,))
     return Environment("random-lengths", space, action_space, reset, step, max_episode_steps=limit)
@@ -61,7 +60,9 @@ def recording_agent():
 
 
 def play(env, *, num_episodes=16):
-    algorithm = episodic(env, recording_agent(), num_episodes=num_episodes, total_steps=10_000)
+    algorithm = whole_episodes(
+        env, recording_agent(), num_episodes=num_episodes, total_steps=10_000
+    )
     state, metrics = jax.jit(algorithm.step)(jax.random.key(0), algorithm.init(jax.random.key(0)))
     return state.agent["episodes"], state, metrics
 
@@ -87,7 +88,9 @@ def test_every_episode_is_whole(limit):
 
 
 def test_lengths_vary_and_every_iteration_starts_afresh():
-    algorithm = episodic(random_lengths(), recording_agent(), num_episodes=16, total_steps=999)
+    algorithm = whole_episodes(
+        random_lengths(), recording_agent(), num_episodes=16, total_steps=999
+    )
     state = algorithm.init(jax.random.key(0))
     step = jax.jit(lambda key: algorithm.step(key, state)[0].agent["episodes"].mask)
     lengths = [np.asarray(step(jax.random.key(seed))).sum(axis=0) for seed in (0, 1)]
@@ -136,14 +139,16 @@ def test_an_episode_that_overruns_the_limit_is_none():
 
 
 def test_training_takes_the_fewest_iterations_that_reach_the_budget():
-    algorithm = episodic(random_lengths(), recording_agent(), num_episodes=4, total_steps=1000)
+    algorithm = whole_episodes(
+        random_lengths(), recording_agent(), num_episodes=4, total_steps=1000
+    )
     assert algorithm.steps_per_iteration is None
     assert algorithm.max_iterations == 250
 
     # The recorded episodes are no part of a state that a loop can carry: count only.
     inner = recording_agent()
     counting = inner._replace(update=lambda key, state, batch: (state, {}))
-    algorithm = episodic(random_lengths(), counting, num_episodes=4, total_steps=1000)
+    algorithm = whole_episodes(random_lengths(), counting, num_episodes=4, total_steps=1000)
     metrics = jax.jit(lambda key: jaxrl.train(key, algorithm).metrics)(jax.random.key(0))
     steps = np.asarray(metrics["steps"])
     used = np.count_nonzero(steps >= 0)
@@ -154,7 +159,7 @@ def test_training_takes_the_fewest_iterations_that_reach_the_budget():
 
 
 def test_vmapped_members_play_what_they_play_alone():
-    algorithm = episodic(random_lengths(), recording_agent(), num_episodes=3, total_steps=100)
+    algorithm = whole_episodes(random_lengths(), recording_agent(), num_episodes=3, total_steps=100)
     state = algorithm.init(jax.random.key(0))
     keys = jax.random.split(jax.random.key(5), 3)
     together = jax.jit(jax.vmap(lambda key: algorithm.step(key, state)))(keys)
@@ -167,11 +172,11 @@ def test_vmapped_members_play_what_they_play_alone():
 def test_the_longest_episode_must_be_known():
     endless = constant_reward(5)._replace(max_episode_steps=None)
     with pytest.raises(ValueError, match=r"has no time limit.*time_limit\(env, max_steps=1000\)"):
-        episodic(endless, recording_agent(), num_episodes=2, total_steps=10)
+        whole_episodes(endless, recording_agent(), num_episodes=2, total_steps=10)
 
     def traced(limit):
         env = time_limit(constant_reward(5), max_steps=limit)
-        return episodic(env, recording_agent(), num_episodes=2, total_steps=10).total_steps
+        return whole_episodes(env, recording_agent(), num_episodes=2, total_steps=10).total_steps
 
     with pytest.raises(ValueError, match="time limit of constant-reward is traced"):
         jax.jit(traced)(3)
