@@ -18,7 +18,11 @@ from jaxrl.types import (
     MaskedObservation,
     MaskedSpace,
     MultiDiscrete,
+    Space,
+    SpaceTree,
     TimeStep,
+    is_nested,
+    space_leaves,
 )
 
 _SPACES = (Discrete, MultiDiscrete, Box)
@@ -66,13 +70,15 @@ def _check_spaces(environment: Environment) -> None:
     """The kinds and the sizes of both spaces."""
     name, space = environment.name, environment.observation_space
     seen: Any = space.space if isinstance(space, MaskedSpace) else space
-    parts: list[tuple[str, Any]] = [("observation", seen), ("action", environment.action_space)]
+    parts = [(f"observation{path}", leaf) for path, leaf in space_leaves(seen)]
+    if not parts:
+        raise ValueError(f"the observation space of {name} is {seen!r}, which has no parts")
+    parts.append(("action", environment.action_space))
     for what, part in parts:
         if not isinstance(part, _SPACES):
             raise ValueError(
                 f"the {what} space of {name} is {_kind(part)}, but it must be a Discrete, a "
-                "MultiDiscrete or a Box of jaxrl.types: what has several parts must be put into "
-                "one array"
+                "MultiDiscrete or a Box of jaxrl.types, and observations may be a pytree of them"
             )
         if 0 in part.shape:
             raise ValueError(
@@ -118,6 +124,27 @@ def _check_observation(observation: Any, what: str, environment: Environment) ->
                 f"the mask of {name} is {_describe(mask)}, but it must be bool{wanted}"
             )
         observation, space = observation.observation, space.space
+    if is_nested(space):
+        _check_parts(observation, space, what, name)
+        return
+    _check_part(observation, space, what, name)
+
+
+def _check_parts(observation: Any, space: SpaceTree, what: str, name: str) -> None:
+    """A nested observation has the parts of its space, and each is of its own."""
+    try:
+        parts = jax.tree.structure(space).flatten_up_to(observation)
+    except (ValueError, TypeError):
+        paths = ", ".join(path for path, _ in space_leaves(space))
+        raise ValueError(
+            f"the {what} of {name} is {_describe(observation)}, but its space is nested otherwise: "
+            f"{_kind(space)} with {paths}"
+        ) from None
+    for part, (path, leaf) in zip(parts, space_leaves(space), strict=True):
+        _check_part(part, leaf, f"{what} at {path}", name)
+
+
+def _check_part(observation: Any, space: Space, what: str, name: str) -> None:
     if not _is_array(observation) or observation.shape != tuple(space.shape):
         raise ValueError(
             f"the {what} of {name} is {_describe(observation)}, but its space has shape "

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from jaxrl.environments import play_once
+from jaxrl.learning.observation_statistics import ObservationStatistics
 from jaxrl.loops.episode_counts import (
     PlayedEpisodes,
     count_step,
@@ -17,7 +18,6 @@ from jaxrl.loops.episode_counts import (
     nothing_played,
     without_parts,
 )
-from jaxrl.ops.statistics import RunningStatistics
 from jaxrl.types import Action, Environment, EnvState, Key, Observation, Params, TimeStep
 
 Act: TypeAlias = Callable[[Key, Params, Observation], Action]
@@ -65,7 +65,7 @@ def play_population(
     *,
     num_episodes: int,
     common_random_numbers: bool = True,
-    statistics: RunningStatistics | None = None,
+    statistics: ObservationStatistics | None = None,
 ) -> PlayedEpisodes:
     """Plays whole episodes with every candidate, until the last has ended.
 
@@ -122,7 +122,7 @@ def _play(
     *,
     until: int,
     limit: Any,
-    statistics: RunningStatistics | None,
+    statistics: ObservationStatistics | None,
 ) -> Playing:
     """Goes on until no more than so many episodes are running."""
 

@@ -42,6 +42,7 @@ from jaxrl.types import (
     Policy,
     RecurrentNetwork,
     Space,
+    zero_element,
 )
 
 # What acting and the losses ask of a distribution.
@@ -109,11 +110,11 @@ def make_actor(
         ValueError: the network does not suit the spaces or the settings.
     """
     model = _make_model(observation_space, action_space, config, network)
-    example = jax.eval_shape(observation_space.sample, jax.random.key(0))
+    example = zero_element(observation_space)
     exploration = _exploration(config, model, example, action_space)
 
     def init(key: Key) -> Params:
-        return model.init(key, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), example))
+        return model.init(key, example)
 
     def start(key: Key) -> ActorCarry:
         return ActorCarry(memory=model.start(), noise=exploration.start(key))

@@ -47,6 +47,7 @@ from jaxrl.types import (
     Params,
     RecurrentNetwork,
     Rollout,
+    sample_element,
 )
 
 
@@ -116,7 +117,7 @@ def _require_divergence(env: Environment, actor: Actor) -> None:
 
     def examine(key: Key) -> Array:
         key_observation, key_init = jax.random.split(key)
-        observation = env.observation_space.sample(key_observation)
+        observation = sample_element(env.observation_space, key_observation)
         params = actor.network.init(key_init, observation)
         distribution = actor.network.apply(params, actor.network.start(), observation)[1][0]
         require_distribution(distribution, "kl_divergence")

@@ -12,7 +12,7 @@ from jaxrl.learning.normalization import check_normalization
 from jaxrl.loops.population import population, vector_policy
 from jaxrl.networks import ACTIVATIONS, policy_network, require_distribution, require_network
 from jaxrl.settings import MAX_STEPS, check_budget, number, require_settings, settings, static
-from jaxrl.types import Algorithm, Environment, Key, Network, Strategy
+from jaxrl.types import Algorithm, Environment, Key, Network, Strategy, sample_element
 
 _ADVICE = (
     "it will stand at a bound, or try little of what it could do. With finite bounds, "
@@ -105,7 +105,7 @@ def _check_network(env: Environment, network: Network, config: PolicySearchConfi
 
     def examine(key: Key) -> Array:
         key_observation, key_init = jax.random.split(key)
-        observation = unmasked_space(env).sample(key_observation)
+        observation = sample_element(unmasked_space(env), key_observation)
         distribution = network.apply(network.init(key_init, observation), observation)
         require_distribution(distribution, *methods)
         return distribution.mode()
