@@ -187,7 +187,12 @@ def _in_type_of(environment: Environment, observation: Any) -> Any:
         return MaskedObservation(
             _in_type_of(inner, observation.observation), _strong(observation.action_mask)
         )
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, space.dtype), observation)
+    parts = jax.tree.structure(space).flatten_up_to(observation)
+    typed = [
+        jax.tree.map(lambda leaf, dtype=of.dtype: jax.ShapeDtypeStruct(leaf.shape, dtype), part)
+        for of, part in zip(jax.tree.leaves(space), parts, strict=True)
+    ]
+    return jax.tree.unflatten(jax.tree.structure(space), typed)
 
 
 def _casting(environment: Environment, state_type: Any, observation_type: Any) -> Environment:

@@ -14,21 +14,34 @@ from jaxrl.types import (
     MaskedObservation,
     MaskedSpace,
     MultiDiscrete,
+    Space,
+    SpaceTree,
     TimeStep,
+    is_nested,
+    space_leaves,
 )
 
 _SPACES = (Discrete, MultiDiscrete, Box)
 
 
 def check_space(what: str, space: Any, name: str) -> None:
-    """The kind and the size of the observation space or the action space."""
-    if what == "observation" and isinstance(space, MaskedSpace):
-        space = space.space
+    """The kinds and the sizes of the observation space or the action space."""
+    if what == "action":
+        _check_one_space(what, space, name)
+        return
+    seen: Any = space.space if isinstance(space, MaskedSpace) else space
+    parts = space_leaves(seen)
+    if not parts:
+        raise ValueError(f"the observation space of {name} is {seen!r}, which has no parts")
+    for path, part in parts:
+        _check_one_space(f"observation{path}", part, name)
+
+
+def _check_one_space(what: str, space: Any, name: str) -> None:
     if not isinstance(space, _SPACES):
         raise ValueError(
             f"the {what} space of {name} is {kind(space)}, but it must be a Discrete, a "
-            "MultiDiscrete or a Box of jaxrl.types: what has several parts must be put into "
-            "one array"
+            "MultiDiscrete or a Box of jaxrl.types, and observations may be a pytree of them"
         )
     if 0 in space.shape:
         raise ValueError(
@@ -72,6 +85,27 @@ def check_observation(observation: Any, what: str, environment: Environment) -> 
         if jnp.shape(mask) != wanted or not _is_kind(mask, "b"):
             raise ValueError(f"the mask of {name} is {describe(mask)}, but it must be bool{wanted}")
         observation, space = observation.observation, space.space
+    if is_nested(space):
+        _check_parts(observation, space, what, name)
+    else:
+        _check_part(observation, space, what, name)
+
+
+def _check_parts(observation: Any, space: SpaceTree, what: str, name: str) -> None:
+    """A nested observation has the parts of its space, and each is of its own."""
+    try:
+        parts = jax.tree.structure(space).flatten_up_to(observation)
+    except (ValueError, TypeError):
+        paths = ", ".join(path for path, _ in space_leaves(space))
+        raise ValueError(
+            f"the {what} of {name} is {describe(observation)}, but its space is nested otherwise: "
+            f"{kind(space)} with {paths}"
+        ) from None
+    for part, (path, leaf) in zip(parts, space_leaves(space), strict=True):
+        _check_part(part, leaf, f"{what} at {path}", name)
+
+
+def _check_part(observation: Any, space: Space, what: str, name: str) -> None:
     if not _is_array(observation) or observation.shape != tuple(space.shape):
         raise ValueError(
             f"the {what} of {name} is {describe(observation)}, but its space has shape "

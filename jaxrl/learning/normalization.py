@@ -16,11 +16,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxrl.learning.observation_statistics import (
+    ObservationStatistics,
+    count_left_out,
+    has_moments,
+    init_observed,
+    normalize_observed,
+    update_observed,
+)
 from jaxrl.ops.statistics import (
     RunningStatistics,
     init_statistics,
     is_usable,
-    normalize,
     scale,
     update_statistics,
 )
@@ -28,7 +35,6 @@ from jaxrl.settings import settings, static
 from jaxrl.types import (
     Agent,
     AgentState,
-    Box,
     Carry,
     Environment,
     Key,
@@ -41,6 +47,7 @@ from jaxrl.types import (
     ReplayAgent,
     Replayed,
     Rollout,
+    SpaceTree,
     Transition,
 )
 
@@ -66,11 +73,11 @@ class NormalizedObservations(NamedTuple):
 
     Attributes:
         agent: the wrapped agent's state.
-        statistics: of observations, leaves of the observation's shape.
+        statistics: of observations.
     """
 
     agent: AgentState
-    statistics: RunningStatistics
+    statistics: ObservationStatistics
 
 
 class NormalizedReplay(NamedTuple):
@@ -78,12 +85,12 @@ class NormalizedReplay(NamedTuple):
 
     Attributes:
         agent: the wrapped agent's state.
-        statistics: of observations, leaves of the observation's shape.
+        statistics: of observations.
         left_out: float32 (), entries of the latest observations that the statistics leave out.
     """
 
     agent: AgentState
-    statistics: RunningStatistics
+    statistics: ObservationStatistics
     left_out: Float[Array, ""]
 
 
@@ -108,19 +115,20 @@ def normalize_observations(
 
     Args:
         agent: takes float observations.
-        observation_space: a Box, or a Box with masks of actions, which stay as they are.
+        observation_space: a Box or a pytree of spaces, whose Boxes of floats are standardised;
+            masks of actions stay as they are.
         clip: bound on the standardised values.
 
     Raises:
-        ValueError: the observations are not a Box.
+        ValueError: the observations are not a Box, and no part of them is one of floats.
     """
-    shape = _box_of(observation_space).shape
+    space = _standardizable(observation_space)
 
     def scaled(state: NormalizedObservations, observation: Observation) -> Observation:
         return _standardized(state.statistics, observation, clip)
 
     def init(key: Key) -> NormalizedObservations:
-        return NormalizedObservations(agent=agent.init(key), statistics=init_statistics(shape))
+        return NormalizedObservations(agent=agent.init(key), statistics=init_observed(space))
 
     def act(
         key: Key, state: NormalizedObservations, carry: Carry, observation: Observation
@@ -137,8 +145,8 @@ def normalize_observations(
         )
         agent_state, metrics = agent.update(key, state.agent, batch._replace(transitions=seen))
         observation = _seen(transitions.observation)
-        statistics = update_statistics(state.statistics, observation)
-        metrics = metrics | {"observations_left_out": _num_left_out(observation)}
+        statistics = update_observed(state.statistics, observation)
+        metrics = metrics | {"observations_left_out": count_left_out(statistics, observation)}
         return NormalizedObservations(agent=agent_state, statistics=statistics), metrics
 
     def policy(state: NormalizedObservations) -> Policy:
@@ -156,17 +164,18 @@ def normalize_replayed_observations(
 
     Args:
         agent: takes float observations.
-        observation_space: a Box, or a Box with masks of actions, which stay as they are.
+        observation_space: a Box or a pytree of spaces, whose Boxes of floats are standardised;
+            masks of actions stay as they are.
         clip: bound on the standardised values.
 
     Raises:
-        ValueError: the observations are not a Box.
+        ValueError: the observations are not a Box, and no part of them is one of floats.
     """
-    shape = _box_of(observation_space).shape
+    space = _standardizable(observation_space)
 
     def init(key: Key) -> NormalizedReplay:
         return NormalizedReplay(
-            agent=agent.init(key), statistics=init_statistics(shape), left_out=jnp.float32(0)
+            agent=agent.init(key), statistics=init_observed(space), left_out=jnp.float32(0)
         )
 
     def act(
@@ -178,7 +187,7 @@ def normalize_replayed_observations(
 
     def observe(key: Key, state: NormalizedReplay, transitions: Transition) -> NormalizedReplay:
         observation = _seen(transitions.observation)
-        statistics = update_statistics(state.statistics, observation)
+        statistics = update_observed(state.statistics, observation)
         seen = transitions._replace(
             observation=_standardized(statistics, transitions.observation, clip),
             next_observation=_standardized(statistics, transitions.next_observation, clip),
@@ -186,7 +195,7 @@ def normalize_replayed_observations(
         return NormalizedReplay(
             agent=agent.observe(key, state.agent, seen),
             statistics=statistics,
-            left_out=_num_left_out(observation),
+            left_out=count_left_out(statistics, observation),
         )
 
     def update(
@@ -209,20 +218,20 @@ def check_normalization(env: Environment) -> None:
     """Checks that an environment's observations have a mean and a deviation.
 
     Raises:
-        ValueError: they are not a Box.
+        ValueError: they are not a Box, and no part of them is one of floats.
     """
     space = env.observation_space
     seen = space.space if isinstance(space, MaskedSpace) else space
-    if not isinstance(seen, Box):
+    if not has_moments(seen):
         raise ValueError(
             "normalize_observations=True needs Box observations, but the observations of "
             f"{env.name} are {seen}"
         )
 
 
-def _box_of(space: ObservationSpace) -> Box:
+def _standardizable(space: ObservationSpace) -> SpaceTree:
     seen = space.space if isinstance(space, MaskedSpace) else space
-    if not isinstance(seen, Box):
+    if not has_moments(seen):
         raise ValueError(f"observation normalisation needs Box observations, got {seen}")
     return seen
 
@@ -238,15 +247,17 @@ def _num_left_out(x: Array) -> Float[Array, ""]:
 
 
 def _standardized(
-    statistics: RunningStatistics, observation: Observation, clip: float
+    statistics: ObservationStatistics, observation: Observation, clip: float
 ) -> Observation:
     if isinstance(observation, MaskedObservation):
         seen = _standardized(statistics, observation.observation, clip)
         return observation._replace(observation=seen)
-    return normalize(statistics, jnp.asarray(observation, jnp.float32), clip=clip)
+    return normalize_observed(statistics, observation, clip=clip)
 
 
-def _standardized_batch(statistics: RunningStatistics, batch: Replayed, clip: float) -> Replayed:
+def _standardized_batch(
+    statistics: ObservationStatistics, batch: Replayed, clip: float
+) -> Replayed:
     """Replayed steps with all that was seen standardised."""
     seen = batch._replace(
         observation=_standardized(statistics, batch.observation, clip),
@@ -258,7 +269,7 @@ def _standardized_batch(statistics: RunningStatistics, batch: Replayed, clip: fl
     return seen._replace(between=batch.between._replace(observation=between))
 
 
-def _policy_of_scaled(inner: Policy, statistics: RunningStatistics, clip: float) -> Policy:
+def _policy_of_scaled(inner: Policy, statistics: ObservationStatistics, clip: float) -> Policy:
     """The policy that sees standardised observations."""
 
     def act(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Array]:

@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxrl.ops.missing import missing_value
-from jaxrl.ops.statistics import (
-    RunningStatistics,
-    Sums,
-    add_to_sums,
-    init_sums,
-    normalize,
+from jaxrl.learning.observation_statistics import (
+    ObservationStatistics,
+    ObservationSums,
+    add_observed,
+    init_observed_sums,
+    normalize_observed,
 )
+from jaxrl.ops.missing import missing_value
 from jaxrl.types import Metrics, Observation, Transition
 
 
@@ -32,7 +32,7 @@ class PlayedEpisodes(NamedTuple):
     fitness: Float[Array, "*lanes"]
     returns: Float[Array, "*lanes"]
     lengths: Int[Array, "*lanes"]
-    observations: Sums | None
+    observations: ObservationSums | None
 
 
 def episode_metrics(played: PlayedEpisodes) -> Metrics:
@@ -55,13 +55,13 @@ def episode_metrics(played: PlayedEpisodes) -> Metrics:
     }
 
 
-def normalized(statistics: RunningStatistics | None, observation: Observation) -> Observation:
+def normalized(statistics: ObservationStatistics | None, observation: Observation) -> Observation:
     """The observation as a policy sees it: standardised where there are statistics."""
-    return observation if statistics is None else normalize(statistics, observation)
+    return observation if statistics is None else normalize_observed(statistics, observation)
 
 
 def nothing_played(
-    shape: tuple[int, int], statistics: RunningStatistics | None, observation: Observation
+    shape: tuple[int, int], statistics: ObservationStatistics | None, observation: Observation
 ) -> PlayedEpisodes:
     """Zeros [N, E], and sums of observations where there are statistics to normalise by.
 
@@ -74,7 +74,7 @@ def nothing_played(
         fitness=jnp.zeros(shape, jnp.float32),
         returns=jnp.zeros(shape, jnp.float32),
         lengths=jnp.zeros(shape, jnp.int32),
-        observations=None if statistics is None else init_sums(statistics, observation),
+        observations=None if statistics is None else init_observed_sums(statistics, observation),
     )
 
 
@@ -89,7 +89,7 @@ def count_step(
     sums = played.observations
     # One candidate's world that blows up must not spoil the moments for all.
     if sums is not None:
-        sums = add_to_sums(sums, transition.observation, counted=running)
+        sums = add_observed(sums, transition.observation, counted=running)
     return played._replace(
         fitness=played.fitness + jnp.where(running, transition.reward, 0.0).astype(jnp.float32),
         returns=played.returns + jnp.where(running, task_reward, 0.0).astype(jnp.float32),

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from jaxrl.learning.observation_statistics import ObservationStatistics
 from jaxrl.loops.episode_counts import (
     PlayedEpisodes,
     count_step,
@@ -17,7 +18,6 @@ from jaxrl.loops.episode_counts import (
     without_parts,
 )
 from jaxrl.loops.worlds import Worlds, step_world
-from jaxrl.ops.statistics import RunningStatistics
 from jaxrl.types import Action, Carry, Environment, Key, Observation, Params, Transition
 
 Act: TypeAlias = Callable[[Key, Params, Observation], Action]
@@ -62,7 +62,7 @@ def play_population(
     *,
     num_episodes: int,
     common_random_numbers: bool = True,
-    statistics: RunningStatistics | None = None,
+    statistics: ObservationStatistics | None = None,
 ) -> PlayedEpisodes:
     """Plays whole episodes with every candidate, until the last has ended.
 
@@ -113,7 +113,7 @@ def play_population(
 def _step_candidate(
     environment: Environment,
     act: Act,
-    statistics: RunningStatistics | None,
+    statistics: ObservationStatistics | None,
     key_act: Key,
     key_step: Key,
     params: Params,

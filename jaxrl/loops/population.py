@@ -10,10 +10,15 @@ from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import clip_actions, unmasked_space
 from jaxrl.keys import taking_any_key
+from jaxrl.learning.observation_statistics import (
+    ObservationStatistics,
+    init_observed,
+    merge_observed,
+    sums_left_out,
+)
 from jaxrl.loops.episode_counts import PlayedEpisodes, episode_metrics, normalized
 from jaxrl.loops.episodes import Act, play_population
 from jaxrl.networks import refuse_masks
-from jaxrl.ops.statistics import RunningStatistics, init_statistics, merge_sums
 from jaxrl.types import (
     Action,
     Algorithm,
@@ -26,8 +31,9 @@ from jaxrl.types import (
     Params,
     Policy,
     SearchState,
-    Space,
+    SpaceTree,
     Strategy,
+    zero_element,
 )
 
 
@@ -41,7 +47,7 @@ class PopulationState(NamedTuple):
     """
 
     search: SearchState
-    statistics: RunningStatistics | None
+    statistics: ObservationStatistics | None
     steps: Int[Array, ""]
 
 
@@ -94,8 +100,8 @@ def population(
 
     def init(key: Key) -> PopulationState:
         search = strategy.init(policy.init(key))
-        shape = unmasked_space(environment).shape
-        statistics = init_statistics(shape) if normalize_observations else None
+        space = unmasked_space(environment)
+        statistics = init_observed(space) if normalize_observations else None
         return PopulationState(search=search, statistics=statistics, steps=jnp.int32(0))
 
     def play(key: Key, state: PopulationState, candidates: Float[Array, "N D"]) -> PlayedEpisodes:
@@ -142,13 +148,13 @@ def _iteration(
     metrics = {"steps": steps} | episode_metrics(played) | search_metrics
     statistics, sums = state.statistics, played.observations
     if statistics is not None and sums is not None:
-        statistics = merge_sums(statistics, sums)
-        metrics["observations_left_out"] = jnp.sum(taken.astype(jnp.float32) - sums.count)
+        statistics = merge_observed(statistics, sums)
+        metrics["observations_left_out"] = sums_left_out(sums, taken.astype(jnp.float32))
     return PopulationState(search=search, statistics=statistics, steps=steps), metrics
 
 
 def vector_policy(
-    network: Network, observation_space: Space, *, is_stochastic: bool = False, scale: Any = 1.0
+    network: Network, observation_space: SpaceTree, *, is_stochastic: bool = False, scale: Any = 1.0
 ) -> VectorPolicy:
     """Ravels the parameters of a network into one vector.
 
@@ -158,8 +164,7 @@ def vector_policy(
         is_stochastic: candidates draw their actions; otherwise they take the mode.
         scale: factor of the network's initial parameters.
     """
-    example = jax.eval_shape(observation_space.sample, jax.random.key(0))
-    observation = jnp.zeros(example.shape, example.dtype)
+    observation = zero_element(observation_space)
     structure = jax.eval_shape(network.init, jax.random.key(0), observation)
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), structure)
     flat, unravel_exactly = ravel_pytree(zeros)

@@ -12,7 +12,7 @@ from jaxrl.networks.initialization import from_one_draw
 from jaxrl.networks.layers import Dense
 from jaxrl.networks.protocol import from_flax
 from jaxrl.networks.torsos import ACTIVATIONS, encode_observation, make_torso, normalized
-from jaxrl.types import Box, Discrete, Network, Observation, Space
+from jaxrl.types import Box, Discrete, Network, Observation, SpaceTree
 
 
 class QNetwork(nn.Module):
@@ -27,7 +27,7 @@ class QNetwork(nn.Module):
     """
 
     torso: Callable[[str], nn.Module]
-    observation_space: Space
+    observation_space: SpaceTree
     num_actions: int
     dueling: bool = False
 
@@ -58,7 +58,7 @@ class Critic(nn.Module):
     """
 
     torso: Callable[[str], nn.Module]
-    observation_space: Space
+    observation_space: SpaceTree
     action_space: Box
     hidden_sizes: Sequence[int]
     action_layer: int = 0
@@ -85,7 +85,7 @@ class Critic(nn.Module):
 
 
 def q_network(
-    observation_space: Space,
+    observation_space: SpaceTree,
     action_space: Discrete,
     *,
     torso: str = "auto",
@@ -98,7 +98,7 @@ def q_network(
     """Builds the default Q-network, of the values of all discrete actions.
 
     Args:
-        observation_space: any of ours.
+        observation_space: any of ours, or a pytree of them.
         action_space: of the actions.
         torso: "mlp", "cnn" (for [height, width, channels]), or "auto": "cnn" for such shapes.
         hidden_sizes: widths of the dense layers.
@@ -128,7 +128,7 @@ def q_network(
 
 
 def critic(
-    observation_space: Space,
+    observation_space: SpaceTree,
     action_space: Box,
     *,
     torso: str = "auto",
@@ -141,7 +141,7 @@ def critic(
     """Builds the default network of the value of a continuous action.
 
     Args:
-        observation_space: any of ours.
+        observation_space: any of ours, or a pytree of them.
         action_space: a Box of vectors with finite bounds.
         torso: see `q_network`; the action joins after a convolution.
         hidden_sizes: widths of the dense layers.

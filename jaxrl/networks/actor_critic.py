@@ -14,7 +14,7 @@ from jaxrl.networks.initialization import from_one_draw, orthogonal
 from jaxrl.networks.layers import Dense
 from jaxrl.networks.protocol import from_flax
 from jaxrl.networks.torsos import encode_observation, make_torso
-from jaxrl.types import Discrete, MultiDiscrete, Network, Observation, Space
+from jaxrl.types import Discrete, MultiDiscrete, Network, Observation, Space, SpaceTree
 
 # A nearly uniform first policy, and values of the size of the features.
 HEAD_INIT = orthogonal(0.01)
@@ -70,7 +70,7 @@ class ActorCritic(nn.Module):
 
     torso: Callable[[str], nn.Module]
     head: nn.Module
-    observation_space: Space
+    observation_space: SpaceTree
     shared_torso: bool = False
 
     @nn.compact
@@ -83,7 +83,7 @@ class ActorCritic(nn.Module):
 
 
 def actor_critic(
-    observation_space: Space,
+    observation_space: SpaceTree,
     action_space: Space,
     *,
     torso: str = "auto",
@@ -97,7 +97,7 @@ def actor_critic(
     """Builds the default actor-critic of an environment's spaces.
 
     Args:
-        observation_space: any of ours.
+        observation_space: any of ours, or a pytree of them.
         action_space: Discrete, MultiDiscrete or Box.
         torso: "mlp", "cnn" (for [height, width, channels]), or "auto": "cnn" for such shapes.
         hidden_sizes: widths of the dense layers.
@@ -132,7 +132,7 @@ def actor_critic(
 
 
 def torso_and_head(
-    observation_space: Space,
+    observation_space: SpaceTree,
     action_space: Space,
     *,
     torso: str = "auto",

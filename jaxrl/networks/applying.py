@@ -17,6 +17,8 @@ from jaxrl.types import (
     ObservationSpace,
     Params,
     Policy,
+    sample_element,
+    zero_element,
 )
 
 
@@ -27,9 +29,7 @@ def seen_space(space: ObservationSpace) -> Any:
 
 def init_network(network: Network, key: Key, *spaces: Any) -> Params:
     """Fresh parameters of a network of single examples from some spaces."""
-    examples = [jax.eval_shape(space.sample, jax.random.key(0)) for space in spaces]
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), examples)
-    return network.init(key, *zeros)
+    return network.init(key, *map(zero_element, spaces))
 
 
 def apply_to_batch(network: Network, params: Params, *inputs: Any) -> Any:
@@ -59,7 +59,7 @@ def output_shapes(
     def output(key: Any) -> Any:
         key_init, *keys = jax.random.split(key, 1 + len(spaces))
         params = init_network(network, key_init, *spaces)
-        inputs = [space.sample(key) for space, key in zip(spaces, keys, strict=True)]
+        inputs = [sample_element(space, key) for space, key in zip(spaces, keys, strict=True)]
         return of(network.apply(params, *inputs))
 
     return [jnp.shape(x) for x in jax.tree.leaves(jax.eval_shape(output, jax.random.key(0)))]

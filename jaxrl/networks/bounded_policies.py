@@ -14,7 +14,7 @@ from jaxrl.networks.initialization import from_one_draw
 from jaxrl.networks.layers import Dense
 from jaxrl.networks.protocol import from_flax
 from jaxrl.networks.torsos import encode_observation, make_torso
-from jaxrl.types import Box, Discrete, Network, Observation, Space
+from jaxrl.types import Box, Discrete, Network, Observation, SpaceTree
 
 # As in CleanRL, by a tanh; Haarnoja et al. clip to -20 and 2. Below -5 a policy hardly explores.
 LOG_STD_RANGE = (-5.0, 2.0)
@@ -101,7 +101,7 @@ class PolicyModule(nn.Module):
 
     torso: Callable[[str], nn.Module]
     head: nn.Module
-    observation_space: Space
+    observation_space: SpaceTree
 
     @nn.compact
     def __call__(self, observation: Observation) -> Any:
@@ -110,7 +110,7 @@ class PolicyModule(nn.Module):
 
 
 def policy_of_head(
-    observation_space: Space,
+    observation_space: SpaceTree,
     head: nn.Module,
     *,
     torso: str = "auto",
@@ -122,7 +122,7 @@ def policy_of_head(
     """Builds the default policy that ends in a head of this module.
 
     Args:
-        observation_space: any of ours.
+        observation_space: any of ours, or a pytree of them.
         head: maps features to an action or to a distribution.
         torso: "mlp", "cnn" (for [height, width, channels]), or "auto": "cnn" for such shapes.
         hidden_sizes: widths of the dense layers.

@@ -13,7 +13,7 @@ from jaxrl.networks.actor_critic import HEAD_INIT
 from jaxrl.networks.initialization import orthogonal
 from jaxrl.networks.protocol import from_flax
 from jaxrl.networks.torsos import ACTIVATIONS, encode_observation
-from jaxrl.types import Box, Discrete, MultiDiscrete, Network, Observation, Space
+from jaxrl.types import Box, Discrete, MultiDiscrete, Network, Observation, Space, SpaceTree
 
 
 class PolicyNetwork(nn.Module):
@@ -32,7 +32,7 @@ class PolicyNetwork(nn.Module):
         initial_log_std: where the logarithm of the standard deviation starts.
     """
 
-    observation_space: Space
+    observation_space: SpaceTree
     action_space: Space
     hidden_sizes: Sequence[int] = ()
     activation: Callable[[Array], Array] = jnp.tanh
@@ -69,7 +69,7 @@ class PolicyNetwork(nn.Module):
 
 
 def policy_network(
-    observation_space: Space,
+    observation_space: SpaceTree,
     action_space: Space,
     *,
     hidden_sizes: Sequence[int] = (),
@@ -82,7 +82,7 @@ def policy_network(
     """Builds a policy of an environment's spaces, linear by default.
 
     Args:
-        observation_space: any of ours; images are flattened.
+        observation_space: any of ours, or a pytree of them; images are flattened.
         action_space: Discrete, MultiDiscrete, or a Box of vectors.
         hidden_sizes: widths of the hidden layers.
         activation: a name in `ACTIVATIONS`.

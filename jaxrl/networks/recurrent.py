@@ -13,7 +13,7 @@ from jaxrl.networks.initialization import from_one_draw
 from jaxrl.networks.layers import Dense
 from jaxrl.networks.protocol import from_flax
 from jaxrl.networks.torsos import encode_observation
-from jaxrl.types import Key, Observation, Params, RecurrentNetwork, Space
+from jaxrl.types import Key, Observation, Params, RecurrentNetwork, Space, SpaceTree
 
 
 class RecurrentActorCritic(nn.Module):
@@ -36,7 +36,7 @@ class RecurrentActorCritic(nn.Module):
 
     torso: Callable[[str], nn.Module]
     head: nn.Module
-    observation_space: Space
+    observation_space: SpaceTree
     core_size: int
     shared_torso: bool = False
     shared_core: bool = True
@@ -65,7 +65,7 @@ class RecurrentActorCritic(nn.Module):
 
 
 def recurrent_actor_critic(
-    observation_space: Space,
+    observation_space: SpaceTree,
     action_space: Space,
     *,
     core_size: int = 64,
@@ -76,7 +76,7 @@ def recurrent_actor_critic(
     """Builds the default actor-critic with memory of an environment's spaces.
 
     Args:
-        observation_space: any of ours.
+        observation_space: any of ours, or a pytree of them.
         action_space: Discrete, MultiDiscrete or Box.
         core_size: H, of the memory of each core.
         shared_torso: one feature extractor for actor and critic instead of one each.

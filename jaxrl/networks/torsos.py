@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from jaxrl.networks.initialization import orthogonal
 from jaxrl.networks.layers import Dense
-from jaxrl.types import Box, Discrete, MultiDiscrete, Observation, Space
+from jaxrl.types import Box, Discrete, MultiDiscrete, Observation, Space, SpaceTree, is_nested
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh,
@@ -24,7 +24,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def encode_observation(observation: Observation, space: Space) -> Float[Array, "*shape"]:
+def encode_observation(observation: Observation, space: SpaceTree) -> Float[Array, "*shape"]:
     """Turns observations into floats for a network; leading axes are batch.
 
     Integers of a Discrete space become a one-hot vector, those of a MultiDiscrete space a
@@ -32,7 +32,14 @@ def encode_observation(observation: Observation, space: Space) -> Float[Array, "
     [height, width, channels], which are scaled from the bounds that the space declares to [0, 1].
     uint8 with the bounds 0 and 255 is an image's in any shape: one that was flattened, say. Other
     numbers are what they are: a vector of counts or codes has no common scale.
+
+    Nested observations become one vector: their parts, each encoded and flattened, behind one
+    another in the order of the tree.
     """
+    if is_nested(space):
+        leaves, parts = jax.tree.leaves(space), jax.tree.leaves(observation)
+        pairs = zip(parts, leaves, strict=True)
+        return jnp.concatenate([_encoded_vector(part, leaf) for part, leaf in pairs], axis=-1)
     if isinstance(space, Discrete):
         return jax.nn.one_hot(observation, space.num_categories, dtype=jnp.float32)
     if isinstance(space, MultiDiscrete):
@@ -45,6 +52,13 @@ def encode_observation(observation: Observation, space: Space) -> Float[Array, "
     if given_whole and _is_image(space):
         return _scaled(observation, space)
     return observation.astype(jnp.float32)
+
+
+def _encoded_vector(part: Array, space: Space) -> Float[Array, "*batch size"]:
+    """A part of a nested observation with one axis for its own."""
+    encoded = encode_observation(part, space)
+    own_axes = len(space.shape) if isinstance(space, Box) else 1
+    return encoded.reshape(*encoded.shape[: encoded.ndim - own_axes], -1)
 
 
 def _is_image(space: Box) -> bool:
@@ -150,7 +164,7 @@ def torso_kind(kind: str, observation_space: Any) -> str:
 
 def make_torso(
     kind: str,
-    observation_space: Space,
+    observation_space: SpaceTree,
     *,
     hidden_sizes: Sequence[int],
     activation: str,
@@ -173,9 +187,11 @@ def make_torso(
     is_image = isinstance(observation_space, Box) and len(observation_space.shape) == 3
     kind = torso_kind(kind, observation_space)
     if kind == "cnn" and not is_image:
+        nested = is_nested(observation_space)
+        given = "nested ones" if nested else f"shape {observation_space.shape}"
         raise ValueError(
             "torso='cnn' needs observations of shape [height, width, channels], "
-            f"got shape {observation_space.shape}: use torso='mlp'"
+            f"got {given}: use torso='mlp'"
         )
     attributes: dict[str, Any] = {
         "hidden_sizes": tuple(hidden_sizes),

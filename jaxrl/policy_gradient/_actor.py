@@ -43,6 +43,7 @@ from jaxrl.types import (
     Policy,
     RecurrentNetwork,
     Space,
+    zero_element,
 )
 
 ActorCriticNetwork: TypeAlias = Network | RecurrentNetwork
@@ -114,11 +115,11 @@ def make_actor(
     """
     check_use(config, observation_space, action_space, network=network)
     model = _make_model(observation_space, action_space, config, network)
-    example = jax.eval_shape(observation_space.sample, jax.random.key(0))
+    example = zero_element(observation_space)
     exploration = _exploration(config, model, example, action_space)
 
     def init(key: Key) -> Params:
-        return model.init(key, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), example))
+        return model.init(key, example)
 
     def start(key: Key) -> ActorCarry:
         return ActorCarry(memory=model.start(), noise=exploration.start(key))

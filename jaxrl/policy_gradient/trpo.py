@@ -32,7 +32,7 @@ from jaxrl.policy_gradient._experience import (
 )
 from jaxrl.policy_gradient._settings import OnPolicySettings
 from jaxrl.settings import number, settings, static, unless
-from jaxrl.types import Algorithm, Environment, Key, Metrics, Params, Rollout
+from jaxrl.types import Algorithm, Environment, Key, Metrics, Params, Rollout, sample_element
 
 
 @settings
@@ -214,7 +214,7 @@ def _require_divergence(env: Environment, actor: Actor) -> None:
 
     def examine(key: Key) -> Array:
         key_observation, key_init = jax.random.split(key)
-        observation = env.observation_space.sample(key_observation)
+        observation = sample_element(env.observation_space, key_observation)
         params = actor.network.init(key_init, observation)
         distribution = actor.network.apply(params, actor.network.start(), observation)[1][0]
         require_distribution(distribution, "kl_divergence")

@@ -4,11 +4,20 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxrl.types import Box, Discrete, MaskedObservation, MaskedSpace, MultiDiscrete
+from jaxrl.types import (
+    Box,
+    Discrete,
+    MaskedObservation,
+    MaskedSpace,
+    MultiDiscrete,
+    SpaceTree,
+    is_nested,
+)
 
 
 class Encoding(NamedTuple):
@@ -33,13 +42,16 @@ def encoding_of(space: Any) -> Encoding:
     observations and in masks of actions, take a bit each; everything else keeps its type.
 
     Args:
-        space: any of ours, of observations or actions.
+        space: any of ours, of observations or actions, or a pytree of them, each part of which is
+            kept by itself.
 
     Raises:
         ValueError: the space's own type does not hold its categories.
     """
     if isinstance(space, MaskedSpace):
         return _of_masked(encoding_of(space.space), _of_bits((space.num_categories,)))
+    if is_nested(space):
+        return _of_parts(space)
     if isinstance(space, Discrete):
         return _of_categories(space, space.num_categories)
     if isinstance(space, MultiDiscrete):
@@ -52,6 +64,25 @@ def encoding_of(space: Any) -> Encoding:
         _require(_fits(given, space.dtype), given, space)
 
     return _of_array(space.shape, space.dtype, space.dtype, check)
+
+
+def _of_parts(space: SpaceTree) -> Encoding:
+    """Each part of a nested element in its own encoding."""
+    leaves, structure = jax.tree.flatten(space)
+    parts = [encoding_of(leaf) for leaf in leaves]
+
+    def encode(x: Any) -> Any:
+        values = zip(parts, structure.flatten_up_to(x), strict=True)
+        return structure.unflatten([part.encode(value) for part, value in values])
+
+    def decode(x: Any) -> Any:
+        values = zip(parts, structure.flatten_up_to(x), strict=True)
+        return structure.unflatten([part.decode(value) for part, value in values])
+
+    def zeros(batch: tuple[int, ...]) -> Any:
+        return structure.unflatten([part.zeros(batch) for part in parts])
+
+    return Encoding(encode, decode, zeros)
 
 
 def _of_categories(space: Discrete | MultiDiscrete, most: int) -> Encoding:

@@ -23,7 +23,7 @@ from jaxrl.settings import (
     static,
     unless,
 )
-from jaxrl.types import Algorithm, Environment, Key, Network, Strategy
+from jaxrl.types import Algorithm, Environment, Key, Network, Strategy, sample_element
 
 _ADVICE = (
     "it will stand at a bound, or try little of what it could do. With finite bounds, "
@@ -127,7 +127,7 @@ def _check_network(env: Environment, network: Network, config: PolicySearchConfi
 
     def examine(key: Key) -> Array:
         key_observation, key_init = jax.random.split(key)
-        observation = unmasked_space(env).sample(key_observation)
+        observation = sample_element(unmasked_space(env), key_observation)
         distribution = network.apply(network.init(key_init, observation), observation)
         require_distribution(distribution, *methods)
         return distribution.mode()

@@ -30,6 +30,12 @@ from jaxrl.types.spaces import (
     MultiDiscrete,
     ObservationSpace,
     Space,
+    SpaceTree,
+    contains_element,
+    is_nested,
+    sample_element,
+    space_leaves,
+    zero_element,
 )
 from jaxrl.types.strategy import Strategy
 
@@ -63,9 +69,15 @@ __all__ = [
     "Rollout",
     "SearchState",
     "Space",
+    "SpaceTree",
     "State",
     "StepsBetween",
     "Strategy",
     "TimeStep",
     "Transition",
+    "contains_element",
+    "is_nested",
+    "sample_element",
+    "space_leaves",
+    "zero_element",
 ]

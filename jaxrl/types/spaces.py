@@ -238,16 +238,65 @@ class MaskedSpace:
         num_categories: K, the length of the mask.
     """
 
-    space: Space
+    space: "SpaceTree"
     num_categories: int
 
     def sample(self, key: Key) -> MaskedObservation:
         """Draws what is seen uniformly; every action is allowed."""
-        return MaskedObservation(self.space.sample(key), jnp.ones(self.num_categories, bool))
+        return MaskedObservation(
+            sample_element(self.space, key), jnp.ones(self.num_categories, bool)
+        )
 
     def contains(self, x: MaskedObservation) -> Bool[Array, ""]:
         """Whether what is seen lies in its space."""
-        return self.space.contains(x.observation)
+        return contains_element(self.space, x.observation)
 
 
-ObservationSpace: TypeAlias = Space | MaskedSpace
+SpaceTree: TypeAlias = Any
+"""A space, or a pytree of them (dicts, tuples, NamedTuples, lists): of nested observations."""
+ObservationSpace: TypeAlias = Any
+"""A `SpaceTree`, or a `MaskedSpace` around one."""
+
+
+def space_leaves(space: SpaceTree) -> list[tuple[str, Any]]:
+    """The spaces of a pytree in its order, each with its path, such as "['arm'][0]".
+
+    Args:
+        space: one of ours, whose path is "", or a pytree of them.
+    """
+    leaves, _ = jax.tree_util.tree_flatten_with_path(space)
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves]
+
+
+def is_nested(space: ObservationSpace) -> bool:
+    """Whether a space is a pytree of spaces, and not one of them."""
+    return not jax.tree_util.all_leaves([space])
+
+
+def sample_element(space: ObservationSpace, key: Key) -> Observation:
+    """Draws an element: each part as its own space does.
+
+    Args:
+        space: one of ours, a pytree of them, or a `MaskedSpace`.
+        key: consumed.
+    """
+    leaves, structure = jax.tree.flatten(space)
+    keys = jax.random.split(key, len(leaves)) if is_nested(space) else [key]
+    return structure.unflatten([leaf.sample(k) for leaf, k in zip(leaves, keys, strict=True)])
+
+
+def contains_element(space: ObservationSpace, x: Observation) -> Bool[Array, ""]:
+    """Whether every part of `x` lies in its space.
+
+    Raises:
+        ValueError: `x` has other parts than the space.
+    """
+    parts = jax.tree.structure(space).flatten_up_to(x)
+    inside = [leaf.contains(part) for leaf, part in zip(jax.tree.leaves(space), parts, strict=True)]
+    return jnp.all(jnp.stack(inside))
+
+
+def zero_element(space: ObservationSpace) -> Observation:
+    """Zeros of the shapes and types of a space's elements; they need not lie in it."""
+    shapes = jax.eval_shape(lambda key: sample_element(space, key), jax.random.key(0))
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)

@@ -17,7 +17,7 @@ from jaxrl.types import (
     MaskedObservation,
     MaskedSpace,
     Observation,
-    Space,
+    SpaceTree,
     TimeStep,
 )
 
@@ -74,7 +74,7 @@ def mask_actions(
     return masked
 
 
-def unmasked_space(environment: Environment) -> Space:
+def unmasked_space(environment: Environment) -> SpaceTree:
     """The space of the observations, for those who have no use for masks.
 
     Raises:

@@ -20,6 +20,7 @@ from jaxrl.types import (
     Observation,
     Space,
     TimeStep,
+    is_nested,
 )
 
 
@@ -36,7 +37,7 @@ def flatten_observation(environment: Environment) -> Environment:
     if not isinstance(space, Box):
         raise ValueError(
             f"the observations of {environment.name} are {type(space).__name__}, not a Box: "
-            "use one_hot_observation"
+            + ("networks flatten nested ones" if is_nested(space) else "use one_hot_observation")
         )
     if len(space.shape) == 1:
         return environment
