@@ -22,6 +22,7 @@ from jaxrl.types import Box, ObservationSpace, Space
 
 __all__ = [
     "BOX_ACTIONS",
+    "MAX_BUDGET",
     "MAX_STEPS",
     "Need",
     "Surroundings",
@@ -423,18 +424,36 @@ def _check_limits(
         raise ValueError(f"{field.name}={value} must be at most {maximum:.15g}")
 
 
-# Steps are counted in int32.
+# The device counts in int32: iterations, updates, and the steps of one part of a run.
 MAX_STEPS = 2**31 - 1
+# The host counts the steps of a whole run; a file keeps whole numbers exactly up to here.
+MAX_BUDGET = 2**53
 
 
-def check_budget(config: Any, batch_size: int, batch_name: str) -> None:
-    """Checks that steps can be counted to the end of the iteration that reaches the budget.
+def check_budget(
+    config: Any, batch_size: int, batch_name: str, *, counts_per_iteration: int = 1
+) -> None:
+    """Checks that the device can count what a run with `total_steps` makes it count.
+
+    Args:
+        config: settings with a field `total_steps`.
+        batch_size: steps of an iteration, or the most of them.
+        batch_name: what they are, in words.
+        counts_per_iteration: how far an iteration moves the counter that runs fastest, such as
+            that of the updates.
 
     Raises:
-        ValueError: they cannot; an iteration takes up to `batch_size` steps, called `batch_name`.
+        ValueError: it cannot.
     """
-    if config.total_steps + batch_size > MAX_STEPS:
+    if batch_size > MAX_STEPS:
         raise ValueError(
-            f"total_steps={config.total_steps} and {batch_name} = {batch_size} are too "
-            f"many: together they must stay at most {MAX_STEPS}"
+            f"{batch_name} = {batch_size} are too many: they must stay at most {MAX_STEPS}"
+        )
+    iterations = -(-config.total_steps // batch_size)
+    if iterations * counts_per_iteration > MAX_STEPS:
+        counts = f" with {counts_per_iteration} updates or steps each"
+        raise ValueError(
+            f"total_steps={config.total_steps} are {iterations} iterations"
+            f"{counts if counts_per_iteration > 1 else ''}, and at most {MAX_STEPS} can be "
+            f"counted: take more than {batch_name} = {batch_size}"
         )

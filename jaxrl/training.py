@@ -23,6 +23,7 @@ from jaxrl.environments import (
 from jaxrl.keys import scan_keys, typed_key
 from jaxrl.loops.worlds import act_without_extras, start_world, step_world
 from jaxrl.ops.missing import missing_value
+from jaxrl.settings import MAX_STEPS
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
 
 # Where the cost of an iteration varies, metrics are put in place so many rows at a time.
@@ -87,10 +88,11 @@ def train(
         The final state, one row of metrics per iteration, and the evaluations.
 
     Raises:
-        ValueError: the key or the algorithm is none, a count is out of range, or the environment
-            has no time limit to evaluate under.
+        ValueError: the key or the algorithm is none, a count is out of range, the budget cannot be
+            counted in int32, or the environment has no time limit to evaluate under.
     """
     _require_algorithm(algorithm, key)
+    _require_countable(algorithm)
     key = typed_key(key)
     _require_whole("num_evaluations", num_evaluations, minimum=0)
     _require_whole("evaluation_episodes", evaluation_episodes, minimum=min(1, num_evaluations))
@@ -226,6 +228,16 @@ def _require_algorithm(algorithm: Any, key: Any) -> None:
         raise ValueError("the key comes first: train(key, algorithm), advance(key, algorithm, ...)")
     given = algorithm.__name__ if callable(algorithm) else type(algorithm).__name__
     raise ValueError(f"an algorithm is needed, such as jaxrl.ppo(env, config), not {given}")
+
+
+def _require_countable(algorithm: Algorithm) -> None:
+    """Refuses a budget beyond int32, in which one program counts its steps."""
+    most = algorithm.total_steps + (algorithm.steps_per_iteration or 0)
+    if most > MAX_STEPS:
+        raise ValueError(
+            f"total_steps={algorithm.total_steps} cannot be counted in one program, whose most is "
+            f"{MAX_STEPS}: jaxrl.runs.start and `jaxrl train` count on the host"
+        )
 
 
 def _require_time_limit(environment: Environment) -> None:

@@ -91,6 +91,10 @@ class TestTrain:
         with pytest.raises(ValueError, match="num_evaluations=-1"):
             train(jax.random.key(0), fixed(10, 5), num_evaluations=-1)
 
+    def test_a_budget_beyond_int32_is_refused(self):
+        with pytest.raises(ValueError, match="total_steps=2147483646 cannot be counted"):
+            train(jax.random.key(0), fixed(2**31 - 2, 2**30))
+
 
 class TestAdvance:
     @pytest.mark.parametrize("rows", [1, 2, 5, 10, 16])

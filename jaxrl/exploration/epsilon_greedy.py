@@ -10,7 +10,7 @@ from jaxrl.types import Key
 
 
 def linear_epsilon(
-    steps: Int[Array, ""] | int, *, start: Any, end: Any, duration: Any
+    steps: Float[Array, ""] | Int[Array, ""] | int, *, start: Any, end: Any, duration: Any
 ) -> Float[Array, ""]:
     """Falls from `start` to `end` over `duration` steps, then stays.
 

@@ -12,6 +12,7 @@ from jaxrl.learning.normalization import (
 from jaxrl.loops.off_policy import off_policy
 from jaxrl.replay import prioritized_replay, ring_storage, uniform_replay
 from jaxrl.settings import (
+    MAX_BUDGET,
     MAX_STEPS,
     check_budget,
     number,
@@ -27,7 +28,7 @@ from jaxrl.types import Algorithm, Box, Discrete, Environment, Replay, ReplayAge
 class ReplaySettings(ObservationNormalizationSettings):
     """How much is collected, how much of it is kept, and how often it is learnt from."""
 
-    total_steps: int = static(100_000, minimum=1, maximum=MAX_STEPS)
+    total_steps: int = static(100_000, minimum=1, maximum=MAX_BUDGET)
     """Budget in environment steps, all environments together, the random steps included."""
     num_envs: int = static(1, minimum=1)
     """Environments stepped side by side."""
@@ -72,7 +73,8 @@ def check_replay_task(env: Environment, config: ReplaySettings, kind: type) -> E
     env = require_environment(env)
     require_settings(config, kind)
     size = config.num_envs * config.num_steps
-    check_budget(config, config.random_steps + size, "random_steps + num_envs * num_steps")
+    fastest = max(config.num_updates, config.num_steps)
+    check_budget(config, size, "num_envs * num_steps", counts_per_iteration=fastest)
     _check_random_steps(config, size)
     if config.normalize_observations:
         check_normalization(env)

@@ -10,7 +10,14 @@ from jaxrl.learning.normalization import (
     normalize_rewards,
 )
 from jaxrl.loops.on_policy import on_policy
-from jaxrl.settings import MAX_STEPS, check_budget, number, require_settings, settings, static
+from jaxrl.settings import (
+    MAX_BUDGET,
+    check_budget,
+    number,
+    require_settings,
+    settings,
+    static,
+)
 from jaxrl.types import Agent, Algorithm, Environment
 
 
@@ -18,7 +25,7 @@ from jaxrl.types import Agent, Algorithm, Environment
 class RolloutSettings:
     """How much is collected, and what later rewards are worth."""
 
-    total_steps: int = static(500_000, minimum=1, maximum=MAX_STEPS)
+    total_steps: int = static(500_000, minimum=1, maximum=MAX_BUDGET)
     """Budget in environment steps, all environments together."""
     num_envs: int = static(4, minimum=1)
     """Environments stepped side by side."""
@@ -48,7 +55,8 @@ def check_rollout_task(
     env = require_environment(env)
     require_settings(config, kind)
     size = num_workers * config.num_envs * config.num_steps
-    check_budget(config, size, "num_envs * num_steps" if num_workers == 1 else "the workers' steps")
+    product = "num_envs * num_steps" if num_workers == 1 else "the workers' steps"
+    check_budget(config, size, product, counts_per_iteration=num_workers)
     if isinstance(config, NormalizationSettings) and config.normalize_observations:
         check_normalization(env)
     return flatten_actions(env)

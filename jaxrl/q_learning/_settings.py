@@ -42,7 +42,7 @@ class EpsilonSettings:
 
 
 def epsilon_at(
-    steps: Int[Array, ""] | int, config: EpsilonSettings, *, total_steps: int
+    steps: Float[Array, ""] | Int[Array, ""] | int, config: EpsilonSettings, *, total_steps: int
 ) -> Float[Array, ""]:
     """The probability of a random action.
 
@@ -58,5 +58,5 @@ def epsilon_at(
         steps,
         start=config.epsilon_start,
         end=config.epsilon_end,
-        duration=config.epsilon_fraction * total_steps,
+        duration=config.epsilon_fraction * float(total_steps),
     )

@@ -89,14 +89,14 @@ class DQNState(NamedTuple):
         target_params: that say what a successor is worth.
         optimizer: optax's state.
         updates: int32 (), updates made.
-        steps: int32 (), environment steps seen.
+        rollouts: int32 (), rollouts of num_envs * num_steps observed, of random steps too.
     """
 
     params: Params
     target_params: Params
     optimizer: optax.OptState
     updates: Int[Array, ""]
-    steps: Int[Array, ""]
+    rollouts: Int[Array, ""]
 
 
 def dqn(env: Environment, config: DQNConfig, *, network: Network | None = None) -> Algorithm:
@@ -137,7 +137,7 @@ def dqn_agent(
             target_params=params,
             optimizer=optimizer.init(params),
             updates=jnp.int32(0),
-            steps=jnp.int32(0),
+            rollouts=jnp.int32(0),
         )
 
     def act(
@@ -145,12 +145,12 @@ def dqn_agent(
     ) -> tuple[Carry, Array]:
         values = network.apply(state.params, observation)
         mask = seen_and_mask(observation)[1]
-        epsilon = epsilon_at(state.steps, config, total_steps=config.total_steps)
+        epsilon = _epsilon(state, config)
         return carry, epsilon_greedy(key, values, epsilon, mask=mask)
 
     def observe(key: Key, state: DQNState, transitions: Transition) -> DQNState:
-        del key
-        return state._replace(steps=state.steps + transitions.reward.size)
+        del key, transitions
+        return state._replace(rollouts=state.rollouts + 1)
 
     def update(key: Key, state: DQNState, batch: Replayed) -> tuple[DQNState, Array, Metrics]:
         del key
@@ -235,9 +235,16 @@ def _update(
         "q_value": jnp.mean(q_value),
         "gradient_norm": gradient_norm(gradient),
         "learning_rate": as_metric(learning_rate),
-        "epsilon": epsilon_at(state.steps, config, total_steps=config.total_steps),
+        "epsilon": _epsilon(state, config),
     }
     state = state._replace(
         params=params, target_params=target_params, optimizer=optimizer_state, updates=updates
     )
     return state, jnp.abs(q_value - target), metrics
+
+
+def _epsilon(state: DQNState, config: DQNConfig) -> Float[Array, ""]:
+    """The probability of a random action, from the steps that the rollouts stand for."""
+    # In float32, which does not go round where int32 would.
+    steps = jnp.float32(state.rollouts) * (config.num_envs * config.num_steps)
+    return epsilon_at(steps, config, total_steps=config.total_steps)

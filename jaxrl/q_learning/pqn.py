@@ -269,5 +269,6 @@ def _update(
 
 def _epsilon(state: LearnerState, config: PQNConfig) -> Float[Array, ""]:
     """The probability of a random action, from the steps that the updates stand for."""
-    steps = state.updates * (config.num_envs * config.num_steps)
+    # In float32, which does not go round where int32 would.
+    steps = jnp.float32(state.updates) * (config.num_envs * config.num_steps)
     return epsilon_at(steps, config, total_steps=config.total_steps)

@@ -17,10 +17,8 @@ from jaxrl.runs.construction import Constructor
 from jaxrl.runs.grouping import Differences
 from jaxrl.runs.rows import aggregate
 from jaxrl.runs.specification import Specification
+from jaxrl.settings import MAX_STEPS
 from jaxrl.types import Algorithm, Key, Metrics, State
-
-# Iterations are counted in int32.
-MOST_ITERATIONS = 2**31 - 1
 
 
 class Keys(NamedTuple):
@@ -154,5 +152,5 @@ def _counting_from(base: Int[Array, ""], algorithm: Algorithm) -> Algorithm:
         state, row = algorithm.step(key, state)
         return state, row | {"steps": jnp.asarray(row["steps"], jnp.int32) - base}
 
-    bound = min(algorithm.max_iterations, MOST_ITERATIONS)
+    bound = min(algorithm.max_iterations, MAX_STEPS)
     return algorithm._replace(step=step, max_iterations=bound)

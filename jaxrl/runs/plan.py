@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrl.runs.specification import Specification
+from jaxrl.settings import MAX_STEPS
 from jaxrl.training import Progress
 from jaxrl.types import Algorithm
 
 _LOGGED_ROWS = 200
 # Of one chunk, where an iteration's cost varies and their number per chunk is not known before.
 _MOST_ITERATIONS = 4096
-# The device counts a chunk's steps, and a run's iterations, in int32.
-_LARGEST = 2**31 - 1
+# The device counts a chunk's steps in int32.
 _MOST_STEPS_OF_A_CHUNK = 2**30
 
 
@@ -51,10 +51,10 @@ def check_counts(algorithm: Algorithm) -> None:
         raise ValueError(
             f"an iteration takes {cost} steps, and at most {_MOST_STEPS_OF_A_CHUNK} can be counted"
         )
-    if cost is not None and algorithm.max_iterations > _LARGEST:
+    if cost is not None and algorithm.max_iterations > MAX_STEPS:
         raise ValueError(
             f"total_steps={algorithm.total_steps} are {algorithm.max_iterations} iterations, and "
-            f"at most {_LARGEST} can be counted: use more environments or steps per iteration"
+            f"at most {MAX_STEPS} can be counted: use more environments or steps per iteration"
         )
 
 
@@ -103,7 +103,7 @@ def progress_after(
 
 def to_int32(steps: Any) -> np.ndarray:
     """Steps in int32; what lies beyond is as far beyond every limit."""
-    return np.asarray(np.clip(steps, -_LARGEST, _LARGEST), np.int32)
+    return np.asarray(np.clip(steps, -MAX_STEPS, MAX_STEPS), np.int32)
 
 
 def steps_of_members(specification: Specification, progress: Progress) -> np.ndarray:

@@ -13,7 +13,7 @@ from jaxrl.loops.population import population, vector_policy
 from jaxrl.networks import ACTIVATIONS, policy_network, require_distribution, require_network
 from jaxrl.settings import (
     BOX_ACTIONS,
-    MAX_STEPS,
+    MAX_BUDGET,
     check_budget,
     check_use,
     default_network,
@@ -38,7 +38,7 @@ _DEFAULT = default_network()
 class PolicySearchConfig:
     """Settings that every policy search has beside those of its method."""
 
-    total_steps: int = static(100_000, minimum=1, maximum=MAX_STEPS)
+    total_steps: int = static(100_000, minimum=1, maximum=MAX_BUDGET)
     """Budget in environment steps, all episodes together."""
     episodes_per_candidate: int = static(1, minimum=1)
     """Whole episodes from which a candidate's fitness is the mean return."""

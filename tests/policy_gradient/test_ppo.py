@@ -332,14 +332,14 @@ class TestSettings:
         ({"hidden_sizes": (64, 0)}, r"hidden_sizes=\(64, 0\) must be at least 1"),
         ({"hidden_sizes": (64, 0.5)}, "hidden_sizes=.* is not a tuple of whole numbers"),
         ({"normalize_advantages": 1}, "normalize_advantages=1 is not True or False"),
-        ({"total_steps": 2**31}, "total_steps=2147483648 must be at most"),
+        ({"total_steps": 2**53 + 1}, "total_steps=9007199254740993 must be at most"),
         ({"torso": "cnn"}, "torso='cnn' needs observations of shape"),
         ({"state_dependent_exploration": True}, "needs Box actions"),
         (
             {"num_envs": 2**20, "num_steps": 2**20},
             "num_envs . num_steps = 1099511627776 are too many",
         ),
-        ({"total_steps": 2**31 - 1}, "together they must stay at most 2147483647"),
+        ({"total_steps": 2**53}, "are 17592186044416 iterations, and at most 2147483647 can be"),
         ({"learning_rate": jnp.array([1e-3, 1e-4])}, r"learning_rate has shape \(2,\).*vmap"),
     ],
 )

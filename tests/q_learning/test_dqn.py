@@ -182,22 +182,33 @@ def test_a_forbidden_action_is_no_successors_value():
 
 def test_epsilon_falls_with_the_steps_that_are_observed():
     """From 1 to 0.1 over half of 3,000 steps, the random ones among them."""
-    config = jaxrl.DQNConfig(**OWN | {"epsilon_end": 0.1})
+    config = jaxrl.DQNConfig(**OWN | {"epsilon_end": 0.1, "num_envs": 5, "num_steps": 100})
     agent = dqn_agent(action_matches_observation(), config, network=linear_network())
     batch = batch_by_hand(jnp.ones((2, 1)), jnp.ones((2, 1)))
 
     @jax.jit
-    def epsilon(num_steps):
+    def epsilon(num_rollouts):
         transitions = Transition(*(None,) * 2, jnp.zeros((100, 5)), *(None,) * 4)
         state = jax.lax.fori_loop(
-            0, num_steps, lambda _, state: agent.observe(KEY, state, transitions), agent.init(KEY)
+            0,
+            num_rollouts,
+            lambda _, state: agent.observe(KEY, state, transitions),
+            agent.init(KEY),
         )
-        return state.steps, agent.update(KEY, state, batch)[2]["epsilon"]
+        return agent.update(KEY, state, batch)[2]["epsilon"]
 
     for i, expected in enumerate([1.0, 0.7, 0.4, 0.1, 0.1]):
-        steps, found = epsilon(i)
-        assert steps == 500 * i
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        np.testing.assert_allclose(epsilon(i), expected, rtol=1e-5)
+
+
+def test_epsilon_falls_beyond_int32():
+    """Half of 2^33 steps are 2^20 rollouts of 4,096."""
+    config = jaxrl.DQNConfig(total_steps=2**33, num_envs=64, num_steps=64, epsilon_end=0.0)
+    agent = dqn_agent(action_matches_observation(), config, network=linear_network())
+    batch = batch_by_hand(jnp.ones((2, 1)), jnp.ones((2, 1)))
+    state = agent.init(KEY)._replace(rollouts=jnp.int32(3 * 2**18))
+    epsilon = jax.jit(agent.update)(KEY, state, batch)[2]["epsilon"]
+    np.testing.assert_allclose(epsilon, 0.25, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

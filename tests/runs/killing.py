@@ -1,4 +1,4 @@
-"""Kills runs at random moments and resumes them: `python killing.py FOLDER toy|ppo COUNT`.
+"""Kills runs at random moments and resumes them: `python killing.py FOLDER toy|grid|ppo COUNT`.
 
 Every run is a process of its own, forked before JAX starts any thread, so that none pays for the
 imports. Prints one JSON line per kill.
@@ -36,6 +36,33 @@ def ppo_specification():
         evaluation_episodes=5,
         checkpoint_interval=5_000,
     )
+
+
+def grid_specification():
+    """3 learning rates x 2 gravities x 4 seeds, in one program."""
+    return Specification(
+        algorithm="ppo",
+        environment="CartPole-v1",
+        settings=PPOConfig(total_steps=8_000, num_envs=4, num_steps=32, hidden_sizes=(16,)),
+        members=make_members(
+            range(4),
+            settings={"learning_rate": [1e-4, 1e-3, 1e-2]},
+            environment_parameters={"gravity": [9.8, 20.0]},
+        ),
+        evaluation_interval=2_000,
+        evaluation_episodes=2,
+        checkpoint_interval=1_000,
+    )
+
+
+SPECIFICATIONS = {
+    "toy": lambda: toy.specification(
+        total_steps=160,
+        members=make_members(range(2), settings={"learning_rate": [0.1, 1.0]}),
+    ),
+    "grid": grid_specification,
+    "ppo": ppo_specification,
+}
 
 
 def forked(function, *arguments):
@@ -113,10 +140,9 @@ def main():
     base, algorithm, count = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     jax.config.update("jax_compilation_cache_dir", str(base / "cache"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    toy.install()
-    specification = (
-        toy.specification(total_steps=160) if algorithm == "toy" else ppo_specification()
-    )
+    if algorithm == "toy":
+        toy.install()
+    specification = SPECIFICATIONS[algorithm]()
     whole = base / "whole"
     finish(forked(digest_after, start, specification, whole))
     # Timed with a full cache, as the runs that are killed have one.

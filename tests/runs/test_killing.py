@@ -34,5 +34,6 @@ def test_kill_9_at_random_moments(tmp_path):
 
 
 @pytest.mark.learning
-def test_kill_9_of_ppo_20_times(tmp_path):
-    kill(tmp_path, "ppo", 20, seconds=1800)
+@pytest.mark.parametrize("specification", ["ppo", "grid"])
+def test_kill_9_20_times(tmp_path, specification):
+    kill(tmp_path, specification, 20, seconds=3000)

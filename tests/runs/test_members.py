@@ -1,5 +1,7 @@
 """Members that differ in floats: one program, each equal to its solo run, resumed to the bits."""
 
+import dataclasses
+import functools
 import json
 import math
 import pathlib
@@ -87,6 +89,52 @@ def test_one_program_and_each_member_as_alone(tmp_path, monkeypatch, varies):
     assert np.mean(again.returns[4:8]) - np.mean(again.returns[:4]) > 3
 
 
+@pytest.mark.full
+def test_a_grid_of_a_real_task(tmp_path, monkeypatch):
+    """3 learning rates x 2 gravities x 4 seeds of PPO: one program, each member as alone."""
+    monkeypatch.undo()
+    settings = {"learning_rate": [1e-4, 1e-3, 1e-2]}
+    parameters = {"gravity": [9.8, 30.0]}
+    shared = {
+        "algorithm": "ppo",
+        "environment": "CartPole-v1",
+        "evaluation_episodes": 2,
+        "log_interval": 64,
+    }
+    config = PPOConfig(total_steps=192, num_envs=4, num_steps=16, hidden_sizes=(8,), num_epochs=2)
+    members = make_members(range(4), settings=settings, environment_parameters=parameters)
+    run = Specification(settings=config, members=members, **shared)
+    traces = []
+    with monkeypatch.context() as patch:
+        patch.setattr(jax, "jit", counting(jax.jit, traces))
+        start(run, tmp_path / "all")
+    assert sorted(name for name in traces if name in PROGRAMS) == sorted(PROGRAMS)
+    whole, metrics = load(tmp_path / "all"), read_metrics(tmp_path / "all")
+    played = read_evaluations(tmp_path / "all")
+    # Gravity and learning rate reach the program: no two of them end alike.
+    losses = metrics["value_loss"][::4, -1]
+    assert len(set(losses.tolist())) == 6
+    for place in (5, 18):
+        own = members[place]
+        alone = Specification(
+            settings=dataclasses.replace(config, **own.settings),
+            environment_parameters=own.environment_parameters,
+            members=[Member(seed=own.seed)],
+            **shared,
+        )
+        folder = tmp_path / f"alone_{place}"
+        start(alone, folder)
+        for name, values in read_metrics(folder).items():
+            np.testing.assert_allclose(metrics[name][place], values[0], rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(played.returns[place], read_evaluations(folder).returns[0])
+        for leaf, expected in zip(
+            jax.tree.leaves(whole.state_of(place).agent),
+            jax.tree.leaves(load(folder).state_of(0).agent),
+            strict=True,
+        ):
+            np.testing.assert_allclose(leaf, expected, rtol=1e-4, atol=1e-6)
+
+
 PROGRAMS = ("init", "advance", "evaluate")
 
 
@@ -94,9 +142,10 @@ def counting(jit, traces):
     """A `jax.jit` that notes each trace of a function by its name."""
 
     def counted(function, *arguments, **keywords):
-        def traced(*values):
-            traces.append(function.__name__)
-            return function(*values)
+        @functools.wraps(function)
+        def traced(*values, **named):
+            traces.append(getattr(function, "__name__", ""))
+            return function(*values, **named)
 
         return jit(traced, *arguments, **keywords)
 

@@ -5,10 +5,13 @@ from runs.toy import ToyConfig, specification, toy, toy_environment
 from jaxrl.runs.plan import (
     Chunks,
     all_steps,
+    check_counts,
     end_of_chunk,
     first_progress,
     is_finished,
     plan_chunks,
+    progress_after,
+    relative_progress,
     slowest_steps,
     steps_of_members,
 )
@@ -79,3 +82,39 @@ def test_counting_where_the_cost_varies():
 def test_billions_of_steps_do_not_overflow():
     run = specification(seeds=4)
     assert all_steps(run, progress_of(1, 2**31 - 1)) == 4 * (2**31 - 1)
+
+
+BEYOND = 2**33
+
+
+def test_the_device_counts_from_the_slowest_member():
+    varying = algorithm(total_steps=2**40, varies=True)
+    before = Progress(iteration=np.int32([5, 7]), steps=np.int64([BEYOND + 3, BEYOND]))
+    relative = relative_progress(before, BEYOND)
+    assert relative.steps.dtype == np.int32
+    np.testing.assert_array_equal(relative.steps, [3, 0])
+    # The first member goes on by 10 steps; the second has stopped.
+    counted = Progress(iteration=np.int32([6, 7]), steps=np.int32([13, 99]))
+    after = progress_after(varying, before, counted, BEYOND)
+    np.testing.assert_array_equal(after.steps, [BEYOND + 13, BEYOND])
+    # What is beyond int32 is as far beyond every limit.
+    far = relative_progress(Progress(iteration=np.int32([1]), steps=np.int64([2**40])), 0)
+    np.testing.assert_array_equal(far.steps, [2**31 - 1])
+
+
+def test_steps_follow_from_iterations_where_all_members_go_together():
+    fixed = algorithm(total_steps=2**40)
+    counted = Progress(iteration=np.int32(2**30), steps=np.int32(-5))
+    after = progress_after(fixed, progress_of(0, 0), counted, 0)
+    assert after.steps == 8 * 2**30
+    assert slowest_steps(fixed, after) == 8 * 2**30
+    assert end_of_chunk(Chunks(2, None), fixed, after) == 2**40
+
+
+def test_what_cannot_be_counted_is_refused():
+    check_counts(algorithm(total_steps=8 * (2**31 - 1)))
+    with pytest.raises(ValueError, match="are 2147483648 iterations, and at most 2147483647"):
+        check_counts(algorithm(total_steps=8 * 2**31))
+    large = algorithm()._replace(steps_per_iteration=2**30 + 1)
+    with pytest.raises(ValueError, match="an iteration takes 1073741825 steps"):
+        check_counts(large)

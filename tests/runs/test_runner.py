@@ -412,3 +412,32 @@ def test_wandb_gets_the_mean_and_every_seed(tmp_path, monkeypatch):
     assert values["seed_6/policy_loss"] == metrics["policy_loss"][1, 0]
     assert values["policy_loss"] == pytest.approx(metrics["policy_loss"][:, 0].mean())
     assert any("evaluation_return" in values for _, values in calls[1:-1])
+
+
+@pytest.mark.parametrize("varies", [False, True])
+def test_steps_beyond_int32(tmp_path, monkeypatch, varies):
+    """16 iterations of 2^29 steps come to 2^33, whose counters on the device go round twice."""
+    monkeypatch.undo()
+    install(monkeypatch.setattr, monkeypatch.setitem)
+    monkeypatch.setattr(sys.modules[toy.__module__], "STEPS_PER_ITERATION", 2**29)
+    run = specification(
+        total_steps=2**33,
+        varies=varies,
+        log_interval=2**29,
+        evaluation_interval=2**32,
+        checkpoint_interval=2**32,
+    )
+    outcome = start(run, tmp_path)
+    assert outcome.finished
+    steps = read_metrics(tmp_path)["steps"]
+    if varies:
+        # The member that ended first has no rows after that.
+        gaps = np.diff(steps, axis=1)
+        assert (gaps[np.isfinite(gaps)] > 0).all()
+        assert (np.nanmax(steps, axis=1) >= 2**33).all()
+    else:
+        np.testing.assert_array_equal(steps[0], 2**29 * np.arange(1, 17))
+        assert outcome.steps == 2 * 2**33
+    evaluations = read_evaluations(tmp_path)
+    np.testing.assert_array_equal(evaluations.steps[:, -1], np.nanmax(steps, axis=1))
+    assert load(tmp_path).progress.steps.max() >= 2**33

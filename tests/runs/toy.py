@@ -77,7 +77,9 @@ def toy(environment, config):
         key_noise, key_cost, key_episodes = jax.random.split(key, 3)
         noise = jax.random.normal(key_noise, config.sizes)
         weights = state.parameters["w"] * 0.9 + config.learning_rate * noise
-        cost = jax.random.randint(key_cost, (), 1, 12) if config.varies else STEPS_PER_ITERATION
+        cost = STEPS_PER_ITERATION
+        if config.varies:
+            cost = jax.random.randint(key_cost, (), 1, 12) * (STEPS_PER_ITERATION // 8)
         episodes = jax.random.randint(key_episodes, (), 0, 3)
         steps = state.steps + cost
         mean = jnp.mean(weights)
