@@ -408,9 +408,9 @@ _ROOT_MODULES = [
         (
             "off-policy-statistics-of-the-successors",
             "observation = _seen(transitions.observation)\n"
-            "        statistics = update_statistics(state.statistics, observation)\n        seen",
+            "        statistics = update_observed(state.statistics, observation)\n        seen",
             "observation = _seen(transitions.next_observation)\n"
-            "        statistics = update_statistics(state.statistics, observation)\n        seen",
+            "        statistics = update_observed(state.statistics, observation)\n        seen",
             "learning/test_normalization.py::TestReplayedObservations::"
             "test_statistics_are_those_of_what_actions_were_chosen_from",
         ),
@@ -572,8 +572,8 @@ _ROOT_MODULES = [
         ),
         (
             "an-evaluation-goes-on-after-an-episodes-end",
-            "ends = (timestep.terminated | timestep.truncated) & ~finished",
-            "ends = timestep.terminated | timestep.truncated",
+            "ends = (transition.terminated | transition.truncated) & ~finished",
+            "ends = transition.terminated | transition.truncated",
             "test_training.py::TestEvaluate::test_episodes_of_different_length_each_count_once",
         ),
     ),
@@ -1100,21 +1100,21 @@ _ACTION_VALUE_AGENTS = [
         "q_learning/dqn.py",
         (
             "loss-is-ignored",
-            "weight=batch.weight, loss=config.loss",
-            "weight=batch.weight",
+            'loss_of = squared_loss if loss == "squared" else huber_loss',
+            "loss_of = squared_loss",
             "q_learning/test_dqn.py::test_the_loss_is_that_of_the_settings",
             "test_settings_in_programs.py::test_some_settings_of_dqn[loss]",
         ),
         (
             "importance-weights-are-ignored",
-            "weight=batch.weight, loss=config.loss",
-            "weight=jnp.ones_like(batch.weight), loss=config.loss",
+            "target, weight=batch.weight), q_value",
+            "target, weight=jnp.ones_like(batch.weight)), q_value",
             "q_learning/test_dqn.py::test_an_update_by_hand",
         ),
         (
             "double-is-ignored",
-            "if config.double:",
-            "if False:",
+            "    if double:",
+            "    if False:",
             "q_learning/test_dqn.py::test_an_update_by_hand",
             "test_settings_in_programs.py::test_some_settings_of_dqn[double]",
         ),
@@ -1132,7 +1132,7 @@ _ACTION_VALUE_AGENTS = [
         ),
     ),
     _of(
-        "q_learning/_q_lambda.py",
+        "q_learning/pqn.py",
         (
             "trace_decay-is-ignored",
             "lambda_=trace_decay",
@@ -1159,8 +1159,8 @@ _ACTION_VALUE_AGENTS = [
         ),
         (
             "the-critics-max_gradient_norm-is-ignored",
-            "critic_optimizer = make_optimizer(config)",
-            "critic_optimizer = make_optimizer(config, clip=False)",
+            "    return make_optimizer(config)\n",
+            "    return make_optimizer(config, clip=False)\n",
             _ACTOR_CRITICS + "test_the_critics_gradient_is_clipped_and_the_actors_is_not",
         ),
         (
@@ -1170,46 +1170,52 @@ _ACTION_VALUE_AGENTS = [
             _ACTOR_CRITICS + "test_the_actor_and_the_targets_wait_for_the_critics",
         ),
         (
-            "the-critics-targets-do-not-lag",
-            "state.targets.critics, batch.next_observation",
-            "state.networks.critics, batch.next_observation",
+            "all-critics-start-alike",
+            "for k in jax.random.split(key, num_critics)",
+            "for k in [key] * num_critics",
+            _FRESH_Q + "test_sac_draws_for_the_target_its_entropies_and_the_actor_apart",
+        ),
+        (
+            "the-greatest-of-the-critics-counts",
+            "functools.reduce(jnp.minimum, values)",
+            "functools.reduce(jnp.maximum, values)",
             _ACTOR_CRITICS + "test_the_critics_target_by_hand",
         ),
         (
-            "targets-and-the-actor-draw-the-same",
-            "key_target, key_actor = jax.random.split(key)",
-            "key_target, key_actor = key, key",
-            _FRESH_Q + "test_targets_and_the_actor_draw_apart_and_critics_start_apart",
-        ),
-        (
-            "targets-and-the-entropy-before-them-draw-the-same",
-            "jax.random.split(key) if has_bonus else (key, key)",
-            "(key, key)",
-            _FRESH_Q + "test_targets_and_the_actor_draw_apart_and_critics_start_apart",
-        ),
-        (
-            "all-critics-start-alike",
-            "jax.random.split(key_critics, rule.num_critics)",
-            "[key_critics] * rule.num_critics",
-            _FRESH_Q + "test_targets_and_the_actor_draw_apart_and_critics_start_apart",
+            "targets-without-an-actor-follow-it",
+            "learnt = state.networks if has_actor else state.networks._replace(actor=None)",
+            "learnt = state.networks",
+            _ACTOR_CRITICS + "test_discrete_sac_looks_before_it_acts_and_finds_its_entropy",
         ),
     ),
     _of(
-        "actor_critic/_deterministic.py",
+        "actor_critic/ddpg.py",
+        (
+            "ddpgs-target-critic-does-not-lag",
+            "ddpg_target(state.targets, batch,",
+            "ddpg_target(state.networks, batch,",
+            _ACTOR_CRITICS + "test_ddpgs_target_by_hand",
+        ),
+        (
+            "ddpgs-target-values-the-action-that-was-taken",
+            "targets.critics[0], batch.next_observation, action)",
+            "targets.critics[0], batch.next_observation, batch.action)",
+            _ACTOR_CRITICS + "test_ddpgs_target_by_hand",
+        ),
+    ),
+    _of(
+        "actor_critic/td3.py",
+        (
+            "the-critics-targets-do-not-lag",
+            "least_value(critic, targets.critics, batch.next_observation, action)",
+            "least_value(critic, (jnp.zeros(3),), batch.next_observation, action)",
+            _ACTOR_CRITICS + "test_the_critics_target_by_hand",
+        ),
         (
             "all-targets-are-smoothed-alike",
             "jax.random.normal(key, action.shape, jnp.float32)",
             "jax.random.normal(key, action.shape[1:], jnp.float32)",
             "test_fresh_draws.py",
-        ),
-    ),
-    _of(
-        "actor_critic/_networks.py",
-        (
-            "the-greatest-of-the-critics-counts",
-            "jnp.minimum, (apply_to_batch",
-            "jnp.maximum, (apply_to_batch",
-            _ACTOR_CRITICS + "test_the_critics_target_by_hand",
         ),
     ),
     _of(
@@ -1234,16 +1240,43 @@ _ACTION_VALUE_AGENTS = [
         ),
     ),
     _of(
-        "actor_critic/_soft.py",
+        "actor_critic/sac.py",
         (
-            "the-temperature-is-not-learnt",
-            "actions.target_entropy(observation) if learn_temperature else None",
-            "None",
+            "targets-and-the-actor-draw-the-same",
+            "key_target, key_actor = jax.random.split(key)",
+            "key_target, key_actor = key, key",
+            _FRESH_Q + "test_sac_draws_for_the_target_its_entropies_and_the_actor_apart",
+        ),
+        (
+            "targets-and-the-entropy-before-them-draw-the-same",
+            "jax.random.split(key) if batch.between is not None else (key, key)",
+            "(key, key)",
+            _FRESH_Q + "test_sac_draws_for_the_target_its_entropies_and_the_actor_apart",
+        ),
+        (
+            "soft-targets-do-not-lag",
+            "state.targets.critics, critic",
+            "state.networks.critics, critic",
             _ACTOR_CRITICS + "test_sac_is_paid_for_entropy_by_hand",
         ),
-    ),
-    _of(
-        "actor_critic/_soft_actions.py",
+        (
+            "the-temperature-is-not-learnt",
+            "    if config.learn_temperature:\n        loss +=",
+            "    if False:\n        loss +=",
+            _ACTOR_CRITICS + "test_sac_is_paid_for_entropy_by_hand",
+        ),
+        (
+            "the-actor-learns-the-temperature-down-its-own-loss",
+            "alpha = jax.lax.stop_gradient(jnp.exp(actor.log_temperature))",
+            "alpha = jnp.exp(actor.log_temperature)",
+            _ACTOR_CRITICS + "test_sac_is_paid_for_entropy_by_hand",
+        ),
+        (
+            "the-entropies-between-do-not-count",
+            "worth = -jnp.exp(actor.log_temperature) * _log_probability",
+            "worth = -0.0 * _log_probability",
+            "actor_critic/test_sac_entropy.py::test_the_target_over_several_steps_by_hand",
+        ),
         (
             "a-target-entropy-of-all-actions-whatever-the-mask",
             "allowed = jnp.sum(mask, axis=-1, dtype=jnp.int32)",
