@@ -47,6 +47,14 @@ def a3c(
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.A3CConfig(num_workers=4, num_envs=2, num_steps=20)
+        >>> algorithm = jaxrl.a3c(env, config)
+        >>> algorithm.steps_per_iteration
+        160
     """
     require_settings(config, A3CConfig)
     env, actor, optimizer = prepare_task(
