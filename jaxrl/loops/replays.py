@@ -49,7 +49,7 @@ class ReplaySettings(ObservationNormalizationSettings):
     environment. pooled: from one of num_envs / reset_ratio starts drawn in each step, which costs
     less; each has the right distribution, but episodes that begin in one step can begin alike.
     cached: where the environment's first episode did, which costs nothing; the whole run then has
-    num_envs starts."""
+    no more starts than environments."""
     reset_ratio: int = static(4, minimum=2, needs=("resets", "pooled"))
     """Environments to each start that a step draws; must divide num_envs."""
     n_step: int = static(1, minimum=1, maximum=10_000)
