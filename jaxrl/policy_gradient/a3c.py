@@ -8,6 +8,7 @@ from functools import partial
 
 from jaxrl.learning.optimizers import LearnerState
 from jaxrl.loops.asynchronous import asynchronous
+from jaxrl.loops.worlds import resets_of
 from jaxrl.policy_gradient._actor import ActorCriticNetwork
 from jaxrl.policy_gradient._algorithm import init_learner, prepare_task
 from jaxrl.policy_gradient.a2c import AdvantageActorCriticSettings, a2c_gradient, apply_gradient
@@ -86,4 +87,5 @@ def a3c(
         num_envs=config.num_envs,
         num_steps=config.num_steps,
         total_steps=config.total_steps,
+        resets=resets_of(config),
     )
