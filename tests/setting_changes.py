@@ -30,6 +30,8 @@ TOGETHER = {
     "tau": {"target_period": 1},
     "target_noise_clip": {"target_noise": 10.0},
     "epsilon_end": {"epsilon_fraction": 0.2},
+    "resets": {"num_envs": 4},
+    "reset_ratio": {"num_envs": 4},
     "temperature_decay": {"temperature": 100.0, "min_temperature": 1e-9},
 }
 VALUES = {
@@ -37,6 +39,7 @@ VALUES = {
     "strategy": ("Sep_CMA_ES", "SNES"),
     ("simulated_annealing", "initial_log_std"): (-2.0, 2.0),
     "torso": ("mlp", "cnn"),
+    "reset_ratio": (2, 4),
     "sequence_length": (0, 4),
     "action_layer": (0, 1),
     "max_gradient_norm": (0.01, 0.001),

@@ -38,6 +38,7 @@ OTHERS = {
     "credit": "total",
     "baseline": "none",
     "prioritized": False,
+    "resets": "cached",
     "learn_temperature": False,
     "state_dependent_exploration": False,
     "adaptive_noise": False,

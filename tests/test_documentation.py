@@ -1,5 +1,6 @@
 """The documentation's examples are run as they stand."""
 
+import doctest
 import importlib.util
 import pathlib
 import re
@@ -35,6 +36,8 @@ def test_example_is_short(blocks):
     lines = [line for block in blocks for line in block.splitlines() if line.strip()]
     assert len(blocks) == 4
     assert len(lines) <= 70
+    # The parts of an algorithm are found in one room, its settings in another.
+    assert sum(line.startswith("from jaxrl") for line in lines) <= 2
 
 
 def test_example_learns_cartpole(blocks):
@@ -54,6 +57,23 @@ def test_a_new_environment_is_learnt(monkeypatch):
     assert -5 < results["of_cem"] < 0
     # The stronger the thrust, the sooner the craft is at rest.
     assert (np.diff(results["of_thrusts"]) > 0).all()
+
+
+@pytest.mark.parametrize("algorithm", registry.names())
+def test_every_constructor_has_an_example_that_runs(algorithm):
+    """It builds the algorithm, from nothing but an import, and trains nothing."""
+    if algorithm == "evosax":
+        pytest.importorskip("evosax")
+    constructor = registry.get(algorithm).build
+    (found,) = doctest.DocTestFinder(recurse=False).find(
+        constructor, constructor.__name__, globs={}
+    )
+    source = "".join(example.source for example in found.examples)
+    assert f"algorithm = jaxrl.{constructor.__name__}(env, config)" in source
+    assert "train" not in source
+    results = doctest.DocTestRunner().run(found)
+    assert results.attempted >= 5
+    assert results.failed == 0
 
 
 @pytest.fixture

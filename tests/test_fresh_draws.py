@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.actor_critic._deterministic import TargetSmoothing, deterministic_agent
+from jaxrl.actor_critic import td3_agent
 from jaxrl.distributions import DiagonalGaussian, TanhGaussian
 from jaxrl.exploration import gaussian_noise, ornstein_uhlenbeck_noise, state_dependent_noise
 from jaxrl.search.ars import ARSConfig, ars_strategy
@@ -36,15 +36,8 @@ def smoothing():
     env = Environment("nothing", Box(-1.0, 1.0, (1,)), BOUNDS, None, None)
     policy = Network(lambda key, x: jnp.zeros(()), lambda params, x: params * jnp.ones(3))
     critic = Network(lambda key, x, a: jnp.zeros(()), lambda params, x, a: params + jnp.sum(a))
-    agent = deterministic_agent(
-        env,
-        jaxrl.TD3Config(total_steps=10, random_steps=0),
-        name="TD3",
-        num_critics=1,
-        smoothing=TargetSmoothing(0.2, 0.5),
-        policy=policy,
-        critic=critic,
-    )
+    config = jaxrl.TD3Config(total_steps=10, random_steps=0, num_critics=1)
+    agent = td3_agent(env, config, policy=policy, critic=critic)
     batch = Replayed(
         observation=jnp.zeros((5, 1)),
         action=jnp.zeros((5, 3)),

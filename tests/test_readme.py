@@ -1,5 +1,6 @@
 """The Python in the README runs as it is printed."""
 
+import json
 import pathlib
 import re
 
@@ -8,12 +9,18 @@ import pytest
 README = pathlib.Path(__file__).parent.parent / "README.md"
 
 
-def test_the_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_examples_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     program = "\n".join(blocks)
-    assert program.count("total_steps=100_000") == 2
+    assert program.count("total_steps=100_000") == 3
     names: dict = {}
     exec(program.replace("total_steps=100_000", "total_steps=1_024"), names)
     assert capsys.readouterr().out.startswith("[")
     assert names["results"].evaluations.returns.shape == (64, 10, 32)
+    rows = [json.loads(row) for row in pathlib.Path("runs/grid/metrics.jsonl").open()]
+    assert {row["member"] for row in rows} == set(range(24))
+    assert {row["env.gravity"] for row in rows} == {9.8, 20.0}

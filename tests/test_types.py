@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxrl.types import Box, Discrete, MultiDiscrete
+from jaxrl.types import (
+    Box,
+    Discrete,
+    MaskedObservation,
+    MaskedSpace,
+    MultiDiscrete,
+    contains_element,
+    is_nested,
+    sample_element,
+    space_leaves,
+    zero_element,
+)
 
 KEYS = jax.random.split(jax.random.key(0), 20_000)
 INT32 = np.iinfo(np.int32)
@@ -162,3 +173,89 @@ def test_known_bounds_have_values_inside_jit():
         return key
 
     check(0.0)
+
+
+NESTED = {
+    "legs": (Discrete(3), Box(0, 255, (2, 2), jnp.uint8)),
+    "arm": Box(-1.0, 1.0, (3,)),
+}
+
+
+@pytest.mark.parametrize("space", [Discrete(2), MultiDiscrete((2, 3)), Box(0.0, 1.0, (2,))])
+def test_one_space_is_not_nested(space):
+    assert not is_nested(space)
+    assert space_leaves(space) == [("", space)]
+    np.testing.assert_array_equal(sample_element(space, KEYS[0]), space.sample(KEYS[0]))
+    zeros = zero_element(space)
+    assert (zeros.shape, zeros.dtype) == (space.shape, space.dtype)
+    assert not zeros.any()
+    assert contains_element(space, zeros)
+
+
+@pytest.mark.parametrize("space", [NESTED, (Discrete(2),), [Discrete(2)], {}, ()])
+def test_containers_are_nested(space):
+    assert is_nested(space)
+
+
+def test_parts_have_paths_in_the_order_of_the_tree():
+    """Of a dict, that of the sorted keys."""
+    first, second = NESTED["legs"]
+    expected = [("['arm']", NESTED["arm"]), ("['legs'][0]", first), ("['legs'][1]", second)]
+    assert space_leaves(NESTED) == expected
+    assert space_leaves({}) == []
+
+
+def test_each_part_is_drawn_by_its_own_space():
+    values = jax.jit(jax.vmap(lambda key: sample_element(NESTED, key)))(KEYS)
+    assert jax.tree.structure(values) == jax.tree.structure(NESTED)
+    kind, image = values["legs"]
+    assert (kind.shape, image.shape, values["arm"].shape) == (
+        (20_000,),
+        (20_000, 2, 2),
+        (20_000, 3),
+    )
+    assert (kind.dtype, image.dtype, values["arm"].dtype) == (jnp.int32, jnp.uint8, jnp.float32)
+    assert_uniform(kind, 0, 2)
+    assert_uniform(image, 0, 255)
+    assert scipy.stats.kstest(values["arm"][:, 0], "uniform", (-1, 2)).pvalue > 0.001
+    assert bool(jax.vmap(lambda x: contains_element(NESTED, x))(values).all())
+
+
+def test_parts_that_are_alike_are_drawn_apart():
+    one, other = sample_element((Box(0.0, 1.0, ()), Box(0.0, 1.0, ())), KEYS[0])
+    assert one != other
+
+
+def test_an_element_lies_in_a_space_with_all_of_its_parts():
+    inside = {"legs": (jnp.int32(2), jnp.zeros((2, 2), jnp.uint8)), "arm": jnp.ones(3)}
+    assert contains_element(NESTED, inside)
+    assert not contains_element(NESTED, inside | {"arm": jnp.array([0.0, 1.1, 0.0])})
+    assert not contains_element(NESTED, inside | {"legs": (jnp.int32(3), inside["legs"][1])})
+    with pytest.raises(ValueError, match="arm"):
+        contains_element(NESTED, {"legs": inside["legs"]})
+
+
+def test_zeros_have_the_types_of_the_parts():
+    """They need not lie in the space."""
+    space = {"far": Box(1.0, 2.0, (2,)), "near": (Discrete(3), Box(0, 1, (), jnp.bool_))}
+    zeros = zero_element(space)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype.name), zeros) == {
+        "far": ((2,), "float32"),
+        "near": (((), "int32"), ((), "bool")),
+    }
+    assert not any(x.any() for x in jax.tree.leaves(zeros))
+    assert not contains_element(space, zeros)
+
+
+def test_a_mask_goes_around_a_nested_space():
+    space = MaskedSpace(NESTED, 4)
+    drawn = sample_element(space, KEYS[0])
+    assert isinstance(drawn, MaskedObservation)
+    np.testing.assert_array_equal(drawn.action_mask, np.ones(4, bool))
+    assert drawn.observation.keys() == NESTED.keys()
+    assert contains_element(space, drawn)
+    outside = drawn.observation | {"arm": 2 * jnp.ones(3)}
+    assert not contains_element(space, drawn._replace(observation=outside))
+    zeros = zero_element(space)
+    assert zeros.action_mask.dtype == jnp.bool_
+    assert zeros.observation["legs"][1].shape == (2, 2)

@@ -77,6 +77,14 @@ def ddpg(
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("Pendulum-v1")
+        >>> config = jaxrl.DDPGConfig(num_envs=2, num_steps=4, noise="gaussian")
+        >>> algorithm = jaxrl.ddpg(env, config)
+        >>> algorithm.steps_per_iteration
+        8
     """
     env = check_replay_task(env, config, DDPGConfig)
     return join_replay(env, ddpg_agent(env, config, policy=policy, critic=critic), config)

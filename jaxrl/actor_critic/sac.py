@@ -149,6 +149,14 @@ def sac(
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("Pendulum-v1")
+        >>> config = jaxrl.SACConfig(num_envs=2, num_steps=4, target_entropy=-1.0)
+        >>> algorithm = jaxrl.sac(env, config)
+        >>> algorithm.steps_per_iteration
+        8
     """
     env = check_replay_task(env, config, SACConfig)
     agent = sac_agent(env, config, policy=policy, critic=critic)

@@ -75,6 +75,14 @@ def td3(
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("Pendulum-v1")
+        >>> config = jaxrl.TD3Config(num_envs=2, num_steps=4, num_updates=8)
+        >>> algorithm = jaxrl.td3(env, config)
+        >>> algorithm.steps_per_iteration
+        8
     """
     env = check_replay_task(env, config, TD3Config)
     return join_replay(env, td3_agent(env, config, policy=policy, critic=critic), config)

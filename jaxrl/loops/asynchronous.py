@@ -96,14 +96,11 @@ def asynchronous(
 
     def step(key: Key, state: AsynchronousState) -> tuple[AsynchronousState, Metrics]:
         keys, order = _keys_and_order(key, num_workers)
-        worlds, finished, gradients, learning_metrics = side_by_side(work)(
-            keys, state.worker_params, state.worlds
-        )
-        state, staleness, applied_metrics = _apply_in_turn(agent, state, gradients, order)
+        work_done = side_by_side(work)(keys, state.worker_params, state.worlds)
+        worlds, finished, gradients, learning = work_done
+        state, applied = _apply_in_turn(agent, state, gradients, order)
         steps = state.steps + size
-        learning_metrics |= applied_metrics | {"staleness": staleness.astype(jnp.float32)}
-        means = jax.tree.map(lambda x: jnp.mean(x, axis=0), learning_metrics)
-        metrics = {"steps": steps} | episode_metrics(finished) | means
+        metrics = {"steps": steps} | episode_metrics(finished) | _means(learning | applied)
         return state._replace(worlds=worlds, steps=steps), metrics
 
     algorithm = Algorithm(
@@ -143,8 +140,11 @@ def _work(
 
 def _apply_in_turn(
     agent: GradientAgent, state: AsynchronousState, gradients: Params, order: Int[Array, " W"]
-) -> tuple[AsynchronousState, Int[Array, " W"], Metrics]:
-    """Applies one worker's gradient after another's; each pulls what stands after its own."""
+) -> tuple[AsynchronousState, Metrics]:
+    """Applies one worker's gradient after another's; each pulls what stands after its own.
+
+    The metrics, [W], are in the order in which the gradients were applied.
+    """
 
     def apply(shared: Any, worker: Array) -> Any:
         agent_state, applied = shared
@@ -163,7 +163,12 @@ def _apply_in_turn(
     state = state._replace(
         agent=agent_state, worker_params=worker_params, pulled_at=pulled_at, applied=applied
     )
-    return state, staleness, metrics
+    return state, metrics | {"staleness": staleness.astype(jnp.float32)}
+
+
+def _means(metrics: Metrics) -> Metrics:
+    """Those of all workers, [W], as one."""
+    return jax.tree.map(lambda x: jnp.mean(x, axis=0), metrics)
 
 
 def _alone(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -86,21 +86,18 @@ def off_policy(
 
     def init(key: Key) -> OffPolicyState:
         key_agent, key_worlds, key_random = jax.random.split(key, 3)
+        worlds = start_worlds(key_worlds, recorded, agent.start, num_envs=num_envs, resets=resets)
         state = OffPolicyState(
             agent=agent.init(key_agent),
-            worlds=start_worlds(
-                key_worlds, recorded, agent.start, num_envs=num_envs, resets=resets
-            ),
+            worlds=worlds,
             replay=replay.init(),
             steps=jnp.int32(0),
         )
-        act_randomly = partial(_act_randomly, environment.action_space)
-        return _warm_up(key_random, state, partial(gather, act=act_randomly), num_random)
+        return _warm_up(key_random, state, gather, environment.action_space, num_random)
 
     def step(key: Key, state: OffPolicyState) -> tuple[OffPolicyState, Metrics]:
         key_experience, key_updates = jax.random.split(key)
-        act = partial(_act, agent, state.agent)
-        state, metrics = gather(key_experience, state, act=act)
+        state, metrics = gather(key_experience, state, act=partial(_act, agent, state.agent))
         state, learning_metrics = _learn(key_updates, state, agent, replay, num_updates)
         return state, {"steps": state.steps} | metrics | learning_metrics
 
@@ -150,10 +147,17 @@ def _gather(
 
 
 def _warm_up(
-    key: Key, state: OffPolicyState, gather: Callable[..., Any], num_iterations: int
+    key: Key,
+    state: OffPolicyState,
+    gather: Callable[..., Any],
+    action_space: Space,
+    num_iterations: int,
 ) -> OffPolicyState:
+    """Gathers with random actions."""
+    act = partial(_act_randomly, action_space)
+
     def step(state: OffPolicyState, key: Key) -> tuple[OffPolicyState, None]:
-        return gather(key, state)[0], None
+        return gather(key, state, act=act)[0], None
 
     if num_iterations == 0:
         return state

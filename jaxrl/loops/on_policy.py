@@ -1,5 +1,6 @@
 """The on-policy loop: collect T steps of B environments with the present policy, then learn."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +20,6 @@ from jaxrl.types import (
     Key,
     Metrics,
     Observation,
-    Policy,
 )
 
 
@@ -58,6 +58,9 @@ def on_policy(
     """
     recorded = record_episode_statistics(clip_actions(environment))
     steps_per_iteration = num_envs * num_steps
+    play = partial(
+        collect, environment=recorded, start=agent.start, num_steps=num_steps, resets=resets
+    )
 
     def init(key: Key) -> OnPolicyState:
         key_agent, key_worlds = jax.random.split(key)
@@ -75,27 +78,16 @@ def on_policy(
         def act(key: Key, carry: Carry, observation: Observation) -> Any:
             return agent.act(key, state.agent, carry, observation)
 
-        worlds, rollout, finished = collect(
-            key_rollout,
-            recorded,
-            act,
-            agent.start,
-            state.worlds,
-            num_steps=num_steps,
-            resets=resets,
-        )
+        worlds, rollout, finished = play(key_rollout, act=act, worlds=state.worlds)
         agent_state, learning_metrics = agent.update(key_update, state.agent, rollout)
         steps = state.steps + steps_per_iteration
         metrics = {"steps": steps} | episode_metrics(finished) | learning_metrics
         return OnPolicyState(agent=agent_state, worlds=worlds, steps=steps), metrics
 
-    def policy(state: OnPolicyState) -> Policy:
-        return agent.policy(state.agent)
-
     algorithm = Algorithm(
         init=init,
         step=step,
-        policy=policy,
+        policy=lambda state: agent.policy(state.agent),
         environment=environment,
         total_steps=total_steps,
         steps_per_iteration=steps_per_iteration,

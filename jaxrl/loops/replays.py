@@ -10,6 +10,7 @@ from jaxrl.learning.normalization import (
     normalize_replayed_observations,
 )
 from jaxrl.loops.off_policy import off_policy
+from jaxrl.loops.worlds import WAYS_OF_RESETTING, resets_of
 from jaxrl.replay import prioritized_replay, ring_storage, uniform_replay
 from jaxrl.settings import (
     MAX_BUDGET,
@@ -44,6 +45,14 @@ class ReplaySettings(ObservationNormalizationSettings):
     """Transitions of each update."""
     discount: float = number(0.99, minimum=0, maximum=1)
     """Gamma, the worth of a reward one step later."""
+    resets: str = static("every_step", choices=WAYS_OF_RESETTING)
+    """Where episodes start. every_step: from a start of their own, drawn in every step for every
+    environment. pooled: from one of num_envs / reset_ratio starts drawn in each step, which costs
+    less; each has the right distribution, but episodes that begin in one step can begin alike.
+    cached: where the environment's first episode did, which costs nothing; the whole run then has
+    no more starts than environments."""
+    reset_ratio: int = static(4, minimum=2, needs=("resets", "pooled"))
+    """Environments to each start that a step draws; must divide num_envs."""
     n_step: int = static(1, minimum=1, maximum=10_000)
     """Rewards that are summed before the successor's value counts."""
     prioritized: bool = static(False)
@@ -76,6 +85,7 @@ def check_replay_task(env: Environment, config: ReplaySettings, kind: type) -> E
     fastest = max(config.num_updates, config.num_steps)
     check_budget(config, size, "num_envs * num_steps", counts_per_iteration=fastest)
     _check_random_steps(config, size)
+    resets_of(config)
     if config.normalize_observations:
         check_normalization(env)
     _check_n_step(config)
@@ -148,6 +158,7 @@ def join_replay(
         num_updates=config.num_updates,
         random_steps=config.random_steps,
         total_steps=config.total_steps,
+        resets=resets_of(config),
     )
 
 

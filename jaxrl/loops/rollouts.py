@@ -10,6 +10,7 @@ from jaxrl.learning.normalization import (
     normalize_rewards,
 )
 from jaxrl.loops.on_policy import on_policy
+from jaxrl.loops.worlds import WAYS_OF_RESETTING, resets_of
 from jaxrl.settings import (
     MAX_BUDGET,
     check_budget,
@@ -33,6 +34,14 @@ class RolloutSettings:
     """Steps of each environment between two updates."""
     discount: float = number(0.99, minimum=0, maximum=1)
     """Gamma, the worth of a reward one step later."""
+    resets: str = static("every_step", choices=WAYS_OF_RESETTING)
+    """Where episodes start. every_step: from a start of their own, drawn in every step for every
+    environment. pooled: from one of num_envs / reset_ratio starts drawn in each step, which costs
+    less; each has the right distribution, but episodes that begin in one step can begin alike.
+    cached: where the environment's first episode did, which costs nothing; the whole run then has
+    no more starts than environments."""
+    reset_ratio: int = static(4, minimum=2, needs=("resets", "pooled"))
+    """Environments to each start that a step draws; must divide num_envs."""
 
 
 def check_rollout_task(
@@ -57,6 +66,7 @@ def check_rollout_task(
     size = num_workers * config.num_envs * config.num_steps
     product = "num_envs * num_steps" if num_workers == 1 else "the workers' steps"
     check_budget(config, size, product, counts_per_iteration=num_workers)
+    resets_of(config)
     if isinstance(config, NormalizationSettings) and config.normalize_observations:
         check_normalization(env)
     return flatten_actions(env)
@@ -90,6 +100,7 @@ def join_rollouts(env: Environment, agent: Agent, config: Any) -> Algorithm:
         num_envs=config.num_envs,
         num_steps=config.num_steps,
         total_steps=config.total_steps,
+        resets=resets_of(config),
     )
 
 

@@ -61,6 +61,25 @@ class Resets(NamedTuple):
 EVERY_STEP = Resets()
 
 
+def resets_of(config: Any) -> Resets:
+    """How environments start again, as settings say.
+
+    Args:
+        config: settings with `resets`, `reset_ratio` and `num_envs`.
+
+    Raises:
+        ValueError: the starts of a pool cannot be shared out evenly.
+    """
+    if config.resets != "pooled":
+        return Resets(config.resets)
+    if config.num_envs % config.reset_ratio:
+        raise ValueError(
+            f"reset_ratio={config.reset_ratio} must divide num_envs={config.num_envs}: with "
+            "resets='pooled', each step draws one start for as many environments"
+        )
+    return Resets("pooled", config.reset_ratio)
+
+
 class Worlds(NamedTuple):
     """B environments in the midst of their episodes, and who acts in them; or one, without B.
 

@@ -194,6 +194,14 @@ def a2c(
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.A2CConfig(num_envs=16, num_steps=5, gae_lambda=0.95)
+        >>> algorithm = jaxrl.a2c(env, config)
+        >>> algorithm.steps_per_iteration
+        80
     """
     env, actor, optimizer = prepare_task(env, config, A2CConfig, network=network)
 

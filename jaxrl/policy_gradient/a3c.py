@@ -8,6 +8,7 @@ from functools import partial
 
 from jaxrl.learning.optimizers import LearnerState
 from jaxrl.loops.asynchronous import asynchronous
+from jaxrl.loops.worlds import resets_of
 from jaxrl.policy_gradient._actor import ActorCriticNetwork
 from jaxrl.policy_gradient._algorithm import init_learner, prepare_task
 from jaxrl.policy_gradient.a2c import AdvantageActorCriticSettings, a2c_gradient, apply_gradient
@@ -47,6 +48,14 @@ def a3c(
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.A3CConfig(num_workers=4, num_envs=2, num_steps=20)
+        >>> algorithm = jaxrl.a3c(env, config)
+        >>> algorithm.steps_per_iteration
+        160
     """
     require_settings(config, A3CConfig)
     env, actor, optimizer = prepare_task(
@@ -78,4 +87,5 @@ def a3c(
         num_envs=config.num_envs,
         num_steps=config.num_steps,
         total_steps=config.total_steps,
+        resets=resets_of(config),
     )

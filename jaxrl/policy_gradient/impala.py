@@ -163,6 +163,14 @@ def impala(
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.IMPALAConfig(num_envs=16, num_steps=20, lag=2)
+        >>> algorithm = jaxrl.impala(env, config)
+        >>> algorithm.steps_per_iteration
+        320
     """
     env, actor, optimizer = prepare_task(env, config, IMPALAConfig, network=network)
     agent = impala_agent(actor, optimizer, config)

@@ -188,6 +188,14 @@ def ppo(
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.PPOConfig(num_envs=8, num_steps=128, total_steps=500_000)
+        >>> algorithm = jaxrl.ppo(env, config)
+        >>> algorithm.steps_per_iteration
+        1024
     """
     env, actor, optimizer = prepare_task(env, config, PPOConfig, network=network)
 

@@ -309,6 +309,14 @@ def reinforce(
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.ReinforceConfig(num_episodes=8, baseline="leave_one_out")
+        >>> algorithm = jaxrl.reinforce(env, config)
+        >>> algorithm.total_steps
+        200000
     """
     env = require_environment(env)
     require_settings(config, ReinforceConfig)

@@ -197,6 +197,14 @@ def trpo(
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("Pendulum-v1")
+        >>> config = jaxrl.TRPOConfig(num_envs=4, num_steps=256, max_kl=0.02)
+        >>> algorithm = jaxrl.trpo(env, config)
+        >>> algorithm.steps_per_iteration
+        1024
     """
     env, actor, optimizer = prepare_task(env, config, TRPOConfig, network=network)
     _require_divergence(env, actor)

@@ -9,6 +9,8 @@ from typing import Any
 from jaxrl import registry
 from jaxrl.environments import canonical_name
 
+__all__ = ["preset", "preset_settings", "presets"]
+
 
 def preset(algorithm: str, environment: str) -> dict[str, Any] | None:
     """The tuned settings of an algorithm in an environment, by field; None if there are none."""

@@ -5,7 +5,7 @@ and the learning rules of both algorithms without their loops.
 """
 
 from jaxrl.q_learning._settings import ActionValueSettings, EpsilonSettings, epsilon_at
-from jaxrl.q_learning.dqn import DQNConfig, DQNState, dqn, dqn_agent
+from jaxrl.q_learning.dqn import DQNConfig, DQNState, dqn, dqn_agent, dqn_loss, dqn_target
 from jaxrl.q_learning.pqn import PQNConfig, pqn, pqn_agent, q_lambda_returns
 
 __all__ = [
@@ -16,6 +16,8 @@ __all__ = [
     "PQNConfig",
     "dqn",
     "dqn_agent",
+    "dqn_loss",
+    "dqn_target",
     "epsilon_at",
     "pqn",
     "pqn_agent",

@@ -109,6 +109,14 @@ def dqn(env: Environment, config: DQNConfig, *, network: Network | None = None) 
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.DQNConfig(num_envs=4, num_steps=8, dueling=True, prioritized=True)
+        >>> algorithm = jaxrl.dqn(env, config)
+        >>> algorithm.steps_per_iteration
+        32
     """
     env = check_replay_task(env, config, DQNConfig)
     return join_replay(env, dqn_agent(env, config, network=network), config)

@@ -113,6 +113,14 @@ def pqn(env: Environment, config: PQNConfig, *, network: Network | None = None) 
 
     Raises:
         ValueError: a setting is wrong or does not suit the environment.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.PQNConfig(num_envs=32, num_steps=32, trace_decay=0.9)
+        >>> algorithm = jaxrl.pqn(env, config)
+        >>> algorithm.steps_per_iteration
+        1024
     """
     env = check_rollout_task(env, config, PQNConfig)
     size = config.num_envs * config.num_steps

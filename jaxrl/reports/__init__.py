@@ -10,6 +10,17 @@ What is drawn is written where the caller says.
 
 from jaxrl.reports.curves import Curve, plot_curves, resample
 from jaxrl.reports.intervals import Interval, seed_interval
+from jaxrl.reports.rendering import record_episode, render_episode, render_run
 from jaxrl.reports.run_curves import plot_runs
 
-__all__ = ["Curve", "Interval", "plot_curves", "plot_runs", "resample", "seed_interval"]
+__all__ = [
+    "Curve",
+    "Interval",
+    "plot_curves",
+    "plot_runs",
+    "record_episode",
+    "render_episode",
+    "render_run",
+    "resample",
+    "seed_interval",
+]

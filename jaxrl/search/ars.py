@@ -42,7 +42,16 @@ class ARSConfig(MirroredSearchConfig):
 
 
 def ars(env: Environment, config: ARSConfig, *, network: Network | None = None) -> Algorithm:
-    """Builds augmented random search for an environment; arguments and errors: `policy_search`."""
+    """Builds augmented random search for an environment; arguments and errors: `policy_search`.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("Pendulum-v1")
+        >>> config = jaxrl.ARSConfig(num_directions=8, top_fraction=0.5, total_steps=100_000)
+        >>> algorithm = jaxrl.ars(env, config)
+        >>> algorithm.total_steps
+        100000
+    """
     return policy_search(env, ars_strategy(config), config, network=network)
 
 

@@ -47,7 +47,16 @@ class CEMState(NamedTuple):
 
 
 def cem(env: Environment, config: CEMConfig, *, network: Network | None = None) -> Algorithm:
-    """Builds the method for an environment; arguments and errors as for `policy_search`."""
+    """Builds the method for an environment; arguments and errors as for `policy_search`.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.CEMConfig(population_size=64, recommend_best=True)
+        >>> algorithm = jaxrl.cem(env, config)
+        >>> algorithm.total_steps
+        100000
+    """
     return policy_search(env, cem_strategy(config), config, network=network)
 
 

@@ -76,7 +76,16 @@ class Evosax(NamedTuple):
 def evosax_search(
     env: Environment, config: EvosaxConfig, *, network: Network | None = None
 ) -> Algorithm:
-    """Builds a policy search by an evosax strategy; arguments and errors as `policy_search`."""
+    """Builds a policy search by an evosax strategy; arguments and errors as `policy_search`.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.EvosaxConfig(strategy="CMA_ES", population_size=32)
+        >>> algorithm = jaxrl.evosax_search(env, config)
+        >>> algorithm.total_steps
+        100000
+    """
     return policy_search(env, evosax_strategy(config), config, network=network)
 
 

@@ -54,7 +54,16 @@ class ClimbingState(NamedTuple):
 def hill_climbing(
     env: Environment, config: HillClimbingConfig, *, network: Network | None = None
 ) -> Algorithm:
-    """Builds hill climbing for an environment; arguments and errors as for `policy_search`."""
+    """Builds hill climbing for an environment; arguments and errors as for `policy_search`.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.HillClimbingConfig(noise_scale=0.1, episodes_per_candidate=4)
+        >>> algorithm = jaxrl.hill_climbing(env, config)
+        >>> algorithm.total_steps
+        100000
+    """
     return policy_search(env, hill_climbing_strategy(config), config, network=network)
 
 

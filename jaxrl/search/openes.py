@@ -34,7 +34,16 @@ class OpenESConfig(MirroredSearchConfig):
 
 
 def openes(env: Environment, config: OpenESConfig, *, network: Network | None = None) -> Algorithm:
-    """Builds OpenES for an environment; arguments and errors as for `policy_search`."""
+    """Builds OpenES for an environment; arguments and errors as for `policy_search`.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.OpenESConfig(population_size=64, fitness_shaping="returns")
+        >>> algorithm = jaxrl.openes(env, config)
+        >>> algorithm.total_steps
+        100000
+    """
     return policy_search(env, openes_strategy(config), config, network=network)
 
 

@@ -65,7 +65,16 @@ class AnnealingState(NamedTuple):
 def simulated_annealing(
     env: Environment, config: SimulatedAnnealingConfig, *, network: Network | None = None
 ) -> Algorithm:
-    """Builds simulated annealing for an environment; arguments and errors as `policy_search`."""
+    """Builds simulated annealing for an environment; arguments and errors as `policy_search`.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.SimulatedAnnealingConfig(num_neighbors=4)
+        >>> algorithm = jaxrl.simulated_annealing(env, config)
+        >>> algorithm.total_steps
+        100000
+    """
     return policy_search(env, simulated_annealing_strategy(config), config, network=network)
 
 

@@ -17,7 +17,16 @@ class SteepestAscentConfig(ClimbingConfig):
 def steepest_ascent(
     env: Environment, config: SteepestAscentConfig, *, network: Network | None = None
 ) -> Algorithm:
-    """Builds steepest ascent for an environment; arguments and errors as for `policy_search`."""
+    """Builds steepest ascent for an environment; arguments and errors as for `policy_search`.
+
+    Example:
+        >>> import jaxrl
+        >>> env = jaxrl.make_env("CartPole-v1")
+        >>> config = jaxrl.SteepestAscentConfig(num_neighbors=16)
+        >>> algorithm = jaxrl.steepest_ascent(env, config)
+        >>> algorithm.total_steps
+        100000
+    """
     return policy_search(env, steepest_ascent_strategy(config), config, network=network)
 
 

@@ -4,8 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxrl.actor_critic._soft import soft_rule
-from jaxrl.actor_critic._soft_actions import continuous_actions, discrete_actions
 from probe_environments import (
     action_matches_observation,
     constant_reward,
@@ -16,9 +14,13 @@ from probe_environments import (
 
 import jaxrl
 from jaxrl import registry
-from jaxrl.actor_critic._deterministic import TargetSmoothing, deterministic_agent
-from jaxrl.actor_critic._learner import actor_critic_agent
+from jaxrl.actor_critic import ddpg_agent, sac_agent, td3_agent
 from jaxrl.actor_critic._parameter_noise import perturb_policy
+from jaxrl.actor_critic.sac import (
+    actor_and_temperature_loss,
+    soft_target,
+    target_entropy,
+)
 from jaxrl.distributions import Categorical, DiagonalGaussian, TanhGaussian
 from jaxrl.environments import mask_actions
 from jaxrl.loops.replays import num_updates
@@ -156,10 +158,10 @@ def batch_by_hand():
 
 def agent_by_hand(**changed):
     """Two linear critics, a linear policy and their targets."""
-    config = config_of("td3", tau=0.5, policy_delay=2, optimizer="rmsprop", **OWN | changed)
-    agent = deterministic_agent(
-        endless(), config, name="TD3", num_critics=2, policy=linear_policy(), critic=linear_critic()
+    config = config_of(
+        "td3", tau=0.5, policy_delay=2, target_noise=0.0, optimizer="rmsprop", **OWN | changed
     )
+    agent = td3_agent(endless(), config, policy=linear_policy(), critic=linear_critic())
     state = agent.init(KEY)
     targets = state.targets._replace(
         actor=jnp.array([1.5]), critics=(jnp.array([4.0, 0.0, 2.0]), jnp.array([3.0, 0.0, 3.0]))
@@ -182,6 +184,19 @@ def test_the_critics_target_by_hand():
     np.testing.assert_allclose(metrics["q_value"], (1.5 + 1 + 2 + 4) / 4, rtol=1e-6)
     loss = 0.5 * (np.mean(np.square([3.0, 1.0])) + np.mean(np.square([2.5, 2.0])))
     np.testing.assert_allclose(metrics["value_loss"], loss, rtol=1e-6)
+
+
+def test_ddpgs_target_by_hand():
+    """At x = 1 the target policy does 1.5, worth 4 + 3 to the target critic: 1 + 0.5 * 7 = 4.5.
+
+    The second step's task ended: 2. The critic says 0, so that the error is the target.
+    """
+    config = config_of("ddpg", noise="gaussian", hidden_sizes=jaxrl.DDPGConfig().hidden_sizes)
+    agent = ddpg_agent(endless(), config, policy=linear_policy(), critic=linear_critic())
+    state = agent.init(KEY)
+    targets = state.targets._replace(actor=jnp.array([1.5]), critics=(jnp.array([4.0, 0.0, 2.0]),))
+    _, error, _ = agent.update(KEY, state._replace(targets=targets), batch_by_hand())
+    np.testing.assert_allclose(error, [4.5, 2.0], rtol=1e-6)
 
 
 def test_the_actor_and_the_targets_wait_for_the_critics():
@@ -242,18 +257,11 @@ def test_target_smoothing_stays_within_the_bounds():
 
     Clipped noise of 10 deviations is at either end: targets 1 + (4 + 2 a) / 2, of the first critic.
     """
-    config = config_of("td3", tau=0.5, **OWN)
     seen = []
-    for noise, clip in ((10.0, 0.1), (10.0, 5.0)):
-        agent = deterministic_agent(
-            endless(),
-            config,
-            name="TD3",
-            num_critics=1,
-            smoothing=TargetSmoothing(noise, clip),
-            policy=linear_policy(),
-            critic=linear_critic(),
-        )
+    for clip in (0.1, 5.0):
+        noise = {"target_noise": 10.0, "target_noise_clip": clip}
+        config = config_of("td3", tau=0.5, num_critics=1, **noise, **OWN)
+        agent = td3_agent(endless(), config, policy=linear_policy(), critic=linear_critic())
         state = agent.init(KEY)
         targets = state.targets._replace(
             actor=jnp.array([1.5]), critics=(jnp.array([4.0, 0.0, 2.0]),)
@@ -270,42 +278,60 @@ def test_target_smoothing_stays_within_the_bounds():
     assert wide[-1] == pytest.approx(2.0, abs=1e-4)
 
 
+def discrete_batch(reward, discount):
+    """Three equal steps."""
+    return Replayed(
+        observation=jnp.ones((3, 1)),
+        action=jnp.zeros(3, jnp.int32),
+        reward=jnp.full(3, reward),
+        discount=jnp.full(3, discount),
+        next_observation=jnp.ones((3, 1)),
+        weight=jnp.ones(3),
+        index=jnp.arange(3),
+    )
+
+
 def test_sac_is_paid_for_entropy_by_hand():
     """Discrete: V = sum p (min Q - alpha log p), the actor's loss its negative, at alpha = 2."""
     env = action_matches_observation()
-    config = config_of("sac", initial_temperature=2.0, target_entropy=0.4)
+    config = config_of("sac", initial_temperature=2.0, target_entropy=0.4, **OWN)
     logits, values = (
         jnp.log(jnp.array([0.25, 0.75])),
         (jnp.array([1.0, 5.0]), jnp.array([3.0, 2.0])),
     )
 
-    def constant(numbers):
-        def init(key, observation):
-            del key, observation
-            return numbers
-
-        return init
-
-    policy = Network(init=constant(logits), apply=lambda params, x: Categorical(params + 0 * x[0]))
-    critic = Network(init=constant(jnp.zeros(2)), apply=lambda params, x: params + 0 * x[0])
-    actions = discrete_actions(env, config, policy, critic)
-    rule = soft_rule(
-        actions,
-        env.observation_space,
-        initial_temperature=config.initial_temperature,
-        learn_temperature=True,
-        num_critics=2,
+    policy = Network(
+        init=lambda key, x: logits, apply=lambda params, x: Categorical(params + 0 * x[0])
     )
-    actor = rule.init_actor(KEY)
+    critic = Network(init=lambda key, x: jnp.zeros(2), apply=lambda params, x: params + 0 * x[0])
+    state = sac_agent(env, config, policy=policy, critic=critic).init(KEY)
+    actor = state.networks.actor
+    np.testing.assert_array_equal(actor.policy, logits)
+    np.testing.assert_allclose(actor.log_temperature, np.log(2), rtol=1e-6)
     entropy = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
     value = 0.25 * 1 + 0.75 * 2 + 2 * entropy
-    observation = jnp.ones((3, 1))
-    np.testing.assert_allclose(rule.next_value(KEY, actor, values, observation), value, rtol=1e-6)
-    loss, metrics = rule.actor_loss(KEY, actor, values, observation)
+    batch = discrete_batch(reward=0.0, discount=1.0)
+    state = state._replace(targets=state.targets._replace(critics=values))
+    target = soft_target(KEY, state, batch, policy=policy, critic=critic)
+    np.testing.assert_allclose(target, [value] * 3, rtol=1e-6)
+
+    def loss_of(actor):
+        return actor_and_temperature_loss(
+            actor,
+            key=KEY,
+            critics=values,
+            observation=batch.observation,
+            config=config,
+            policy=policy,
+            critic=critic,
+            action_space=env.action_space,
+        )
+
+    loss, metrics = loss_of(actor)
     np.testing.assert_allclose(loss, -value + np.log(2) * (entropy - 0.4), rtol=1e-5)
     np.testing.assert_allclose(metrics["entropy"], entropy, rtol=1e-6)
     np.testing.assert_allclose(metrics["temperature"], 2.0, rtol=1e-6)
-    gradient = jax.grad(lambda a: rule.actor_loss(KEY, a, values, observation)[0])(actor)
+    gradient = jax.grad(lambda actor: loss_of(actor)[0])(actor)
     # More entropy than its target: the temperature falls.
     np.testing.assert_allclose(gradient.log_temperature, entropy - 0.4, rtol=1e-5)
     # d/dlogit_i of sum p (Q - alpha log p), downhill: -p_i (Q_i - alpha log p_i - V).
@@ -326,7 +352,7 @@ def test_parameter_noise_is_a_setting():
 def test_parameter_noise_is_an_episodes_and_its_scale_adapts():
     config = config_of("ddpg", noise="gaussian", noise_scale=0.0)
     env = endless()
-    plain = deterministic_agent(env, config, name="DDPG", num_critics=1, policy=linear_policy())
+    plain = ddpg_agent(env, config, policy=linear_policy())
     agent = perturb_policy(
         plain,
         BOUNDS,
@@ -425,8 +451,8 @@ def test_the_target_entropy_counts_what_is_free(dimensions):
     high = jnp.array([3.0, 5.0, 0.0, -2.0])[:dimensions]
     env = endless()._replace(action_space=Box(low, high, (dimensions,)))
     for given, expected in ((None, -1 + np.log(2)), (-3.0, -3 + np.log(2))):
-        actions = continuous_actions(env, config_of("sac", target_entropy=given), None, None)
-        target = actions.target_entropy(jnp.zeros((2, 1)))
+        config = config_of("sac", target_entropy=given)
+        target = target_entropy(jnp.zeros((2, 1)), env.action_space, config)
         np.testing.assert_allclose(target, expected, rtol=1e-6)
 
 
@@ -515,19 +541,10 @@ def test_the_users_networks_are_what_learns():
 
 def test_continuous_actions_have_a_target_of_their_own_width():
     env = endless()._replace(action_space=Box(jnp.array([-1.0, 0.0]), jnp.array([1.0, 4.0]), (2,)))
-    actions = continuous_actions(env, config_of("sac"), None, None)
-    target = actions.target_entropy(jnp.zeros((3, 1)))
+    config = config_of("sac")
+    target = target_entropy(jnp.zeros((3, 1)), env.action_space, config)
     np.testing.assert_allclose(target, -2 + np.log(1) + np.log(2), rtol=1e-6)
-    agent = actor_critic_agent(
-        soft_rule(
-            actions,
-            env.observation_space,
-            initial_temperature=1.0,
-            learn_temperature=True,
-            num_critics=2,
-        ),
-        config_of("sac"),
-    )
+    agent = sac_agent(env, config)
     keys = jax.random.split(KEY, 100)
     state = agent.init(KEY)
     _, action = jax.vmap(agent.act, (0, None, None, None))(keys, state, (), jnp.zeros(1))

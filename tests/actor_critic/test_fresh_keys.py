@@ -1,14 +1,17 @@
 """What an update of an actor-critic draws: targets, actions and perturbations, each afresh."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from recorded_keys import Keys
 
 import jaxrl
-from jaxrl.actor_critic._learner import Rule, actor_critic_agent
+from jaxrl.actor_critic import sac_agent
 from jaxrl.actor_critic._parameter_noise import perturb_policy
-from jaxrl.types import Box, Policy, ReplayAgent, Replayed, StepsBetween
+from jaxrl.types import Box, Environment, Network, Policy, ReplayAgent, Replayed, StepsBetween
 
 KEY = jax.random.key(0)
 BATCH = Replayed(
@@ -23,59 +26,55 @@ BATCH = Replayed(
 )
 
 
-def noting_rule(keys, num_critics):
-    """Networks of one number each, which say 0."""
-
-    def init(use):
-        def noted(key):
-            keys.note(use, key)
-            return jnp.zeros(())
-
-        return noted
-
-    def next_value(key, actor, critics, observation):
-        keys.note("target", key)
-        return jnp.zeros(2)
-
-    def entropy_bonus(key, actor, observation):
-        keys.note("bonus", key)
-        return jnp.zeros(len(observation))
-
-    def actor_loss(key, actor, critics, observation):
-        keys.note("actor", key)
-        return 0.0 * actor, {}
-
-    return Rule(
-        init_actor=init("init actor"),
-        init_critic=init("init critic"),
-        predict=lambda params, observation, action: jnp.broadcast_to(params, 2),
-        next_value=next_value,
-        entropy_bonus=entropy_bonus,
-        actor_loss=actor_loss,
-        start=lambda key: (),
-        act=lambda key, actor, carry, observation: (carry, jnp.zeros(1)),
-        policy=lambda actor: None,
-        actor_metrics=(),
-        num_critics=num_critics,
-        target_actor=False,
-    )
+def noting_environment():
+    """Never stepped: the learning rule reads its spaces only."""
+    return Environment("nothing", Box(-1.0, 1.0, (1,)), Box(-1.0, 1.0, (1,)), None, None)
 
 
-def test_targets_and_the_actor_draw_apart_and_critics_start_apart():
+def noting_network(keys, use, output):
+    """A network of one number, which notes the key that it starts from."""
+
+    def init(key, *inputs):
+        keys.note(use, key)
+        return jnp.zeros(())
+
+    return Network(init=init, apply=output)
+
+
+def noting_distribution(keys):
+    """Actions of 0, drawn with keys that are noted."""
+
+    class Noting(NamedTuple):
+        like: Array
+
+        def mode(self):
+            return self.like
+
+        def sample_and_log_probability(self, key):
+            keys.note("draw", key)
+            return self.like, jnp.sum(self.like, axis=-1)
+
+    return Noting
+
+
+def test_sac_draws_for_the_target_its_entropies_and_the_actor_apart():
+    """Three draws of each update, and critics that start apart."""
     keys = Keys()
-    config = jaxrl.SACConfig(total_steps=10, random_steps=0)
-    agent = actor_critic_agent(noting_rule(keys, num_critics=3), config)
+    own = {"num_critics": 3, "learn_temperature": False}
+    config = jaxrl.SACConfig(total_steps=10, random_steps=0, **own)
+    distribution = noting_distribution(keys)
+    agent = sac_agent(
+        noting_environment(),
+        config,
+        policy=noting_network(keys, "init actor", lambda params, x: distribution(params + 0 * x)),
+        critic=noting_network(keys, "init critic", lambda params, x, action: params),
+    )
+    keys.seen.clear()  # What the constructor's checks saw.
     state = agent.init(KEY)
     update = jax.jit(agent.update)
     for seed in range(1, 4):
         state, _, _ = update(jax.random.key(seed), state, BATCH)
-    assert keys.counts() == {
-        "init actor": 1,
-        "init critic": 3,
-        "target": 3,
-        "bonus": 3,
-        "actor": 3,
-    }
+    assert keys.counts() == {"init actor": 1, "init critic": 3, "draw": 3 * 3}
     keys.require_fresh()
 
 

@@ -4,12 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxrl.actor_critic._soft import soft_rule
-from jaxrl.actor_critic._soft_actions import discrete_actions
 from probe_environments import constant_reward, continuous_target
 
 import jaxrl
-from jaxrl.actor_critic._learner import actor_critic_agent
+from jaxrl.actor_critic import sac_agent
+from jaxrl.actor_critic.sac import target_entropy
 from jaxrl.distributions import Categorical
 from jaxrl.environments import mask_actions
 from jaxrl.types import (
@@ -66,7 +65,7 @@ def test_the_target_is_that_of_each_states_allowed_actions():
 
     def targets(wanted):
         config = jaxrl.SACConfig(target_entropy=wanted, **SMALL)
-        return discrete_actions(env, config, None, None).target_entropy(seen)
+        return target_entropy(seen, env.action_space, config)
 
     # Where nothing is allowed, the policy draws from all six.
     most = 0.98 * np.log([6, 3, 1, 6])
@@ -125,7 +124,8 @@ def test_the_target_over_several_steps_by_hand():
     the second row's episode ended with its first step, and what stands behind it is nan.
     """
     env = constant_reward(5)._replace(action_space=Discrete(4))
-    config = jaxrl.SACConfig(initial_temperature=2.0, **SMALL)
+    own = SMALL | {"hidden_sizes": jaxrl.SACConfig().hidden_sizes}
+    config = jaxrl.SACConfig(initial_temperature=2.0, num_critics=1, **own)
 
     def logits(params, x):
         allowed = jnp.where(x[0] > 1.5, 3, 2)
@@ -133,14 +133,7 @@ def test_the_target_over_several_steps_by_hand():
 
     policy = Network(init=lambda key, x: jnp.zeros(4), apply=logits)
     critic = Network(init=lambda key, x: jnp.zeros(4), apply=lambda params, x: params + 0 * x[0])
-    rule = soft_rule(
-        discrete_actions(env, config, policy, critic),
-        env.observation_space,
-        initial_temperature=2.0,
-        learn_temperature=True,
-        num_critics=1,
-    )
-    agent = actor_critic_agent(rule, config)
+    agent = sac_agent(env, config, policy=policy, critic=critic)
     state = agent.init(KEY)
     state = state._replace(targets=state.targets._replace(critics=(jnp.full(4, 4.0),)))
     nothing = jnp.full(1, jnp.nan)

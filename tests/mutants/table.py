@@ -58,6 +58,8 @@ _ACTION_VALUES = "ops/test_action_values.py::"
 _EPISODES = "policy_gradient/test_reinforce_estimate.py::TestByHand"
 _ACTOR_CRITICS = "actor_critic/test_actor_critics.py::"
 _FRESH = "loops/test_fresh_keys.py::"
+_NESTED_TESTS = "test_nested_observations.py::"
+_WORLDS = "loops/test_worlds.py::"
 _FRESH_Q = "actor_critic/test_fresh_keys.py::"
 _FRESH_ENVIRONMENTS = "environments/test_fresh_keys.py::"
 
@@ -408,9 +410,9 @@ _ROOT_MODULES = [
         (
             "off-policy-statistics-of-the-successors",
             "observation = _seen(transitions.observation)\n"
-            "        statistics = update_statistics(state.statistics, observation)\n        seen",
+            "        statistics = update_observed(state.statistics, observation)\n        seen",
             "observation = _seen(transitions.next_observation)\n"
-            "        statistics = update_statistics(state.statistics, observation)\n        seen",
+            "        statistics = update_observed(state.statistics, observation)\n        seen",
             "learning/test_normalization.py::TestReplayedObservations::"
             "test_statistics_are_those_of_what_actions_were_chosen_from",
         ),
@@ -572,8 +574,8 @@ _ROOT_MODULES = [
         ),
         (
             "an-evaluation-goes-on-after-an-episodes-end",
-            "ends = (timestep.terminated | timestep.truncated) & ~finished",
-            "ends = timestep.terminated | timestep.truncated",
+            "ends = (transition.terminated | transition.truncated) & ~finished",
+            "ends = transition.terminated | transition.truncated",
             "test_training.py::TestEvaluate::test_episodes_of_different_length_each_count_once",
         ),
     ),
@@ -765,29 +767,68 @@ _REPLAY = [
     ),
 ]
 
-_ENVIRONMENTS = [
+_NESTED = [
     _of(
-        "environments/resets.py",
+        "types/spaces.py",
         (
-            "a-step-and-the-reset-after-it-share-a-key",
-            "jax.random.split(key) if step_uses_key else (key, key)",
-            "(key, key)",
-            _FRESH_ENVIRONMENTS + "test_a_reset_draws_apart_from_the_step_before_it",
+            "parts-of-an-element-are-drawn-with-one-key",
+            "keys = jax.random.split(key, len(leaves)) if is_nested(space) else [key]",
+            "keys = [key] * len(leaves)",
+            "test_types.py::test_parts_that_are_alike_are_drawn_apart",
+        ),
+        (
+            "one-part-within-its-space-is-enough",
+            "jnp.all(jnp.stack(inside))",
+            "jnp.any(jnp.stack(inside))",
+            "test_types.py::test_an_element_lies_in_a_space_with_all_of_its_parts",
         ),
     ),
+    _of(
+        "networks/torsos.py",
+        (
+            "parts-lie-behind-one-another-in-another-order",
+            "[_encoded_vector(part, leaf) for part, leaf in pairs]",
+            "[_encoded_vector(part, leaf) for part, leaf in pairs][::-1]",
+            _NESTED_TESTS + "TestNetworksGetOneVector::test_by_hand",
+        ),
+    ),
+    _of(
+        "learning/observation_statistics.py",
+        (
+            "bytes-and-categories-are-standardised",
+            "isinstance(space, Box) and bool(jnp.issubdtype(space.dtype, jnp.floating))",
+            "True",
+            _NESTED_TESTS + "TestMoments::test_only_floats_have_moments",
+        ),
+    ),
+    _of(
+        "replay/encoding.py",
+        (
+            "parts-come-out-of-a-replay-as-they-are-kept",
+            "part.decode(value) for part, value in values",
+            "value for part, value in values",
+            _NESTED_TESTS + "test_a_replay_keeps_each_part_in_its_narrowest_type",
+        ),
+    ),
+    _of(
+        "environments/promises.py",
+        (
+            "parts-of-observations-are-not-checked",
+            '        _check_part(part, leaf, f"{what} at {path}", name)',
+            "        pass",
+            _NESTED_TESTS + "TestWhatDoesNotFitIsNamed::test_a_declaration",
+        ),
+    ),
+]
+
+_ENVIRONMENTS = [
     _of(
         "environments/wrappers/time_limits.py",
         (
             "a-limit-one-step-late",
             "truncated = time_step.truncated | (elapsed_steps >= max_steps)",
             "truncated = time_step.truncated | (elapsed_steps > max_steps)",
-            "environments/wrappers/test_time_limits.py::test_a_limit_truncates_and_resets",
-        ),
-        (
-            "the-reset-at-a-limit-shares-the-steps-key",
-            "key_step, key_reset = jax.random.split(key)",
-            "key_step, key_reset = key, key",
-            _FRESH_ENVIRONMENTS + "test_a_limit_resets_with_a_key_of_its_own",
+            "environments/wrappers/test_time_limits.py::test_a_limit_truncates",
         ),
     ),
     _of(
@@ -827,56 +868,160 @@ _ENVIRONMENTS = [
             "test_training.py::TestEvaluate::test_scaled_and_clipped_rewards_are_not_reported",
         ),
         (
-            "an-episodes-return-is-carried-into-the-next",
-            "episode_return=jnp.where(ended, 0.0, episode_return)",
-            "episode_return=episode_return",
+            "an-episodes-length-is-one-short",
+            "episode_length=state.episode_length + 1",
+            "episode_length=state.episode_length",
             "environments/wrappers/test_statistics.py::test_by_hand",
         ),
     ),
     _of(
         "environments/wrappers/action_masks.py",
         (
-            "an-episode-begins-with-the-last-ones-mask",
-            "jnp.where(ended, started.action_mask, successor.action_mask)",
-            "successor.action_mask",
-            "environments/wrappers/test_action_masks.py::"
-            "test_masks_of_the_info_are_about_the_successor",
+            "the-first-mask-is-not-asked-for",
+            "mask = jnp.ones(size, bool) if function is None else function(observation)",
+            "mask = jnp.ones(size, bool)",
             "environments/wrappers/test_action_masks.py::test_the_first_mask_can_be_given",
+            "environments/wrappers/test_action_masks.py::test_masks_of_a_function",
+        ),
+    ),
+    _of(
+        "environments/builder.py",
+        (
+            "the-state-keeps-the-types-of-the-reset",
+            "settled = _strong(later)",
+            "settled = _strong(first)",
+            "environments/test_making.py",
         ),
     ),
 ]
 
 _LOOPS = [
     _of(
-        "loops/on_policy.py",
+        "loops/worlds.py",
         (
             "acting-and-the-environment-share-a-key",
-            "keys_act, keys_env = keys[0], keys[1]",
-            "keys_act, keys_env = keys[0], keys[0]",
-            _FRESH + "test_rollouts",
-        ),
-        (
-            "acting-and-learning-share-a-key",
-            "key_rollout, key_update = jax.random.split(key)",
-            "key_rollout, key_update = key, key",
+            "share_keys(keys[1])",
+            "share_keys(keys[0])",
             _FRESH + "test_rollouts",
         ),
         (
             "a-memory-is-not-started-with-the-episode",
-            "memory = _where_ended(ended, jax.vmap(start)(keys[2]), memory)",
-            "memory = _where_ended(ended & False, jax.vmap(start)(keys[2]), memory)",
+            "where_ended)(ended, jax.vmap(start)(keys[2]), playing.carry)",
+            "where_ended)(ended & False, jax.vmap(start)(keys[2]), playing.carry)",
             "loops/test_on_policy.py::test_rollout_by_hand",
         ),
+        (
+            "all-environments-start-alike",
+            "keys = jax.random.split(key_reset, num_envs)",
+            "keys = jnp.broadcast_to(key_reset, (num_envs,))",
+            _FRESH + "test_rollouts",
+        ),
+        (
+            "a-step-and-the-reset-after-it-share-a-key",
+            'resets.way == "cached" or not reads_key(environment)',
+            "True",
+            _WORLDS + "test_a_reset_draws_apart_from_the_step_before_it",
+            _WORLDS + "test_a_reset_has_the_whole_key_where_the_step_draws_none",
+        ),
+        (
+            "an-episode-goes-on-after-its-end",
+            "jnp.where(ended, first, running)",
+            "running",
+            _WORLDS + "test_the_next_episode_starts_where_one_ends",
+        ),
+        (
+            "an-episode-that-goes-on-is-reset",
+            "jnp.where(ended, first, running)",
+            "jnp.where(ended | True, first, running)",
+            _WORLDS + "test_the_next_episode_starts_where_one_ends",
+        ),
+        (
+            "the-successor-of-an-end-is-the-next-start",
+            "return playing, (transition, finished)",
+            "return playing, (transition._replace(next_observation=playing.observation), finished)",
+            _WORLDS + "test_the_next_episode_starts_where_one_ends",
+        ),
+        (
+            "a-pool-is-as-large-as-the-batch",
+            "size = ended.shape[0] // resets.ratio",
+            "size = ended.shape[0]",
+            _WORLDS + "test_more_ends_than_starts_in_a_pool_share_them",
+        ),
+        (
+            "the-starts-of-a-pool-go-by-place",
+            "chosen = (jnp.cumsum(ended) - 1) % size",
+            "chosen = jnp.arange(ended.shape[0]) // resets.ratio % size",
+            _WORLDS + "test_more_ends_than_starts_in_a_pool_share_them",
+            _WORLDS + "test_those_that_end_have_starts_of_their_own_where_the_pool_has_enough",
+        ),
+        (
+            "all-that-end-in-a-step-share-a-start",
+            "chosen = (jnp.cumsum(ended) - 1) % size",
+            "chosen = jnp.zeros(ended.shape, jnp.int32)",
+            _WORLDS + "test_those_that_end_have_starts_of_their_own_where_the_pool_has_enough",
+        ),
+        (
+            "cached-starts-are-those-of-the-latest-rollout",
+            "return after._replace(starts=starts), rollout, finished",
+            "return after._replace(starts=starts and (after.env_state, after.observation)), "
+            "rollout, finished",
+            _WORLDS + "test_a_cache_is_part_of_the_worlds",
+        ),
+        (
+            "a-pool-need-not-be-shared-out-evenly",
+            "if config.num_envs % config.reset_ratio:",
+            "if False:",
+            "loops/test_resets.py::test_a_pool_that_cannot_be_shared_out_is_refused",
+        ),
+        (
+            "reset_ratio-is-ignored",
+            'return Resets("pooled", config.reset_ratio)',
+            'return Resets("pooled", 1)',
+            "loops/test_resets.py::test_one_start_for_all_of_a_worker",
+        ),
+    ),
+    _of(
+        "loops/rollouts.py",
+        (
+            "resets-are-ignored-on-policy",
+            "        resets=resets_of(config),\n",
+            "",
+            "loops/test_resets.py::test_the_setting_reaches_the_loop[ppo-cached]",
+        ),
+    ),
+    _of(
+        "loops/replays.py",
+        (
+            "resets-are-ignored-off-policy",
+            "        resets=resets_of(config),\n",
+            "",
+            "loops/test_resets.py::test_the_setting_reaches_the_loop[dqn-cached]",
+        ),
+    ),
+    _of(
+        "policy_gradient/a3c.py",
+        (
+            "resets-are-ignored-by-workers",
+            "        resets=resets_of(config),\n",
+            "",
+            "loops/test_resets.py::test_the_setting_reaches_the_loop[a3c-cached]",
+        ),
+    ),
+    _of(
+        "loops/finished_episodes.py",
         (
             "unfinished-episodes-are-reported",
             "jnp.sum(jnp.where(finished.ended, values.astype(jnp.float32), 0.0))",
             "jnp.sum(values.astype(jnp.float32))",
             "loops/test_on_policy.py::test_episode_metrics_count_finished_episodes_only",
         ),
+    ),
+    _of(
+        "loops/on_policy.py",
         (
-            "all-environments-start-alike",
-            "reset_all(jax.random.split(key_reset, num_envs))",
-            "reset_all(jnp.broadcast_to(key_reset, (num_envs,)))",
+            "acting-and-learning-share-a-key",
+            "key_rollout, key_update = jax.random.split(key)",
+            "key_rollout, key_update = key, key",
             _FRESH + "test_rollouts",
         ),
     ),
@@ -941,7 +1086,7 @@ _LOOPS = [
         ),
     ),
     _of(
-        "loops/episodic.py",
+        "loops/whole_episodes.py",
         (
             "the-same-key-in-every-chunk-of-whole-episodes",
             "jax.random.fold_in(key_play, play.num_chunks)",
@@ -952,7 +1097,7 @@ _LOOPS = [
             "a-second-episode-is-counted",
             "finished._replace(ended=finished.ended & mask)",
             "finished._replace(ended=finished.ended)",
-            "loops/test_episodic.py::test_every_episode_is_whole",
+            "loops/test_whole_episodes.py::test_every_episode_is_whole",
         ),
     ),
     _of(
@@ -965,8 +1110,8 @@ _LOOPS = [
         ),
         (
             "a-population-acts-and-steps-with-one-key",
-            "action = interaction.act(keys[0],",
-            "action = interaction.act(keys[1],",
+            "interaction.step(keys[0], keys[1], interaction.params, worlds)",
+            "interaction.step(keys[1], keys[1], interaction.params, worlds)",
             _FRESH + "test_populations",
         ),
         (
@@ -980,8 +1125,8 @@ _LOOPS = [
         "loops/episode_counts.py",
         (
             "rewards-after-an-episodes-end-count",
-            "fitness=played.fitness + jnp.where(running, timestep.reward, 0.0)",
-            "fitness=played.fitness + timestep.reward",
+            "fitness=played.fitness + jnp.where(running, transition.reward, 0.0)",
+            "fitness=played.fitness + transition.reward",
             "loops/test_population.py::test_each_candidate_plays_whole_episodes_and_no_step_more",
         ),
     ),
@@ -1100,21 +1245,21 @@ _ACTION_VALUE_AGENTS = [
         "q_learning/dqn.py",
         (
             "loss-is-ignored",
-            "weight=batch.weight, loss=config.loss",
-            "weight=batch.weight",
+            'loss_of = squared_loss if loss == "squared" else huber_loss',
+            "loss_of = squared_loss",
             "q_learning/test_dqn.py::test_the_loss_is_that_of_the_settings",
             "test_settings_in_programs.py::test_some_settings_of_dqn[loss]",
         ),
         (
             "importance-weights-are-ignored",
-            "weight=batch.weight, loss=config.loss",
-            "weight=jnp.ones_like(batch.weight), loss=config.loss",
+            "target, weight=batch.weight), q_value",
+            "target, weight=jnp.ones_like(batch.weight)), q_value",
             "q_learning/test_dqn.py::test_an_update_by_hand",
         ),
         (
             "double-is-ignored",
-            "if config.double:",
-            "if False:",
+            "    if double:",
+            "    if False:",
             "q_learning/test_dqn.py::test_an_update_by_hand",
             "test_settings_in_programs.py::test_some_settings_of_dqn[double]",
         ),
@@ -1132,7 +1277,7 @@ _ACTION_VALUE_AGENTS = [
         ),
     ),
     _of(
-        "q_learning/_q_lambda.py",
+        "q_learning/pqn.py",
         (
             "trace_decay-is-ignored",
             "lambda_=trace_decay",
@@ -1159,8 +1304,8 @@ _ACTION_VALUE_AGENTS = [
         ),
         (
             "the-critics-max_gradient_norm-is-ignored",
-            "critic_optimizer = make_optimizer(config)",
-            "critic_optimizer = make_optimizer(config, clip=False)",
+            "    return make_optimizer(config)\n",
+            "    return make_optimizer(config, clip=False)\n",
             _ACTOR_CRITICS + "test_the_critics_gradient_is_clipped_and_the_actors_is_not",
         ),
         (
@@ -1170,45 +1315,51 @@ _ACTION_VALUE_AGENTS = [
             _ACTOR_CRITICS + "test_the_actor_and_the_targets_wait_for_the_critics",
         ),
         (
-            "the-critics-targets-do-not-lag",
-            "state.targets.critics, batch.next_observation",
-            "state.networks.critics, batch.next_observation",
+            "all-critics-start-alike",
+            "for k in jax.random.split(key, num_critics)",
+            "for k in [key] * num_critics",
+            _FRESH_Q + "test_sac_draws_for_the_target_its_entropies_and_the_actor_apart",
+        ),
+        (
+            "the-greatest-of-the-critics-counts",
+            "functools.reduce(jnp.minimum, values)",
+            "functools.reduce(jnp.maximum, values)",
             _ACTOR_CRITICS + "test_the_critics_target_by_hand",
         ),
         (
-            "targets-and-the-actor-draw-the-same",
-            "key_target, key_actor = jax.random.split(key)",
-            "key_target, key_actor = key, key",
-            _FRESH_Q + "test_targets_and_the_actor_draw_apart_and_critics_start_apart",
-        ),
-        (
-            "targets-and-the-entropy-before-them-draw-the-same",
-            "jax.random.split(key) if has_bonus else (key, key)",
-            "(key, key)",
-            _FRESH_Q + "test_targets_and_the_actor_draw_apart_and_critics_start_apart",
-        ),
-        (
-            "all-critics-start-alike",
-            "jax.random.split(key_critics, rule.num_critics)",
-            "[key_critics] * rule.num_critics",
-            _FRESH_Q + "test_targets_and_the_actor_draw_apart_and_critics_start_apart",
+            "targets-without-an-actor-follow-it",
+            "learnt = state.networks if has_actor else state.networks._replace(actor=None)",
+            "learnt = state.networks",
+            _ACTOR_CRITICS + "test_discrete_sac_looks_before_it_acts_and_finds_its_entropy",
         ),
     ),
     _of(
-        "actor_critic/_deterministic.py",
+        "actor_critic/ddpg.py",
+        (
+            "ddpgs-target-critic-does-not-lag",
+            "ddpg_target(state.targets, batch,",
+            "ddpg_target(state.networks, batch,",
+            _ACTOR_CRITICS + "test_ddpgs_target_by_hand",
+        ),
+        (
+            "ddpgs-target-values-the-action-that-was-taken",
+            "targets.critics[0], batch.next_observation, action)",
+            "targets.critics[0], batch.next_observation, batch.action)",
+            _ACTOR_CRITICS + "test_ddpgs_target_by_hand",
+        ),
+    ),
+    _of(
+        "actor_critic/td3.py",
         (
             "all-targets-are-smoothed-alike",
             "jax.random.normal(key, action.shape, jnp.float32)",
             "jax.random.normal(key, action.shape[1:], jnp.float32)",
             "test_fresh_draws.py",
         ),
-    ),
-    _of(
-        "actor_critic/_networks.py",
         (
-            "the-greatest-of-the-critics-counts",
-            "jnp.minimum, (apply_to_batch",
-            "jnp.maximum, (apply_to_batch",
+            "the-critics-targets-do-not-lag",
+            "state.targets,",
+            "state.networks,",
             _ACTOR_CRITICS + "test_the_critics_target_by_hand",
         ),
     ),
@@ -1234,16 +1385,43 @@ _ACTION_VALUE_AGENTS = [
         ),
     ),
     _of(
-        "actor_critic/_soft.py",
+        "actor_critic/sac.py",
         (
-            "the-temperature-is-not-learnt",
-            "actions.target_entropy(observation) if learn_temperature else None",
-            "None",
+            "targets-and-the-actor-draw-the-same",
+            "key_target, key_actor = jax.random.split(key)",
+            "key_target, key_actor = key, key",
+            _FRESH_Q + "test_sac_draws_for_the_target_its_entropies_and_the_actor_apart",
+        ),
+        (
+            "targets-and-the-entropy-before-them-draw-the-same",
+            "jax.random.split(key) if batch.between is not None else (key, key)",
+            "(key, key)",
+            _FRESH_Q + "test_sac_draws_for_the_target_its_entropies_and_the_actor_apart",
+        ),
+        (
+            "soft-targets-do-not-lag",
+            "state.targets.critics, critic",
+            "state.networks.critics, critic",
             _ACTOR_CRITICS + "test_sac_is_paid_for_entropy_by_hand",
         ),
-    ),
-    _of(
-        "actor_critic/_soft_actions.py",
+        (
+            "the-temperature-is-not-learnt",
+            "    if config.learn_temperature:\n        loss +=",
+            "    if False:\n        loss +=",
+            _ACTOR_CRITICS + "test_sac_is_paid_for_entropy_by_hand",
+        ),
+        (
+            "the-actor-learns-the-temperature-down-its-own-loss",
+            "alpha = jax.lax.stop_gradient(jnp.exp(actor.log_temperature))",
+            "alpha = jnp.exp(actor.log_temperature)",
+            _ACTOR_CRITICS + "test_sac_is_paid_for_entropy_by_hand",
+        ),
+        (
+            "the-entropies-between-do-not-count",
+            "worth = -jnp.exp(actor.log_temperature) * _log_probability",
+            "worth = -0.0 * _log_probability",
+            "actor_critic/test_sac_entropy.py::test_the_target_over_several_steps_by_hand",
+        ),
         (
             "a-target-entropy-of-all-actions-whatever-the-mask",
             "allowed = jnp.sum(mask, axis=-1, dtype=jnp.int32)",
@@ -1252,8 +1430,8 @@ _ACTION_VALUE_AGENTS = [
         ),
         (
             "values-of-discrete-actions-are-not-weighed",
-            "value = distribution.probabilities() * least_value",
-            "value = least_value",
+            "value = distribution.probabilities() * least_value(",
+            "value = least_value(",
             _ACTOR_CRITICS + "test_sac_is_paid_for_entropy_by_hand",
         ),
     ),
@@ -1426,6 +1604,7 @@ MUTANTS: list[Mutant] = list(
                 _EXPLORATION,
                 _NETWORKS,
                 _REPLAY,
+                _NESTED,
                 _ENVIRONMENTS,
                 _LOOPS,
                 _POLICY_GRADIENTS,
