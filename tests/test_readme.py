@@ -21,6 +21,8 @@ def test_the_examples_run(
     exec(program.replace("total_steps=100_000", "total_steps=1_024"), names)
     assert capsys.readouterr().out.startswith("[")
     assert names["results"].evaluations.returns.shape == (64, 10, 32)
-    rows = [json.loads(row) for row in pathlib.Path("runs/grid/metrics.jsonl").open()]
+    rows = [
+        json.loads(row) for row in (tmp_path / "runs/grid/metrics.jsonl").read_text().splitlines()
+    ]
     assert {row["member"] for row in rows} == set(range(24))
     assert {row["env.gravity"] for row in rows} == {9.8, 20.0}

@@ -17,6 +17,21 @@ QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_pass
 # What needs a data set has a test of its own, in test_making.py.
 NAMES = [name for name in available_environments() if name != "MNISTBandit-bsuite"]
 
+# One of each kind, and what other tests train on; the rest are slow to compile or much alike.
+QUICK = {
+    "Acrobot-v1",
+    "Breakout-MinAtar",
+    "CartPole-v1",
+    "Catch-bsuite",
+    "DeepSea-bsuite",
+    "FourRooms-misc",
+    "MemoryChain-bsuite",
+    "MountainCarContinuous-v0",
+    "Pendulum-v1",
+    "PointRobot-misc",
+}
+assert set(NAMES) > QUICK
+
 
 def random_play(environment, key):
     """One environment's first observation, and `NUM_STEPS` steps of random actions."""
@@ -34,7 +49,10 @@ def random_play(environment, key):
     return observation, steps
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(
+    scope="module",
+    params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.full) for name in NAMES],
+)
 def environment(request):
     return make_env(request.param, max_steps_in_episode=LIMIT)
 

@@ -296,10 +296,10 @@ class TestExpectation:
         ("baseline", "horizon", "num_episodes"),
         [
             ("none", 3, 2),
-            ("value", 3, 2),
-            ("batch_mean", 3, 2),
+            pytest.param("value", 3, 2, marks=pytest.mark.full),
+            pytest.param("batch_mean", 3, 2, marks=pytest.mark.full),
             ("batch_mean", 2, 3),
-            ("leave_one_out", 3, 2),
+            pytest.param("leave_one_out", 3, 2, marks=pytest.mark.full),
             ("leave_one_out", 2, 3),
         ],
     )
