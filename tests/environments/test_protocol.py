@@ -51,7 +51,9 @@ def random_play(environment, key):
 
 @pytest.fixture(
     scope="module",
-    params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.full) for name in NAMES],
+    params=[
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.full) for name in NAMES
+    ],
 )
 def environment(request):
     return make_env(request.param, max_steps_in_episode=LIMIT)
