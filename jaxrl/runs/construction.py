@@ -1,7 +1,6 @@
 """From a specification to algorithms: of one member, and of any inside a traced function."""
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -76,25 +75,15 @@ def check_differences(specification: Specification) -> None:
             build(specification, index)
         except ValueError as error:
             raise ValueError(f"members[{index}]: {error}") from error
+    if not differences.environment_parameters:
+        return
+    known = environments.parameters_of(specification.environment)
     for name in differences.environment_parameters:
-        if _is_whole_number(specification, name) or not _can_be_traced(specification, name):
+        if known[name].kind is not float or not _can_be_traced(specification, name):
             raise ValueError(
                 f"members[0].environment_parameters: {name} changes the program, which all members "
                 "of a run share: set it for the run, or make one run per value"
             )
-
-
-def _is_whole_number(specification: Specification, name: str) -> bool:
-    """Whether a parameter takes nothing beside what it was given, as whole numbers and flags do."""
-    parameters = specification.environment_parameters_of(0)
-    for towards in (math.inf, -math.inf):
-        near = parameters | {name: float(np.nextafter(parameters[name], towards))}
-        try:
-            environments.make_env(specification.environment, **near)
-        except ValueError:
-            continue
-        return False
-    return True
 
 
 def _can_be_traced(specification: Specification, name: str) -> bool:

@@ -118,6 +118,8 @@ def install(set_attribute=setattr, set_item=dict.__setitem__):
     set_attribute(
         environments, "make_env", lambda name, **parameters: toy_environment(**parameters)
     )
+    parameters = environments.signature_parameters(toy_environment)
+    set_attribute(environments, "parameters_of", lambda name: parameters)
 
 
 _prepared: dict[str, Any] = {}
