@@ -154,6 +154,26 @@ def recurrence_table(file: pathlib.Path) -> str:
     return "\n".join(lines)
 
 
+def resets_table(file: pathlib.Path) -> str:
+    """Ways of starting again, beside fresh starts in every step."""
+    content = json.loads(file.read_text())
+    lines = [
+        where_and_when(content["machine"], content["device"]),
+        "",
+        "| what | environments x steps | resets | environments to a start | its steps/s "
+        "| every_step, steps/s | times as fast (lowest to highest pair) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['part']} | {row['num_envs']:,} x {row['num_steps']} | {row['way']} "
+        f"| {row['reset_ratio'] or '–'} | {row['steps_per_second'][row['way']]:,.0f} "
+        f"| {row['steps_per_second']['every_step']:,.0f} "
+        f"| **{row['ratio']:.2f}** ({min(row['ratios']):.2f} to {max(row['ratios']):.2f}) |"
+        for row in content["results"]
+    ]
+    return "\n".join(lines)
+
+
 def replay_table(file: pathlib.Path) -> str:
     """Replay beside flashbax's, and the memory of many agents with one each."""
     content = json.loads(file.read_text())
@@ -226,6 +246,7 @@ def main() -> None:
         "learning": learning_table,
         "population": population_table,
         "recurrence": recurrence_table,
+        "resets": resets_table,
         "replay": replay_table,
         "memory": memory_table,
     }

@@ -188,6 +188,27 @@ def test_both_sides_of_the_population_benchmark_count_their_steps(load) -> None:
     assert population.population_run("Pendulum-v1", 2, 1, (), "random", num_seeds=1)(0) == 2 * 200
 
 
+@pytest.mark.parametrize("part", ["rollout", "training"])
+@pytest.mark.parametrize("way", ["pooled", "cached"])
+def test_ways_of_resetting_are_timed_in_pairs(load, monkeypatch, part: str, way: str) -> None:
+    resets = load("resets")
+    monkeypatch.setattr(resets, "STEPS", 32)
+    row = resets.measure(4, 16, part=part, way=way, pairs=2)
+    assert len(row["ratios"]) == 2
+    assert row["ratio"] == pytest.approx(np.mean(row["ratios"]))
+    assert row["steps_per_second"].keys() == {"every_step", way}
+    assert row["reset_ratio"] == (4 if way == "pooled" else None)
+
+
+@pytest.mark.parametrize(("num_envs", "num_steps"), [(4, 128), (64, 128), (1024, 32)])
+def test_runs_of_resets_are_whole_iterations(load, num_envs: int, num_steps: int) -> None:
+    resets = load("resets")
+    for way in ("every_step", *resets.WAYS):
+        config = resets.settings(way, num_envs, num_steps)
+        assert config.total_steps % (num_envs * num_steps) == 0
+        assert config.num_envs % config.reset_ratio == 0
+
+
 def test_another_commit_must_exist() -> None:
     command = [sys.executable, BENCHMARKS / "against.py", "no-such-commit"]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)

@@ -890,7 +890,7 @@ _ENVIRONMENTS = [
             "the-state-keeps-the-types-of-the-reset",
             "settled = _strong(later)",
             "settled = _strong(first)",
-            "environments/test_making.py",
+            "environments/test_builder.py::test_a_state_has_the_type_of_the_step",
         ),
     ),
 ]
