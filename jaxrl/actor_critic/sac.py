@@ -379,7 +379,7 @@ def _discrete_target_entropy(
 def _check_target_entropy(config: SACConfig, most: float, space: Space) -> None:
     """Refuses a target that no policy reaches: the temperature would rise for ever."""
     target = config.target_entropy
-    if target is None or isinstance(target, Tracer) or not config.learn_temperature:
+    if target is None or isinstance(target, Tracer):
         return
     if target >= most:
         raise ValueError(

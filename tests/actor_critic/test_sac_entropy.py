@@ -80,7 +80,9 @@ def test_the_target_is_that_of_each_states_allowed_actions():
 def test_a_target_that_no_policy_reaches_is_refused(env, target, most):
     with pytest.raises(ValueError, match=f"target_entropy={target} cannot be reached.*{most} nats"):
         jaxrl.sac(env, jaxrl.SACConfig(target_entropy=target, **SMALL))
-    jaxrl.sac(env, jaxrl.SACConfig(target_entropy=target, learn_temperature=False, **SMALL))
+    # Nothing seeks it then, which is another mistake.
+    with pytest.raises(ValueError, match="target_entropy=.* needs learn_temperature=True"):
+        jaxrl.sac(env, jaxrl.SACConfig(target_entropy=target, learn_temperature=False, **SMALL))
     jaxrl.sac(env, jaxrl.SACConfig(target_entropy=0.9 * target, **SMALL))
 
 
