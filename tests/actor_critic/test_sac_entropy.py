@@ -81,7 +81,7 @@ def test_a_target_that_no_policy_reaches_is_refused(env, target, most):
     with pytest.raises(ValueError, match=f"target_entropy={target} cannot be reached.*{most} nats"):
         jaxrl.sac(env, jaxrl.SACConfig(target_entropy=target, **SMALL))
     # Nothing seeks it then, which is another mistake.
-    with pytest.raises(ValueError, match="target_entropy=.* needs learn_temperature=True"):
+    with pytest.raises(ValueError, match=r"target_entropy=.* needs learn_temperature=True"):
         jaxrl.sac(env, jaxrl.SACConfig(target_entropy=target, learn_temperature=False, **SMALL))
     jaxrl.sac(env, jaxrl.SACConfig(target_entropy=0.9 * target, **SMALL))
 
