@@ -350,7 +350,7 @@ WRONG = {
     ),
     "no observation of the step": (
         lambda name: changed(name, observation=None),
-        "the observation of the step of .* is missing: give the successor",
+        "the observation of the step of .* is missing: give what its space declares",
     ),
     "an empty observation of the step": (
         lambda name: changed(name, observation=()),
@@ -382,11 +382,11 @@ WRONG = {
     ),
     "a space of parts": (
         lambda name: task(name)._replace(observation_space={"a": Box(-1.0, 1.0, (1,))}),
-        "the observation space of .* is dict, but it must be .* put into one array",
+        r"the observation of the reset of .* is nested otherwise: dict with \['a'\]",
     ),
     "a space that is a tuple": (
         lambda name: task(name)._replace(observation_space=(Box(-1.0, 1.0, (1,)), Discrete(2))),
-        "the observation space of .* is tuple",
+        r"the observation of the reset of .* is nested otherwise: tuple with \[0\], \[1\]",
     ),
     "an action space that is none": (
         lambda name: task(name)._replace(action_space=4),

@@ -196,7 +196,7 @@ def test_only_layers_of_networks_leave_their_precision_open(name, changed):
 def test_products_of_evosax_say_what_they_need(strategy):
     pytest.importorskip("evosax")
     config = jaxrl.EvosaxConfig(strategy=strategy, population_size=8)
-    made = jaxrl.search.evosax_search.evosax_strategy(config)
+    made = jaxrl.search.evosax_strategy(config)
     state = jax.eval_shape(made.init, jnp.zeros(4))
     _, candidates = jax.eval_shape(made.ask, KEY, state)
     told = jax.make_jaxpr(made.tell)(KEY, state, candidates, jnp.zeros(8))

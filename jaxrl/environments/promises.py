@@ -85,6 +85,8 @@ def check_observation(observation: Any, what: str, environment: Environment) -> 
         if jnp.shape(mask) != wanted or not _is_kind(mask, "b"):
             raise ValueError(f"the mask of {name} is {describe(mask)}, but it must be bool{wanted}")
         observation, space = observation.observation, space.space
+    if not jax.tree.leaves(observation):
+        raise ValueError(f"the {what} of {name} is missing: give what its space declares")
     if is_nested(space):
         _check_parts(observation, space, what, name)
     else:

@@ -42,7 +42,7 @@ CASES = [
     (f"{TRAIN} --seed -1", "seed=-1 must be at least 0"),
     (f"{TRAIN} --seed 4294967296", "at most 4294967295"),
     (f"{TRAIN} --total-steps 0", "total_steps=0 must be at least 1"),
-    (f"{TRAIN} --total-steps 1e12", "total_steps=1000000000000 must be at most"),
+    (f"{TRAIN} --total-steps 1e12", "are 3906250000 iterations, and at most 2147483647"),
     (f"{TRAIN} --total-steps inf", "'inf' is not a whole number"),
     (f"{TRAIN} --num-envs 0", "num_envs=0 must be at least 1"),
     (

@@ -241,13 +241,13 @@ def test_an_episode_is_the_same_without_the_reset(name):
     _, after, with_reset, finished = play(environment, resets=Resets(), **options)
     _, stopped, without, same = play(environment, resets=None, **options)
     np.testing.assert_array_equal(with_reset.truncated[:, 0], [False, False, True])
-    chex.assert_trees_all_equal((with_reset, finished), (without, same))
+    # Two programs, which may round differently.
+    chex.assert_trees_all_close((with_reset, finished), (without, same), rtol=1e-5, atol=1e-6)
     last = jax.tree.map(lambda x: x[-1], without.next_observation)
     chex.assert_trees_all_equal(stopped.observation, last)
-    with pytest.raises(AssertionError):
-        chex.assert_trees_all_equal(after.observation, last)
-    with pytest.raises(AssertionError):
-        chex.assert_trees_all_equal(after.env_state, stopped.env_state)
+    for fresh, ended in ((after.observation, last), (after.env_state, stopped.env_state)):
+        with pytest.raises(AssertionError):
+            chex.assert_trees_all_close(fresh, ended, rtol=1e-2)
 
 
 @pytest.mark.parametrize(

@@ -1270,9 +1270,9 @@ _ACTION_VALUE_AGENTS = [
             "q_learning/test_dqn.py::test_an_update_by_hand",
         ),
         (
-            "epsilon-counts-additions-and-not-steps",
-            "steps=state.steps + transitions.reward.size",
-            "steps=state.steps + 1",
+            "epsilon-counts-rollouts-and-not-steps",
+            "jnp.float32(state.rollouts) * (config.num_envs * config.num_steps)",
+            "jnp.float32(state.rollouts)",
             "q_learning/test_dqn.py::test_epsilon_falls_with_the_steps_that_are_observed",
         ),
     ),

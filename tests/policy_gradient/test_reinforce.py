@@ -26,9 +26,17 @@ PROBE = {
 }
 
 
+def settings_of(base, **changes):
+    """Settings of REINFORCE, without those of the value baseline where there is none."""
+    settings = base | changes
+    if settings.get("baseline", "value") != "value":
+        del settings["num_value_steps"]
+    return jaxrl.ReinforceConfig(**settings)
+
+
 def train_probe(env, **changes):
     """Trains on a probe; returns the algorithm, its state and the critic as a function."""
-    config = jaxrl.ReinforceConfig(**(PROBE | changes))
+    config = settings_of(PROBE, **changes)
     network = actor_critic(
         env.observation_space, env.action_space, hidden_sizes=config.hidden_sizes
     )
@@ -96,7 +104,7 @@ def train_cartpole(config, key):
 
 
 def metrics_of(**changes):
-    metrics = train_cartpole(jaxrl.ReinforceConfig(**(SMALL | changes)), jax.random.key(0))
+    metrics = train_cartpole(settings_of(SMALL, **changes), jax.random.key(0))
     used = int(np.sum(metrics["steps"] >= 0))
     return {name: np.asarray(column)[:used] for name, column in metrics.items()}
 
