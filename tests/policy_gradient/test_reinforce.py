@@ -157,8 +157,8 @@ class TestSettings:
 
 def test_equal_returns_of_every_update_leave_the_policy_as_it_was():
     """Reward 1 at each of 5 steps whatever is done: zero spread among whole returns, never NaN."""
-    config = jaxrl.ReinforceConfig(
-        credit="total", baseline="none", normalize_returns=True, discount=0.9, **SMALL
+    config = settings_of(
+        SMALL, credit="total", baseline="none", normalize_returns=True, discount=0.9
     )
     algorithm = jaxrl.reinforce(constant_reward(5), config)
     before = jax.jit(algorithm.init)(jax.random.key(0))
