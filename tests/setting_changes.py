@@ -37,7 +37,10 @@ TOGETHER = {
 VALUES = {
     "total_steps": (TOTAL_STEPS, 2 * TOTAL_STEPS),
     "strategy": ("Sep_CMA_ES", "SNES"),
+    ("cem", "initial_log_std"): (-4.0, 4.0),
     ("simulated_annealing", "initial_log_std"): (-2.0, 2.0),
+    ("hill_climbing", "noise_shrink"): (0.5, 0.01),
+    "min_noise_scale": (0.001, 0.5),
     "torso": ("mlp", "cnn"),
     "reset_ratio": (2, 4),
     "sequence_length": (0, 4),
@@ -56,7 +59,7 @@ VALUES = {
     "max_noise_scale": (2.0, 0.01),
     "optimizer_epsilon": (1e-5, 1e-2),
     "epsilon_start": (1.0, 0.0),
-    "epsilon_end": (1.0, 0.0),
+    "epsilon_end": (0.9, 0.0),
     "epsilon_fraction": (1.0, 0.01),
     "temperature": (100.0, 1e-3),
     "temperature_decay": (1.0, 1e-9),
@@ -66,6 +69,10 @@ VALUES = {
     "weight_decay": (0.0, 0.1),
     ("evosax", "learning_rate"): (0.1, 0.01),
 }
+# The noise shrinks where a candidate was better, which takes more than a few of them.
+TOGETHER["hill_climbing", "noise_shrink"] = {"total_steps": 2_000}
+for _name in ("hill_climbing", "steepest_ascent"):
+    TOGETHER[_name, "min_noise_scale"] = TOGETHER["min_noise_scale"] | {"total_steps": 2_000}
 # evosax's default strategy has no optimiser.
 TOGETHER["evosax", "learning_rate"] = {"strategy": "Open_ES"}
 
