@@ -4,7 +4,7 @@ For an algorithm of one's own there are the settings of a Q-network and of epsil
 and the learning rules of both algorithms without their loops.
 """
 
-from jaxrl.q_learning._settings import ActionValueSettings, EpsilonSettings, epsilon_at
+from jaxrl.q_learning._settings import ActionValueSettings, EpsilonSettings, epsilon_after
 from jaxrl.q_learning.dqn import DQNConfig, DQNState, dqn, dqn_agent, dqn_loss, dqn_target
 from jaxrl.q_learning.pqn import PQNConfig, pqn, pqn_agent, q_lambda_returns
 
@@ -18,7 +18,7 @@ __all__ = [
     "dqn_agent",
     "dqn_loss",
     "dqn_target",
-    "epsilon_at",
+    "epsilon_after",
     "pqn",
     "pqn_agent",
     "q_lambda_returns",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -41,22 +42,20 @@ class EpsilonSettings:
     """Share of the budget over which that probability falls, in a straight line."""
 
 
-def epsilon_at(
-    steps: Float[Array, ""] | Int[Array, ""] | int, config: EpsilonSettings, *, total_steps: int
-) -> Float[Array, ""]:
-    """The probability of a random action.
+def epsilon_after(rollouts: Int[Array, ""], config: Any) -> Float[Array, ""]:
+    """The probability of a random action after a number of rollouts.
 
     Args:
-        steps: environment steps taken.
-        config: the schedule.
-        total_steps: the budget.
+        rollouts: of `num_envs * num_steps` environment steps each, taken so far.
+        config: `EpsilonSettings` with the fields `num_envs`, `num_steps` and `total_steps`.
 
     Returns:
         Epsilon, in [0, 1].
     """
     return linear_epsilon(
-        steps,
+        # In float32, which does not go round where int32 would.
+        jnp.float32(rollouts) * (config.num_envs * config.num_steps),
         start=config.epsilon_start,
         end=config.epsilon_end,
-        duration=config.epsilon_fraction * float(total_steps),
+        duration=config.epsilon_fraction * float(config.total_steps),
     )

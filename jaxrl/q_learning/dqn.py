@@ -38,7 +38,7 @@ from jaxrl.networks import (
 from jaxrl.ops.action_values import double_q_value, q_target, value_of
 from jaxrl.ops.target_updates import periodic_update
 from jaxrl.ops.value_losses import huber_loss, squared_loss
-from jaxrl.q_learning._settings import ActionValueSettings, EpsilonSettings, epsilon_at
+from jaxrl.q_learning._settings import ActionValueSettings, EpsilonSettings, epsilon_after
 from jaxrl.settings import MAX_STEPS, check_use, number, require_settings, settings, static
 from jaxrl.types import (
     Algorithm,
@@ -153,7 +153,7 @@ def dqn_agent(
     ) -> tuple[Carry, Array]:
         values = network.apply(state.params, observation)
         mask = seen_and_mask(observation)[1]
-        epsilon = _epsilon(state, config)
+        epsilon = epsilon_after(state.rollouts, config)
         return carry, epsilon_greedy(key, values, epsilon, mask=mask)
 
     def observe(key: Key, state: DQNState, transitions: Transition) -> DQNState:
@@ -243,16 +243,9 @@ def _update(
         "q_value": jnp.mean(q_value),
         "gradient_norm": gradient_norm(gradient),
         "learning_rate": as_metric(learning_rate),
-        "epsilon": _epsilon(state, config),
+        "epsilon": epsilon_after(state.rollouts, config),
     }
     state = state._replace(
         params=params, target_params=target_params, optimizer=optimizer_state, updates=updates
     )
     return state, jnp.abs(q_value - target), metrics
-
-
-def _epsilon(state: DQNState, config: DQNConfig) -> Float[Array, ""]:
-    """The probability of a random action, from the steps that the rollouts stand for."""
-    # In float32, which does not go round where int32 would.
-    steps = jnp.float32(state.rollouts) * (config.num_envs * config.num_steps)
-    return epsilon_at(steps, config, total_steps=config.total_steps)

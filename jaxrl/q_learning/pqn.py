@@ -48,7 +48,7 @@ from jaxrl.ops.returns import lambda_returns
 from jaxrl.ops.statistics import explained_variance
 from jaxrl.ops.successors import successor_values
 from jaxrl.ops.value_losses import squared_loss
-from jaxrl.q_learning._settings import ActionValueSettings, EpsilonSettings, epsilon_at
+from jaxrl.q_learning._settings import ActionValueSettings, EpsilonSettings, epsilon_after
 from jaxrl.settings import check_use, number, require_settings, settings, static, unless
 from jaxrl.types import (
     Action,
@@ -147,7 +147,7 @@ def pqn_agent(env: Environment, config: PQNConfig, *, network: Network | None = 
     ) -> tuple[Carry, Array, Array]:
         values = network.apply(state.params, observation)
         mask = seen_and_mask(observation)[1]
-        action = epsilon_greedy(key, values, _epsilon(state, config), mask=mask)
+        action = epsilon_greedy(key, values, epsilon_after(state.updates, config), mask=mask)
         # The value of the observation, which the returns need, is known here already.
         return carry, action, jnp.max(values)
 
@@ -271,12 +271,5 @@ def _update(
     )
     metrics["explained_variance"] = explained_variance(value, target)
     metrics["learning_rate"] = as_metric(learning_rate)
-    metrics["epsilon"] = _epsilon(state, config)
+    metrics["epsilon"] = epsilon_after(state.updates, config)
     return LearnerState(params, optimizer_state, state.updates + 1), metrics
-
-
-def _epsilon(state: LearnerState, config: PQNConfig) -> Float[Array, ""]:
-    """The probability of a random action, from the steps that the updates stand for."""
-    # In float32, which does not go round where int32 would.
-    steps = jnp.float32(state.updates) * (config.num_envs * config.num_steps)
-    return epsilon_at(steps, config, total_steps=config.total_steps)

@@ -1269,11 +1269,15 @@ _ACTION_VALUE_AGENTS = [
             "state.params, batch.next_observation",
             "q_learning/test_dqn.py::test_an_update_by_hand",
         ),
+    ),
+    _of(
+        "q_learning/_settings.py",
         (
             "epsilon-counts-rollouts-and-not-steps",
-            "jnp.float32(state.rollouts) * (config.num_envs * config.num_steps)",
-            "jnp.float32(state.rollouts)",
+            "jnp.float32(rollouts) * (config.num_envs * config.num_steps)",
+            "jnp.float32(rollouts)",
             "q_learning/test_dqn.py::test_epsilon_falls_with_the_steps_that_are_observed",
+            "q_learning/test_pqn.py::test_epsilon_falls_in_a_straight_line",
         ),
     ),
     _of(
