@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxrl.environments import gymnax_suite
+from jaxrl.environments.finance import suite as finance_suite
 from jaxrl.environments.parameters import Parameter, check_parameters, signature_parameters
 from jaxrl.types import Environment
 
@@ -29,8 +30,10 @@ class Suite:
 
 
 _suites: dict[str, Suite] = {
-    DEFAULT_SUITE: Suite(gymnax_suite.names, gymnax_suite.make, gymnax_suite.parameters_of)
+    DEFAULT_SUITE: Suite(gymnax_suite.names, gymnax_suite.make, gymnax_suite.parameters_of),
+    "finance": Suite(finance_suite.names, finance_suite.make, finance_suite.parameters_of),
 }
+_BUILT_IN = frozenset(_suites)
 # The user's own environments by their full names, each as a builder and its parameters.
 _own: dict[str, tuple[Callable[..., Any], dict[str, Parameter]]] = {}
 
@@ -90,7 +93,8 @@ def register_suite(
             function.
 
     Raises:
-        ValueError: the prefix cannot be used, or is gymnax's or of an environment of the user's.
+        ValueError: the prefix cannot be used, or is that of a suite of jaxrl's or of an environment
+            of the user's.
 
     Example:
         >>> register_suite(
@@ -104,7 +108,7 @@ def register_suite(
     """
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(f"suite name {name!r} must be letters, digits, '.', '-' and '_'")
-    if name == DEFAULT_SUITE or any(own.startswith(f"{name}/") for own in _own):
+    if name in _BUILT_IN or any(own.startswith(f"{name}/") for own in _own):
         raise ValueError(f"{name!r} is the prefix of other environments: choose another one")
 
     def make_checked(short: str, parameters: dict[str, Any]) -> Environment:

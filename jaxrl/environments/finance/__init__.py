@@ -1,0 +1,3 @@
+"""Finance: optimal liquidation, market making and portfolios, beside their closed forms."""
+
+__all__: list[str] = []
