@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+from jaxrl.environments.finance.market_making import market_making
 from jaxrl.environments.parameters import Parameter, check_parameters, signature_parameters
 from jaxrl.types import Environment
 
-_BUILDERS: dict[str, Callable[..., Environment]] = {}
+_BUILDERS: dict[str, Callable[..., Environment]] = {
+    "market-making": market_making,
+}
 
 
 def names() -> list[str]:
