@@ -3,6 +3,7 @@
 from jaxrl.actor_critic.ddpg import DDPGConfig, ddpg
 from jaxrl.actor_critic.sac import SACConfig, sac
 from jaxrl.actor_critic.td3 import TD3Config, td3
+from jaxrl.alternation import AlternationResult, alternate
 from jaxrl.environments import available_environments, make_env, register_environment
 from jaxrl.policy_gradient.a2c import A2CConfig, a2c
 from jaxrl.policy_gradient.a3c import A3CConfig, a3c
@@ -29,6 +30,7 @@ __all__ = [
     "A2CConfig",
     "A3CConfig",
     "ARSConfig",
+    "AlternationResult",
     "CEMConfig",
     "DDPGConfig",
     "DQNConfig",
@@ -50,6 +52,7 @@ __all__ = [
     "a2c",
     "a3c",
     "advance",
+    "alternate",
     "ars",
     "available_environments",
     "cem",

@@ -28,6 +28,7 @@ ROOMS = [
     ("registry",),
     ("presets",),
     ("training",),
+    ("alternation",),
     ("sweeps",),
     ("runs",),
     ("reports",),

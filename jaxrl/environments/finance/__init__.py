@@ -10,6 +10,11 @@ from jaxrl.environments.finance.avellaneda_stoikov import (
     stationary_depths,
 )
 from jaxrl.environments.finance.market_making import MarketMakingState, market_making
+from jaxrl.environments.finance.market_making_adversary import (
+    AdversaryState,
+    adverse_drift_policy,
+    market_making_adversary,
+)
 from jaxrl.environments.finance.quote_tables import (
     QuoteResults,
     avellaneda_stoikov_quotes,
@@ -21,14 +26,17 @@ from jaxrl.environments.finance.quote_tables import (
 )
 
 __all__ = [
+    "AdversaryState",
     "MarketMakingOptimum",
     "MarketMakingState",
     "QuoteResults",
+    "adverse_drift_policy",
     "avellaneda_stoikov_depths",
     "avellaneda_stoikov_quotes",
     "average_spread",
     "continuous_optimum_quotes",
     "market_making",
+    "market_making_adversary",
     "market_making_optimum",
     "optimal_quotes",
     "optimal_spread",

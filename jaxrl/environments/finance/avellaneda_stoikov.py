@@ -16,6 +16,8 @@ from jaxtyping import Array, Float
 
 _TAYLOR_TERMS = 10
 """Of a matrix exponential of norm up to 1: 1 / 11! is below the rounding of float32."""
+_SUBSTEPS = 4
+"""Between two times of a table: over a shorter time, a penalty is less steep for a float32."""
 
 
 def reservation_price(
@@ -215,15 +217,18 @@ def market_making_optimum(
     beside = fill_value(
         arrival_rate=arrival_rate, depth_decay=depth_decay, risk_aversion=risk_aversion
     )
-    step = horizon / num_steps
+    step = horizon / (num_steps * _SUBSTEPS)
     log_transition = _log_exponential(
         depth_decay * (drift * inventory - running) * step, beside * step
     )
     terminal = -terminal_penalty * inventory**2 - liquidation_cost * jnp.abs(inventory)
 
     def back(values: Array, _: None) -> tuple[Array, Array]:
-        terms = log_transition + depth_decay * values[None, :]
-        return jax.nn.logsumexp(terms, axis=1) / depth_decay, values
+        earlier = values
+        for _ in range(_SUBSTEPS):
+            terms = log_transition + depth_decay * earlier[None, :]
+            earlier = jax.nn.logsumexp(terms, axis=1) / depth_decay
+        return earlier, values
 
     first, later = jax.lax.scan(back, terminal, None, length=num_steps, reverse=True)
     values = jnp.concatenate([first[None], later])
@@ -287,22 +292,21 @@ def _log_exponential(diagonal: Float[Array, " n"], beside: Any) -> Float[Array, 
     difference of others, so that each has its own digits.
     """
     size = diagonal.shape[0]
-    # M is shifted to have no negative entry.
-    shift = jnp.minimum(jnp.min(diagonal), 0.0)
+    # M is shifted to have no negative entry, and its exponential scaled to have none above 1.
+    shift = jnp.min(diagonal)
     matrix = jnp.diag(diagonal - shift) + beside * (jnp.eye(size, k=1) + jnp.eye(size, k=-1))
     norm = jnp.max(jnp.sum(matrix, axis=1))
     halvings = jnp.ceil(jnp.log2(jnp.maximum(norm, 1.0))).astype(jnp.int32)
     scale = 2.0 ** -halvings.astype(jnp.float32)
-    small = matrix * scale
     exponential = term = jnp.eye(size)
     for power in range(1, _TAYLOR_TERMS + 1):
-        term = _product(term, small) / power
+        term = _product(term, matrix * scale) / power
         exponential = exponential + term
-    exponential = exponential * jnp.exp(shift * scale)
+    exponential = exponential * jnp.exp(-norm * scale)
     exponential = jax.lax.fori_loop(0, halvings, lambda _, x: _product(x, x), exponential)
     # An entry on the diagonal that is too small for a float32 keeps the smallest one.
     floor = jnp.finfo(jnp.float32).tiny * jnp.eye(size)
-    return jnp.log(jnp.maximum(exponential, floor))
+    return jnp.log(jnp.maximum(exponential, floor)) + norm + shift
 
 
 def _product(one: Float[Array, "n n"], other: Float[Array, "n n"]) -> Float[Array, "n n"]:

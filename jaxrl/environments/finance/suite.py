@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxrl.environments.finance.market_making import market_making
+from jaxrl.environments.finance.market_making_adversary import market_making_adversary
 from jaxrl.environments.parameters import Parameter, check_parameters, signature_parameters
 from jaxrl.types import Environment
 
 _BUILDERS: dict[str, Callable[..., Environment]] = {
     "market-making": market_making,
+    "market-making-adversary": market_making_adversary,
 }
 
 
