@@ -36,18 +36,17 @@ def alternate(
     second: Callable[[Policy], Algorithm],
     *,
     opening: Policy,
-    num_rounds: int,
+    num_rounds: Any,
 ) -> AlternationResult:
     """Trains two players in turns, each against the other's latest policy, which does not explore.
 
-    In each round, first one and then the other takes its part of its budget and goes on where it
-    stood: an equal share of its `total_steps`. Any two algorithms will do. Pure: jit it, or vmap it
-    over keys.
+    In each round, first one and then the other goes on where it stood for an equal share of its
+    `total_steps`. Any two algorithms will do. Pure: jit it, or vmap it over keys.
 
     Args:
         key: consumed; one of `jax.random.PRNGKey` is taken too.
-        first: (the second player's policy) -> the first player's algorithm against it.
-        second: (the first player's policy) -> the second player's algorithm against it.
+        first: (the second player's policy) -> the first player's algorithm.
+        second: (the first player's policy) -> the second player's algorithm.
         opening: a policy of the first player, which only settles how the second one begins.
         num_rounds: how many; static, at least 1.
 
@@ -55,29 +54,25 @@ def alternate(
         Both final states, and the rows of metrics.
 
     Raises:
-        ValueError: an argument is not what it should be, or a budget cannot be counted in int32.
+        ValueError: an argument is not what it should be, or a budget exceeds int32.
 
     Example:
         >>> import jaxrl
-        >>> from jaxrl.environments.finance import market_making, market_making_adversary
-        >>> from jaxrl.environments.finance import quote_policy, symmetric_quotes
-        >>> config = jaxrl.PPOConfig(total_steps=256, num_envs=4, num_steps=16)
-        >>> def market_maker(opponent):
-        ...     env = market_making(opponent="policy", opponent_policy=opponent)
-        ...     return jaxrl.ppo(env, config)
-        >>> def adversary(opponent):
-        ...     env = market_making_adversary(market_maker="policy", market_maker_policy=opponent)
-        ...     return jaxrl.ppo(env, config)
-        >>> opening = quote_policy(symmetric_quotes())
-        >>> def train(key):
-        ...     return alternate(key, market_maker, adversary, opening=opening, num_rounds=2)
-        >>> result = jax.jit(train)(jax.random.key(0))
+        >>> from jaxrl.environments import finance
+        >>> config = jaxrl.PPOConfig(total_steps=64, num_envs=1, num_steps=16)
+        >>> def dealer(opponent):
+        ...     given = {"opponent": "policy", "opponent_policy": opponent}
+        ...     return jaxrl.ppo(finance.market_making(**given), config)
+        >>> def adversary(dealer):
+        ...     given = {"market_maker": "policy", "market_maker_policy": dealer}
+        ...     return jaxrl.ppo(finance.market_making_adversary(**given), config)
+        >>> opening = finance.quote_policy(finance.symmetric_quotes())
+        >>> train = partial(alternate, opening=opening, num_rounds=2)
+        >>> result = jax.jit(lambda key: train(key, dealer, adversary))(jax.random.key(0))
         >>> policy = adversary(opening).policy(result.second)
     """
-    key = typed_key(key)
     _require(num_rounds, opening)
-    keys = jax.random.split(key, 5)
-    # Each is built on the other's policy, so one begins with a stand-in.
+    keys = jax.random.split(typed_key(key), 5)
     stand_in = second(opening)
     one = first(stand_in.policy(stand_in.init(keys[0])))
     first_state = one.init(keys[1])
@@ -93,8 +88,8 @@ def alternate(
         return (first_run, second_run), (rows, other_rows)
 
     start = ((first_state, _beginning(one)), (second_state, _beginning(other)))
-    runs, metrics = jax.lax.scan(play_round, start, jnp.arange(num_rounds))
-    return AlternationResult(runs[0][0], runs[1][0], *metrics)
+    (run, other_run), rows = jax.lax.scan(play_round, start, jnp.arange(num_rounds))
+    return AlternationResult(run[0], other_run[0], *rows)
 
 
 def _part(

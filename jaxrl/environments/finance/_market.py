@@ -52,9 +52,9 @@ class Market(NamedTuple):
         opponent_policy: a `Policy` that chooses in every step, for "policy".
         fixed_choice: of "fixed": three numbers from -1 to 1 for drift, arrival rate and depth
             decay. None: (1, -1, 1), a rising market with few orders, near the mid price.
-        drift_deviation: how far a choice moves the drift, dollars per day. None: 5.
-        rate_deviation: how far it moves the arrival rate, as a share of it. None: .25.
-        decay_deviation: how far it moves the depth decay, as a share of it. None: .25.
+        drift_deviation: how far a choice moves the drift, dollars per day.
+        rate_deviation: how far it moves the arrival rate, as a share of it.
+        decay_deviation: how far it moves the depth decay, as a share of it.
     """
 
     initial_price: Any = 100.0
@@ -79,14 +79,17 @@ class Market(NamedTuple):
     opponent: str = "none"
     opponent_policy: Any = None
     fixed_choice: Any = None
-    drift_deviation: Any = None
-    rate_deviation: Any = None
-    decay_deviation: Any = None
+    drift_deviation: Any = 5.0
+    rate_deviation: Any = 0.25
+    decay_deviation: Any = 0.25
 
     @property
     def step_length(self) -> Any:
         """T / N, days."""
         return self.horizon / self.num_steps
+
+
+DEFAULTS = Market()
 
 
 class Conditions(NamedTuple):
@@ -308,7 +311,7 @@ def action_of(market: Market, depths: Float[Array, "2"]) -> Float[Array, "2"]:
 
 
 def settled(market: Market) -> Market:
-    """The market with its parameters checked, and the second player's bounds filled in.
+    """The market with its parameters checked, and the choice of a fixed second player.
 
     Raises:
         ValueError: a parameter is impossible, or would do nothing.
@@ -347,19 +350,17 @@ def _check_static(market: Market) -> None:
 
 
 def _with_opponent(market: Market) -> Market:
-    """The market with the bounds and the choice of its second player, where it has one."""
-    usual = {"drift_deviation": 5.0, "rate_deviation": 0.25, "decay_deviation": 0.25}
-    for name in (*usual, "fixed_choice"):
-        needed = market.opponent == "fixed" if name == "fixed_choice" else market.opponent != "none"
-        if getattr(market, name) is not None and not needed:
-            raise ValueError(f"{name} does nothing where opponent={market.opponent!r}")
+    """The market with its second player checked, and the choice of a fixed one filled in."""
+    for name in ("drift_deviation", "rate_deviation", "decay_deviation"):
+        if market.opponent == "none" and _given(getattr(market, name), getattr(DEFAULTS, name)):
+            raise ValueError(f"{name} does nothing where opponent='none'")
+    if market.fixed_choice is not None and market.opponent != "fixed":
+        raise ValueError(f"fixed_choice does nothing where opponent={market.opponent!r}")
     if (market.opponent_policy is not None) != (market.opponent == "policy"):
         raise ValueError("opponent='policy' and opponent_policy belong together: give both")
     if market.opponent == "policy" and not isinstance(market.opponent_policy, Policy):
         kind = type(market.opponent_policy).__name__
         raise ValueError(f"opponent_policy must be a jaxrl Policy, not {kind}")
-    given = {name: getattr(market, name) for name in usual}
-    market = market._replace(**{n: usual[n] if x is None else x for n, x in given.items()})
     _require(market, "drift_deviation", "at least 0", lambda x: np.isfinite(x) & (x >= 0))
     for name in ("rate_deviation", "decay_deviation"):
         _require(market, name, "at least 0 and below 1", lambda x: (x >= 0) & (x < 1))

@@ -193,15 +193,15 @@ def market_making_optimum(
     Jaimungal and Penalva (2015), chapter 10, equations 10.8 - 10.12. With one it maximises
     E[-exp(-gamma profit)]: Guéant, Lehalle and Fernandez-Tapia (2013), theorem 1. In both,
     w = exp(k h) solves the linear w' = -M w, where M has k (mu q - (phi + gamma sigma^2 / 2) q^2)
-    on its diagonal and `fill_value` beside it, and the best depths are h(q) - h(q +- 1) and the
-    depth of one who does not mind inventory.
+    on its diagonal and `fill_value` beside it; the best depths are h(q) - h(q +- 1) and
+    `risk_neutral_depth`.
 
     Args:
         volatility: sigma, dollars per square root of a day.
         arrival_rate: A, orders per day and side at depth 0.
         depth_decay: k, 1 / dollar.
         horizon: T, days.
-        num_steps: N, the times at which the optimum is given; static. It is exact for any.
+        num_steps: N, the times at which the optimum is given; static.
         inventory_limit: Q, shares; static.
         running_penalty: phi, dollars per share^2 and day.
         terminal_penalty: alpha, dollars per share^2.
@@ -210,7 +210,7 @@ def market_making_optimum(
         drift: mu of the mid price, dollars per day.
 
     Returns:
-        Values and depths.
+        Values, and depths in dollars.
     """
     inventory = jnp.arange(-inventory_limit, inventory_limit + 1, dtype=jnp.float32)
     running = (running_penalty + 0.5 * risk_aversion * volatility**2) * inventory**2
@@ -218,9 +218,8 @@ def market_making_optimum(
         arrival_rate=arrival_rate, depth_decay=depth_decay, risk_aversion=risk_aversion
     )
     step = horizon / (num_steps * _SUBSTEPS)
-    log_transition = _log_exponential(
-        depth_decay * (drift * inventory - running) * step, beside * step
-    )
+    diagonal = depth_decay * (drift * inventory - running)
+    log_transition = _log_exponential(diagonal * step, beside * step)
     terminal = -terminal_penalty * inventory**2 - liquidation_cost * jnp.abs(inventory)
 
     def back(values: Array, _: None) -> tuple[Array, Array]:
