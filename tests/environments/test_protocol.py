@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.environments import available_environments, make_env, record_episode_statistics
+from jaxrl.environments import (
+    available_environments,
+    make_env,
+    parameters_of,
+    record_episode_statistics,
+    time_limit,
+)
 from jaxrl.loops.worlds import where_ended
 from jaxrl.types import Box, Discrete
 
@@ -29,6 +35,7 @@ QUICK = {
     "MountainCarContinuous-v0",
     "Pendulum-v1",
     "PointRobot-misc",
+    "finance/market-making",
 }
 assert set(NAMES) > QUICK
 
@@ -56,7 +63,9 @@ def random_play(environment, key):
     ],
 )
 def environment(request):
-    return make_env(request.param, max_steps_in_episode=LIMIT)
+    if "max_steps_in_episode" in parameters_of(request.param):
+        return make_env(request.param, max_steps_in_episode=LIMIT)
+    return time_limit(make_env(request.param), max_steps=LIMIT)
 
 
 def test_reset_and_step_agree_on_every_type(environment):

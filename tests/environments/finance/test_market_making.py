@@ -175,8 +175,8 @@ def test_actions_of_depths_mean_these_depths(actions):
         np.testing.assert_allclose(found, np.clip(depths, -2.0, 5.0), atol=1e-6)
 
 
-@pytest.mark.parametrize("limit", [1, 3])
-def test_the_limit_of_the_inventory_is_never_broken(limit):
+def test_the_limit_of_the_inventory_is_never_broken():
+    limit = 2
     environment = finance.market_making(inventory_limit=limit)
     _, _, steps = play(environment)
     assert np.abs(steps.info["inventory"]).max() == limit

