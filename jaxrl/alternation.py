@@ -40,7 +40,7 @@ def alternate(
 ) -> AlternationResult:
     """Trains two players in turns, each against the other's latest policy, which does not explore.
 
-    In each round, first one and then the other goes on where it stood for an equal share of its
+    In each round, one after the other goes on where it stood, for an equal share of its
     `total_steps`. Any two algorithms will do. Pure: jit it, or vmap it over keys.
 
     Args:
@@ -57,8 +57,7 @@ def alternate(
         ValueError: an argument is not what it should be, or a budget exceeds int32.
 
     Example:
-        >>> import jaxrl
-        >>> from jaxrl.environments import finance
+        >>> import jax, jaxrl, jaxrl.environments.finance as finance
         >>> config = jaxrl.PPOConfig(total_steps=64, num_envs=1, num_steps=16)
         >>> def dealer(opponent):
         ...     given = {"opponent": "policy", "opponent_policy": opponent}
@@ -67,8 +66,9 @@ def alternate(
         ...     given = {"market_maker": "policy", "market_maker_policy": dealer}
         ...     return jaxrl.ppo(finance.market_making_adversary(**given), config)
         >>> opening = finance.quote_policy(finance.symmetric_quotes())
-        >>> train = partial(alternate, opening=opening, num_rounds=2)
-        >>> result = jax.jit(lambda key: train(key, dealer, adversary))(jax.random.key(0))
+        >>> def train(key):
+        ...     return jaxrl.alternate(key, dealer, adversary, opening=opening, num_rounds=2)
+        >>> result = jax.jit(train)(jax.random.key(0))
         >>> policy = adversary(opening).policy(result.second)
     """
     _require(num_rounds, opening)

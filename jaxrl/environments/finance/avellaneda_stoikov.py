@@ -224,7 +224,7 @@ def market_making_optimum(
 
     def back(values: Array, _: None) -> tuple[Array, Array]:
         earlier = values
-        for _ in range(_SUBSTEPS):
+        for _substep in range(_SUBSTEPS):
             terms = log_transition + depth_decay * earlier[None, :]
             earlier = jax.nn.logsumexp(terms, axis=1) / depth_decay
         return earlier, values
