@@ -74,6 +74,8 @@ def symmetric_quotes(**parameters: Any) -> Float[Array, "N inventories 2"]:
 def avellaneda_stoikov_quotes(**parameters: Any) -> Float[Array, "N inventories 2"]:
     """The inventory strategy of Avellaneda and Stoikov (2008).
 
+    It knows neither a drift, nor penalties, nor the limit of the inventory.
+
     Args:
         **parameters: of `market_making`; `risk_aversion` is that of the quotes.
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from market_play import returns_of
 
+import jaxrl
 from jaxrl.environments import finance
 from jaxrl.types import Policy
 
@@ -79,7 +80,7 @@ def test_the_game_is_zero_sum():
         opponent,
     )
     np.testing.assert_allclose(of_adversary, -of_maker, atol=1e-5)
-    by_name = finance.market_making_adversary(**SMALL, market_maker="avellaneda-stoikov")
+    by_name = jaxrl.make_env("finance/market-making-adversary", **SMALL)
     np.testing.assert_allclose(returns_of(by_name, opponent), of_adversary, atol=1e-5)
 
 

@@ -172,7 +172,7 @@ def test_simulation_earns_the_value_function_within_three_standard_errors():
 
 @pytest.mark.full
 @pytest.mark.parametrize("strategy", QUOTES)
-def test_a_million_paths_agree_with_exact_results(strategy):
+def test_many_paths_agree_with_exact_results(strategy):
     quotes = quotes_of(strategy)
     exact = results_of(quotes, risk_aversion=0.0)
     environment = finance.market_making(risk_aversion=0.0)
@@ -182,9 +182,9 @@ def test_a_million_paths_agree_with_exact_results(strategy):
     def play(key):
         return jaxrl.evaluate(key, environment, policy, num_episodes=20_000).returns
 
-    keys = jax.random.split(jax.random.key(6), 50)
+    keys = jax.random.split(jax.random.key(6), 10)
     sample = np.concatenate([np.asarray(play(key), np.float64) for key in keys])
-    assert sample.mean() == pytest.approx(exact.profit, abs=3 * sample.std() / 1000)
+    assert sample.mean() == pytest.approx(exact.profit, abs=3 * sample.std() / len(sample) ** 0.5)
     assert sample.std() == pytest.approx(exact.profit_deviation, abs=3 * error_of_deviation(sample))
 
 
