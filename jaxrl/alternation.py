@@ -44,7 +44,7 @@ def alternate(
     `total_steps`. Any two algorithms will do. Pure: jit it, or vmap it over keys.
 
     Args:
-        key: consumed; one of `jax.random.PRNGKey` is taken too.
+        key: consumed.
         first: (the second player's policy) -> the first player's algorithm.
         second: (the first player's policy) -> the second player's algorithm.
         opening: a policy of the first player, which only settles how the second one begins.
@@ -62,14 +62,15 @@ def alternate(
         >>> def dealer(opponent):
         ...     given = {"opponent": "policy", "opponent_policy": opponent}
         ...     return jaxrl.ppo(finance.market_making(**given), config)
-        >>> def adversary(dealer):
-        ...     given = {"market_maker": "policy", "market_maker_policy": dealer}
+        >>> def adversary(maker):
+        ...     given = {"market_maker": "policy", "market_maker_policy": maker}
         ...     return jaxrl.ppo(finance.market_making_adversary(**given), config)
         >>> opening = finance.quote_policy(finance.symmetric_quotes())
         >>> def train(key):
         ...     return jaxrl.alternate(key, dealer, adversary, opening=opening, num_rounds=2)
         >>> result = jax.jit(train)(jax.random.key(0))
-        >>> policy = adversary(opening).policy(result.second)
+        >>> learned = adversary(opening).policy(result.second)
+        >>> policy = dealer(learned).policy(result.first)
     """
     _require(num_rounds, opening)
     keys = jax.random.split(typed_key(key), 5)
@@ -77,7 +78,6 @@ def alternate(
     one = first(stand_in.policy(stand_in.init(keys[0])))
     first_state = one.init(keys[1])
     other = second(one.policy(first_state))
-    second_state = other.init(keys[2])
 
     def play_round(carry: Any, index: Any) -> tuple[Any, Any]:
         first_run, second_run = carry
@@ -87,9 +87,9 @@ def alternate(
         second_run, other_rows = _part(keys[4], against_first, second_run, index, num_rounds)
         return (first_run, second_run), (rows, other_rows)
 
-    start = ((first_state, _beginning(one)), (second_state, _beginning(other)))
-    (run, other_run), rows = jax.lax.scan(play_round, start, jnp.arange(num_rounds))
-    return AlternationResult(run[0], other_run[0], *rows)
+    runs = ((first_state, _beginning(one)), (other.init(keys[2]), _beginning(other)))
+    runs, rows = jax.lax.scan(play_round, runs, jnp.arange(num_rounds))
+    return AlternationResult(runs[0][0], runs[1][0], *rows)
 
 
 def _part(
