@@ -3,10 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from jaxrl.environments.finance.portfolio import portfolio
 from jaxrl.environments.parameters import Parameter, check_parameters, signature_parameters
 from jaxrl.types import Environment
 
-_BUILDERS: dict[str, Callable[..., Environment]] = {}
+_BUILDERS: dict[str, Callable[..., Environment]] = {
+    "portfolio": portfolio,
+}
+# A path that can be typed; from Python an array may take its place.
+_PATHS = {"prices": Parameter(str, None)}
 
 
 def names() -> list[str]:
@@ -25,7 +32,11 @@ def make(name: str, parameters: dict[str, Any]) -> Environment:
         ValueError: a parameter is unknown, or its value is of another kind, or impossible.
     """
     known = parameters_of(name)
-    return _BUILDERS[name](**check_parameters(parameters, known, name=f"finance/{name}"))
+    paths = _PATHS.keys() & known.keys()
+    arrays = {field: x for field, x in parameters.items() if field in paths and np.ndim(x) > 0}
+    others = {field: x for field, x in parameters.items() if field not in arrays}
+    checked = check_parameters(others, known, name=f"finance/{name}")
+    return _BUILDERS[name](**checked, **arrays)
 
 
 def parameters_of(name: str) -> dict[str, Parameter]:
@@ -34,4 +45,5 @@ def parameters_of(name: str) -> dict[str, Parameter]:
     Args:
         name: one of `names()`.
     """
-    return signature_parameters(_BUILDERS[name])
+    found = signature_parameters(_BUILDERS[name])
+    return {field: _PATHS.get(field, parameter) for field, parameter in found.items()}
