@@ -11,8 +11,8 @@ _MOST_STEPS = 6
 
 
 def commission_factor(
-    before: Float[Array, " N+1"],
-    after: Float[Array, " N+1"],
+    before: Float[Array, " M"],
+    after: Float[Array, " M"],
     *,
     buying_cost: Any = 0.0025,
     selling_cost: Any = 0.0025,
@@ -29,7 +29,8 @@ def commission_factor(
     reaches the fixed point itself, with one linear solution per set of assets that are sold.
 
     Args:
-        before: weights of cash and of each asset before the trade; they sum to 1, none is negative.
+        before: [M], weights of cash and of each asset before the trade; none is negative, and they
+            sum to 1.
         after: those wanted, as shares of the wealth that is left.
         buying_cost: c_b, a share of the money spent, in [0, 1).
         selling_cost: c_s, a share of the proceeds, in [0, 1).
@@ -51,8 +52,8 @@ def commission_factor(
 
 
 def commission_share(
-    before: Float[Array, " N+1"],
-    after: Float[Array, " N+1"],
+    before: Float[Array, " M"],
+    after: Float[Array, " M"],
     *,
     buying_cost: Any,
     selling_cost: Any,

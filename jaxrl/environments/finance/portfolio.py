@@ -12,7 +12,7 @@ taken to include.
 """
 
 import inspect
-import os
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -58,7 +58,7 @@ class PortfolioState(NamedTuple):
     Attributes:
         market: state of the process that returns come from.
         history: [window, N], latest last: log returns in units of their typical deviation.
-        weights: [N + 1], cash first, as prices have left them; they sum to 1.
+        weights: [M] with M = N + 1, cash first, as prices have left them; they sum to 1.
         wealth: in units of the first wealth.
         moments: [2], moving means of the return above cash and of its square.
         time: decisions taken.
@@ -66,7 +66,7 @@ class PortfolioState(NamedTuple):
 
     market: Any
     history: Float[Array, "window N"]
-    weights: Float[Array, " N+1"]
+    weights: Float[Array, " M"]
     wealth: Float[Array, ""]
     moments: Float[Array, "2"]
     time: Int[Array, ""]
@@ -85,19 +85,19 @@ def portfolio(
     regime_drift: Any = (0.04, -0.2),
     regime_volatility: Any = (0.8, 1.7),
     transition: Any = (0.98, 0.02, 0.06, 0.94),
-    jump_intensity: float = 2.0,
+    jump_intensity: Any = 2.0,
     jump_mean: Any = -0.03,
     jump_deviation: Any = 0.05,
-    riskless_rate: float = 0.02,
-    buying_cost: float = 0.0025,
-    selling_cost: float = 0.0025,
-    periods_per_year: float = 52.0,
+    riskless_rate: Any = 0.02,
+    buying_cost: Any = 0.0025,
+    selling_cost: Any = 0.0025,
+    periods_per_year: Any = 52.0,
     num_periods: int = 52,
     window: int = 5,
     action: str = "softmax",
     reward: str = "log_growth",
-    risk_aversion: float = 1.0,
-    adaptation: float = 0.02,
+    risk_aversion: Any = 1.0,
+    adaptation: Any = 0.02,
 ) -> Environment:
     """Builds portfolio choice; an episode is a number of periods, whose end it observes.
 
@@ -214,7 +214,7 @@ def _environment_of(process: ReturnProcess, parameters: dict[str, Any]) -> Envir
     )
 
 
-def _normalized(action: Float[Array, " N+1"]) -> Float[Array, " N+1"]:
+def _normalized(action: Float[Array, " M"]) -> Float[Array, " M"]:
     """Weights from numbers of which none should be negative; where all are 0, cash."""
     positive = jnp.maximum(action, 0.0)
     total = jnp.sum(positive)
@@ -223,7 +223,7 @@ def _normalized(action: Float[Array, " N+1"]) -> Float[Array, " N+1"]:
 
 
 def _trade(
-    before: Float[Array, " N+1"], wanted: Float[Array, " N+1"], parameters: dict[str, Any]
+    before: Float[Array, " M"], wanted: Float[Array, " M"], parameters: dict[str, Any]
 ) -> dict[str, Array]:
     """What a trade costs, and the value of all purchases and sales, as shares of the wealth."""
     costs = {name: parameters[name] for name in ("buying_cost", "selling_cost")}
@@ -271,7 +271,7 @@ def _process(parameters: dict[str, Any]) -> ReturnProcess:
 def _historical(parameters: dict[str, Any]) -> ReturnProcess:
     """The span's returns. Rows after it are not looked at, be they what they may."""
     given, window = parameters["prices"], parameters["window"]
-    if isinstance(given, str | os.PathLike):
+    if isinstance(given, str | Path):
         given = read_prices(given, largest_gap=parameters["largest_gap"]).prices
     prices = price_array(given)
     span, num_periods = parameters["span"], parameters["num_periods"]
@@ -335,7 +335,7 @@ def _refuse_unused(parameters: dict[str, Any]) -> None:
     """Refuses another value than the default where it would change nothing."""
     simulated = parameters["prices"] is None
     simulator, reward = parameters["simulator"], parameters["reward"]
-    from_file = isinstance(parameters["prices"], str | os.PathLike)
+    from_file = isinstance(parameters["prices"], str | Path)
     needs = {
         (*_WALKS, "simulator"): (simulated, "simulated returns, without prices"),
         _REGIMES: (simulated and simulator == "regimes", "simulator='regimes'"),

@@ -76,8 +76,7 @@ def buy_and_hold(num_assets: int, *, weights: Any = None, action: str = "softmax
     bought = _checked(_equal(num_assets) if weights is None else weights)
     if bought.shape != (num_assets + 1,):
         raise ValueError(
-            f"weights have shape {bought.shape}, expected ({num_assets + 1},): cash and {num_assets} "
-            "assets"
+            f"weights have shape {bought.shape}, expected ({num_assets + 1},), cash first"
         )
     first = _action_of(bought, action)
 
@@ -104,7 +103,7 @@ def merton(
     risk_aversion: float = 1.0,
     action: str = "softmax",
 ) -> Policy:
-    """The policy of Merton's weights, long only: Kelly's at risk aversion 1. See `merton_weights`."""
+    """The policy of Merton's weights, long only; at risk aversion 1, Kelly's: `merton_weights`."""
     weights = merton_weights(
         drift, covariance, riskless_rate=riskless_rate, risk_aversion=risk_aversion
     )
@@ -120,7 +119,7 @@ def markowitz(
     with_cash: bool = True,
     action: str = "softmax",
 ) -> Policy:
-    """The policy of Markowitz's mean-variance weights, long only. See `markowitz_weights`."""
+    """The policy of Markowitz's mean-variance weights, long only: `markowitz_weights`."""
     weights = markowitz_weights(
         mean,
         covariance,

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import nnls
 
 _BISECTIONS = 100
 
@@ -56,7 +55,7 @@ def merton_weights(
     riskless_rate: float = 0.0,
     risk_aversion: float = 1.0,
     long_only: bool = True,
-) -> Float[np.ndarray, " N+1"]:
+) -> Float[np.ndarray, " M"]:
     """Merton's constant weights of cash and of each asset; at risk aversion 1, Kelly's.
 
         w = Sigma^-1 (mu - r) / gamma
@@ -103,7 +102,7 @@ def markowitz_weights(
     riskless_rate: float = 0.0,
     risk_aversion: float = 3.0,
     with_cash: bool = True,
-) -> Float[np.ndarray, " N+1"]:
+) -> Float[np.ndarray, " M"]:
     """Markowitz's mean-variance weights, long only.
 
         maximize w_0 r + w' m - gamma w' Sigma w / 2,    w >= 0, w_0 + sum w = 1
@@ -179,13 +178,16 @@ def _require_positive(name: str, value: float) -> None:
 
 def _within_simplex(
     excess: Float[np.ndarray, " N"], covariance: Float[np.ndarray, "N N"], *, with_cash: bool = True
-) -> Float[np.ndarray, " N+1"]:
-    """argmax of w' b - w' Sigma w / 2 over w >= 0 with sum w <= 1, or = 1 without cash.
+) -> Float[np.ndarray, " M"]:
+    """The maximizer of w' b - w' Sigma w / 2 over w >= 0 with sum w <= 1, or = 1 without cash.
 
     With a price eta of the budget it is a least-squares problem in w >= 0, whose solution's sum
     falls in eta: bisection finds the price, and the linear equations of the assets that are held
     give the weights.
     """
+    # Imported here: it takes longer than all else of this room.
+    from scipy.optimize import nnls
+
     root = np.linalg.cholesky(covariance)
 
     def held(price: float) -> Any:

@@ -207,8 +207,8 @@ def _check_dates(
     for number, step in enumerate(steps, 3):
         if step <= datetime.timedelta(0):
             raise ValueError(
-                f"{path}, row {number}: {dates[number - 2]} does not come after "
-                f"{dates[number - 3]}; rows must be in the order of their dates"
+                f"{path}, row {number}: {_shown(dates[number - 2])} does not come after "
+                f"{_shown(dates[number - 3])}; rows must be in the order of their dates"
             )
     if not steps:
         return
@@ -223,5 +223,9 @@ def _check_dates(
         if step > longest:
             raise ValueError(
                 f"{path}, row {number}: no prices for {step / datetime.timedelta(days=1):g} days "
-                f"after {dates[number - 3]}; fill the gap, or allow it with largest_gap (in days)"
+                f"after {_shown(dates[number - 3])}; fill the gap, or allow it with largest_gap (in days)"
             )
+
+
+def _shown(date: datetime.datetime) -> str:
+    return str(date).removesuffix(" 00:00:00")

@@ -12,8 +12,9 @@ from jaxrl.types import Environment
 _BUILDERS: dict[str, Callable[..., Environment]] = {
     "portfolio": portfolio,
 }
-# A path that can be typed; from Python an array may take its place.
-_PATHS = {"prices": Parameter(str, None)}
+# One number, or a path, that can be typed; from Python an array may take its place.
+_OR_ARRAYS = {"prices", "correlation", "jump_mean", "jump_deviation"}
+_TYPED = {"prices": Parameter(str, None)}
 
 
 def names() -> list[str]:
@@ -32,8 +33,8 @@ def make(name: str, parameters: dict[str, Any]) -> Environment:
         ValueError: a parameter is unknown, or its value is of another kind, or impossible.
     """
     known = parameters_of(name)
-    paths = _PATHS.keys() & known.keys()
-    arrays = {field: x for field, x in parameters.items() if field in paths and np.ndim(x) > 0}
+    may_be = _OR_ARRAYS & known.keys()
+    arrays = {field: x for field, x in parameters.items() if field in may_be and np.ndim(x) > 0}
     others = {field: x for field, x in parameters.items() if field not in arrays}
     checked = check_parameters(others, known, name=f"finance/{name}")
     return _BUILDERS[name](**checked, **arrays)
@@ -46,4 +47,4 @@ def parameters_of(name: str) -> dict[str, Parameter]:
         name: one of `names()`.
     """
     found = signature_parameters(_BUILDERS[name])
-    return {field: _PATHS.get(field, parameter) for field, parameter in found.items()}
+    return {field: _TYPED.get(field, parameter) for field, parameter in found.items()}

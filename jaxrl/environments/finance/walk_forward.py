@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxrl.environments.finance.portfolio import portfolio
 from jaxrl.environments.finance.prices import price_array, read_prices
 from jaxrl.types import Environment
@@ -54,9 +56,10 @@ def walk_forward(
         >>> [(fold.train_rows, fold.test_rows) for fold in folds]
         [(range(0, 60), range(60, 80)), (range(0, 80), range(80, 100))]
     """
-    for name, least in (("train_rows", train_rows), ("test_rows", test_rows)):
-        if isinstance(least, bool) or not isinstance(least, int) or least < 2:
-            raise ValueError(f"{name}={least!r} must be a whole number, at least 2")
+    rows: dict[str, Any] = {"train_rows": train_rows, "test_rows": test_rows}
+    for name, value in rows.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 2:
+            raise ValueError(f"{name}={value!r} must be a whole number, at least 2")
     for name in ("prices", "span", "test_share", "largest_gap"):
         if name in parameters:
             raise ValueError(f"walk_forward sets {name} itself")
@@ -77,10 +80,11 @@ def walk_forward(
 def _fold(prices: Any, train_rows: range, test_rows: int, parameters: dict[str, Any]) -> Fold:
     end = train_rows.stop + test_rows
     part = prices[train_rows.start : end]
-    common = {**parameters, "prices": part, "test_share": test_rows / len(part)}
+    training: dict[str, Any] = {**parameters, "prices": part, "test_share": test_rows / len(part)}
+    whole: dict[str, Any] = {**training, "num_periods": test_rows - 1}
     return Fold(
-        train=portfolio(**common, span="train"),
-        test=portfolio(**{**common, "num_periods": test_rows - 1}, span="test"),
+        train=portfolio(**training, span="train"),
+        test=portfolio(**whole, span="test"),
         train_rows=train_rows,
         test_rows=range(train_rows.stop, end),
     )
