@@ -91,15 +91,11 @@ def regime_switching(
     returns are those of its regime; the next regime follows.
 
     Args:
-        drift: mu per year, [N] or one number.
-        volatility: sigma per year^(1/2), [N] or one number, positive.
-        correlation: of the returns, [N, N] or the one number of all pairs.
+        drift, volatility, correlation, period, window: as of `correlated_walks`.
         regime_drift: [K] or [K, N], added to the drift in each of K regimes, per year.
         regime_volatility: [K] or [K, N], which the volatility is multiplied by, positive.
         transition: [K, K] or its rows one after another; entry (i, j) is the probability that
             regime j follows i, per period.
-        period: dt, in years.
-        window: how many returns come before the first period; they are 0.
 
     Returns:
         The process; its state is the regime, int32.
@@ -157,14 +153,10 @@ def jump_diffusion(
                      + sigma sqrt(dt) L z + m n + s sqrt(n) x,    n ~ Poisson(lambda dt)
 
     Args:
-        drift: mu per year, [N] or one number.
-        volatility: sigma per year^(1/2), [N] or one number, positive.
-        correlation: of the returns between jumps, [N, N] or the one number of all pairs.
+        drift, volatility, correlation, period, window: as of `correlated_walks`.
         jump_intensity: lambda, jumps per year; at most 4 in a period.
         jump_mean: m, of a jump of the log price, [N] or one number.
         jump_deviation: s, of the same, [N] or one number, at least 0.
-        period: dt, in years.
-        window: how many returns come before the first period; they are 0.
 
     Returns:
         The process, without a state.

@@ -223,7 +223,8 @@ def _check_dates(
         if step > longest:
             raise ValueError(
                 f"{path}, row {number}: no prices for {step / datetime.timedelta(days=1):g} days "
-                f"after {_shown(dates[number - 3])}; fill the gap, or allow it with largest_gap (in days)"
+                f"after {_shown(dates[number - 3])}; fill the gap, or allow it with largest_gap, "
+                "in days"
             )
 
 
