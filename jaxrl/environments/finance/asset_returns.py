@@ -166,13 +166,8 @@ def jump_diffusion(
 
     Source: Merton (1976), "Option pricing when underlying stock returns are discontinuous".
     """
-    count = num_assets_of(
-        drift=drift,
-        volatility=volatility,
-        correlation=correlation,
-        jump_mean=jump_mean,
-        jump_deviation=jump_deviation,
-    )
+    walks: dict[str, Any] = {"drift": drift, "volatility": volatility, "correlation": correlation}
+    count = num_assets_of(**walks, jump_mean=jump_mean, jump_deviation=jump_deviation)
     mu, sigma = vector("drift", drift, count), _positive_vector("volatility", volatility, count)
     size = vector("jump_mean", jump_mean, count)
     spread = vector("jump_deviation", jump_deviation, count)
@@ -242,6 +237,8 @@ def num_assets_of(**parameters: Any) -> int:
     if not known:
         return 1
     count, first = known[0]
+    if count == 0:
+        raise ValueError(f"{first} has no values: give one for each asset, or one number for all")
     for length, name in known:
         if length != count:
             raise ValueError(

@@ -211,6 +211,7 @@ def test_traced_parameters_of_other_simulators(simulator):
     [
         ({"drift": (0.1, 0.2)}, "volatility has 3 values, but drift has 2: give one for each"),
         ({"drift": [[0.1, 0.2, 0.3]]}, "drift has shape (1, 3), expected (3,)"),
+        ({"drift": ()}, "drift has no values: give one for each asset"),
         ({"drift": (0.1, np.nan, 0.2)}, "drift=(0.1, nan, 0.2) must be finite"),
         ({"volatility": (0.1, 0.0, 0.2)}, "volatility=(0.1, 0.0, 0.2) must be positive"),
         ({"volatility": "much"}, "volatility='much' is neither a number nor an array"),
