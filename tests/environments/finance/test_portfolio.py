@@ -74,7 +74,7 @@ def test_accounts_in_shares_and_dollars(simulator, action):
 
 def environment_deviation(environment, simulator):
     """The typical deviations, from what parameters say."""
-    volatility = np.array([0.15, 0.2, 0.3])
+    volatility = np.array([0.2, 0.3, 0.4])
     if simulator == "regimes":
         variance = volatility**2 * (0.75 * 0.8**2 + 0.25 * 1.7**2)
     elif simulator == "jumps":
@@ -134,7 +134,7 @@ def test_differential_sharpe_is_the_derivative_of_the_moving_ratio():
 def test_differential_sharpe_reward():
     environment = portfolio(reward="differential_sharpe", adaptation=0.1, num_periods=6)
     steps = play(environment, np.zeros((6, 4), np.float32))[3]
-    variance = np.mean(np.array([0.15, 0.2, 0.3]) ** 2) / 52
+    variance = np.mean(np.array([0.2, 0.3, 0.4]) ** 2) / 52
     mean, square = 0.0, variance
     for time in range(6):
         excess = float(steps.info["return"][time]) - np.expm1(0.02 / 52)
