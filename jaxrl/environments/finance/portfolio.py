@@ -57,7 +57,8 @@ class PortfolioState(NamedTuple):
 
     Attributes:
         market: state of the process that returns come from.
-        history: [window, N], latest last: log returns in units of their typical deviation.
+        history: [window, N], latest last: log returns in units of their typical deviation; () where
+            none is seen, for there are tools that cannot take an array without a number.
         weights: [M] with M = N + 1, cash first, as prices have left them; they sum to 1.
         wealth: in units of the first wealth.
         moments: [2], moving means of the return above cash and of its square.
@@ -65,7 +66,7 @@ class PortfolioState(NamedTuple):
     """
 
     market: Any
-    history: Float[Array, "window N"]
+    history: Any
     weights: Float[Array, " M"]
     wealth: Float[Array, ""]
     moments: Float[Array, "2"]
@@ -169,13 +170,14 @@ def _environment_of(process: ReturnProcess, parameters: dict[str, Any]) -> Envir
 
     def observe(state: PortfolioState) -> Array:
         left = 1.0 - state.time / num_periods
-        return jnp.concatenate([state.history.reshape(-1), state.weights, left[None]])
+        seen = [state.history.reshape(-1)] if window else []
+        return jnp.concatenate([*seen, state.weights, left[None]])
 
     def reset(key: Key) -> tuple[PortfolioState, Array]:
         market, returns = process.start(key)
         state = PortfolioState(
             market=market,
-            history=returns / deviation,
+            history=returns / deviation if window else (),
             weights=jnp.zeros(count + 1).at[0].set(1.0),
             wealth=jnp.float32(1),
             moments=jnp.stack([jnp.float32(0), variance]),
@@ -191,9 +193,10 @@ def _environment_of(process: ReturnProcess, parameters: dict[str, Any]) -> Envir
         total = jnp.sum(values)
         log_growth = jnp.log1p(-traded["cost"]) + jnp.log(total)
         reward, moments = _reward(log_growth, cash_growth, state.moments, variance, parameters)
+        later = [state.history[1:], (log_returns / deviation)[None]] if window else []
         after = PortfolioState(
             market=market,
-            history=jnp.concatenate([state.history, (log_returns / deviation)[None]])[1:],
+            history=jnp.concatenate(later) if window else (),
             weights=values / total,
             wealth=state.wealth * (1.0 - traded["cost"]) * total,
             moments=moments,

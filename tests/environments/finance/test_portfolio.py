@@ -163,6 +163,14 @@ def test_types_and_spaces(simulator):
     assert environment.max_episode_steps == 7
 
 
+def test_no_returns_are_seen_where_the_window_is_empty():
+    environment = portfolio(window=0, num_periods=3)
+    state, seen = environment.reset(jax.random.key(0))
+    np.testing.assert_array_equal(seen, [1, 0, 0, 0, 1])
+    # Population searches take no arrays without a number.
+    assert all(leaf.size for leaf in jax.tree.leaves(state))
+
+
 def test_parameters_in_one_program():
     traces = []
 
