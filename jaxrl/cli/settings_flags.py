@@ -44,10 +44,16 @@ def parameter_arguments(parameters: Mapping[str, Parameter]) -> type:
     """A dataclass for the parser with one field per parameter that can be typed."""
     fields = [
         (name, kind if default is not None else kind | None, dataclasses.field(default=default))
-        for name, (kind, default) in parameters.items()
-        if kind is not None
+        for name, (given, default) in parameters.items()
+        if (kind := given or _numbers(default)) is not None
     ]
     return dataclasses.make_dataclass("environment", fields, frozen=True)
+
+
+def _numbers(default: Any) -> Any:
+    """The type of several numbers behind one flag, where the default is such a tuple."""
+    is_tuple = isinstance(default, tuple) and default
+    return tuple[float, ...] if is_tuple and all(type(x) is float for x in default) else None
 
 
 def field_meanings(settings: type) -> dict[str, str]:

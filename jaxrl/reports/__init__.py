@@ -5,22 +5,55 @@ What is drawn is written where the caller says.
     intervals.py    a mean or interquartile mean over seeds, with its interval
     curves.py       curves with their bands, as a picture
     run_curves.py   from run folders to curves
+    performance.py  ratios, drawdowns and tails of investments, and wealth as a picture
     rendering/      one episode as an animated GIF
 """
 
 from jaxrl.reports.curves import Curve, plot_curves, resample
 from jaxrl.reports.intervals import Interval, seed_interval
+from jaxrl.reports.performance import (
+    Performance,
+    PlayedEpisodes,
+    annual_growth,
+    annual_turnover,
+    calmar_ratio,
+    drawdowns,
+    expected_shortfall,
+    maximum_drawdown,
+    performance_of,
+    play_episodes,
+    plot_equity,
+    sharpe_ratio,
+    sortino_ratio,
+    value_at_risk,
+    wealth_curve,
+)
 from jaxrl.reports.rendering import record_episode, render_episode, render_run
 from jaxrl.reports.run_curves import plot_runs
 
 __all__ = [
     "Curve",
     "Interval",
+    "Performance",
+    "PlayedEpisodes",
+    "annual_growth",
+    "annual_turnover",
+    "calmar_ratio",
+    "drawdowns",
+    "expected_shortfall",
+    "maximum_drawdown",
+    "performance_of",
+    "play_episodes",
     "plot_curves",
+    "plot_equity",
     "plot_runs",
     "record_episode",
     "render_episode",
     "render_run",
     "resample",
     "seed_interval",
+    "sharpe_ratio",
+    "sortino_ratio",
+    "value_at_risk",
+    "wealth_curve",
 ]

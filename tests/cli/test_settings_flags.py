@@ -57,10 +57,11 @@ def test_parameters_of_plain_kinds_can_be_typed():
         "gravity": Parameter(float, 9),
         "name": Parameter(str, None),
         "torques": Parameter(None, (1.0, 2.0)),
+        "table": Parameter(None, ((1.0, 2.0),)),
     }
-    words = ["--gravity", "3", "--name", "slow"]
+    words = ["--gravity", "3", "--name", "slow", "--torques", "3", "4.5", "6"]
     values = parse(parameter_arguments(known), words, prog="test", description="")
-    assert vars(values) == {"gravity": 3.0, "name": "slow"}
+    assert vars(values) == {"gravity": 3.0, "name": "slow", "torques": (3.0, 4.5, 6.0)}
     words = ["--name", "none"]
     values = parse(parameter_arguments(known), words, prog="test", description="")
-    assert vars(values) == {"gravity": 9, "name": None}
+    assert vars(values) == {"gravity": 9, "name": None, "torques": (1.0, 2.0)}

@@ -3,15 +3,22 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from jaxrl.environments.finance.market_making import market_making
 from jaxrl.environments.finance.market_making_adversary import market_making_adversary
+from jaxrl.environments.finance.portfolio import portfolio
 from jaxrl.environments.parameters import Parameter, check_parameters, signature_parameters
 from jaxrl.types import Environment
 
 _BUILDERS: dict[str, Callable[..., Environment]] = {
     "market-making": market_making,
     "market-making-adversary": market_making_adversary,
+    "portfolio": portfolio,
 }
+# One number, or a path, that can be typed; from Python an array may take its place.
+_OR_ARRAYS = {"prices", "correlation", "jump_mean", "jump_deviation"}
+_TYPED = {"prices": Parameter(str, None)}
 
 
 def names() -> list[str]:
@@ -30,7 +37,11 @@ def make(name: str, parameters: dict[str, Any]) -> Environment:
         ValueError: a parameter is unknown, or its value is of another kind, or impossible.
     """
     known = parameters_of(name)
-    return _BUILDERS[name](**check_parameters(parameters, known, name=f"finance/{name}"))
+    may_be = _OR_ARRAYS & known.keys()
+    arrays = {field: x for field, x in parameters.items() if field in may_be and np.ndim(x) > 0}
+    others = {field: x for field, x in parameters.items() if field not in arrays}
+    checked = check_parameters(others, known, name=f"finance/{name}")
+    return _BUILDERS[name](**checked, **arrays)
 
 
 def parameters_of(name: str) -> dict[str, Parameter]:
@@ -39,4 +50,5 @@ def parameters_of(name: str) -> dict[str, Parameter]:
     Args:
         name: one of `names()`.
     """
-    return signature_parameters(_BUILDERS[name])
+    found = signature_parameters(_BUILDERS[name])
+    return {field: _TYPED.get(field, parameter) for field, parameter in found.items()}
