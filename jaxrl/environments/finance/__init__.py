@@ -1,3 +1,71 @@
 """Finance: optimal liquidation, market making and portfolios, beside their closed forms."""
 
-__all__: list[str] = []
+from jaxrl.environments.finance.almgren_chriss import (
+    AlmgrenChriss,
+    continuous_holdings,
+    continuous_rates,
+    continuous_shortfall,
+    continuous_urgency,
+    efficient_frontier,
+    half_life,
+    liquidity_adjusted_value_at_risk,
+    optimal_fractions,
+    optimal_holdings,
+    optimal_trades,
+    shortfall_mean,
+    shortfall_variance,
+    urgency,
+    value_at_risk_minimiser,
+)
+from jaxrl.environments.finance.baskets import (
+    Basket,
+    basket_costs_to_go,
+    basket_fractions,
+    basket_holdings,
+    basket_mean,
+    basket_variance,
+)
+from jaxrl.environments.finance.liquidation import (
+    LiquidationSettings,
+    LiquidationState,
+    liquidation,
+)
+from jaxrl.environments.finance.liquidation_policies import (
+    almgren_chriss_policy,
+    immediate_sale_policy,
+    percentage_of_volume_policy,
+    twap_policy,
+    vwap_policy,
+)
+
+__all__ = [
+    "AlmgrenChriss",
+    "Basket",
+    "LiquidationSettings",
+    "LiquidationState",
+    "almgren_chriss_policy",
+    "basket_costs_to_go",
+    "basket_fractions",
+    "basket_holdings",
+    "basket_mean",
+    "basket_variance",
+    "continuous_holdings",
+    "continuous_rates",
+    "continuous_shortfall",
+    "continuous_urgency",
+    "efficient_frontier",
+    "half_life",
+    "immediate_sale_policy",
+    "liquidation",
+    "liquidity_adjusted_value_at_risk",
+    "optimal_fractions",
+    "optimal_holdings",
+    "optimal_trades",
+    "percentage_of_volume_policy",
+    "shortfall_mean",
+    "shortfall_variance",
+    "twap_policy",
+    "urgency",
+    "value_at_risk_minimiser",
+    "vwap_policy",
+]

@@ -105,12 +105,15 @@ class AlmgrenChriss:
 def optimal_fractions(order: AlmgrenChriss, risk_aversion: Any) -> Float[Array, " N"]:
     """Shares of what remains that the optimal seller sells in each period; the last is 1.
 
-    Below 0 the seller likes risk, and sells late. Where lambda is so far below that E + lambda V
-    has no minimum, kappa T = i pi or more, they are nan.
+    Below 0 the seller likes risk, and sells late. Too far below, E + lambda V has no minimum; where
+    that is known in traced numbers only, the shares are nan.
 
     Args:
         order: the order and the market.
         risk_aversion: lambda, per dollar; infinite for a sale of everything at once.
+
+    Raises:
+        ValueError: there is no minimum.
     """
     return _sold_and_kept(order, risk_aversion)[0]
 
@@ -357,10 +360,16 @@ def continuous_shortfall(
 def _sold_and_kept(order: AlmgrenChriss, risk_aversion: Any) -> tuple[Array, Array]:
     """Shares [N] of what remains that are sold, and those that are kept."""
     ratio = _risk_ratio(order, risk_aversion)
-    if order.num_periods > 1:
-        # The least eigenvalue of the second differences: below, there is no minimum.
-        least = -4 * math.sin(math.pi / (2 * order.num_periods)) ** 2
-        ratio = jnp.where(ratio > least, ratio, jnp.nan)
+    # The least eigenvalue of the second differences is above 0; of one period there are none.
+    periods = order.num_periods
+    least = -4 * math.sin(math.pi / (2 * periods)) ** 2 if periods > 1 else -math.inf
+    market = (order.volatility, order.horizon, order.adjusted_impact)
+    if all(concrete(number) is not None for number in market):
+        variance = (order.volatility * order.period) ** 2
+        bound = least * order.adjusted_impact / variance if variance > 0 else -math.inf
+        should = f"exceed {bound:.6g}: below, a seller who likes risk waits without end"
+        require("risk_aversion", risk_aversion, lambda x: x > bound, should)
+    ratio = jnp.where(ratio > least, ratio, jnp.nan)
     one = jnp.ones((), ratio.dtype)
 
     def before(sold: Array, _: None) -> tuple[Array, tuple[Array, Array]]:

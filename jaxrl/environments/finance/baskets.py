@@ -192,6 +192,7 @@ def _solve(basket: Basket, risk_aversion: Any) -> tuple[Array, Array]:
     y = (M + Q)^-1 (M - G / 2) x with Q = lambda tau C + P', M = H~ / tau and G the antisymmetric
     part of Gamma.
     """
+    require_not_negative("risk_aversion", risk_aversion)
     dtype = jnp.result_type(float)
     matrices = (basket.permanent_impact, basket.temporary_impact, basket.covariance)
     permanent, temporary, covariance = (jnp.asarray(matrix, dtype) for matrix in matrices)

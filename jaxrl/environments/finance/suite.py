@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+from jaxrl.environments.finance.liquidation import liquidation
 from jaxrl.environments.parameters import Parameter, check_parameters, signature_parameters
 from jaxrl.types import Environment
 
-_BUILDERS: dict[str, Callable[..., Environment]] = {}
+_BUILDERS: dict[str, Callable[..., Environment]] = {
+    "liquidation": liquidation,
+}
 
 
 def names() -> list[str]:
