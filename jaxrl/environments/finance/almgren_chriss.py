@@ -118,7 +118,7 @@ def optimal_fractions(order: AlmgrenChriss, risk_aversion: Any) -> Float[Array, 
     return _sold_and_kept(order, risk_aversion)[0]
 
 
-def optimal_holdings(order: AlmgrenChriss, risk_aversion: Any) -> Float[Array, " N+1"]:
+def optimal_holdings(order: AlmgrenChriss, risk_aversion: Any) -> Float[Array, " points"]:
     """Optimal holdings x_0 = X to x_N = 0, in shares.
 
     Args:
@@ -147,7 +147,7 @@ def optimal_trades(order: AlmgrenChriss, risk_aversion: Any) -> Float[Array, " N
     return sold * optimal_holdings(order, risk_aversion)[:-1]
 
 
-def shortfall_mean(order: AlmgrenChriss, holdings: Float[Array, " N+1"]) -> Float[Array, ""]:
+def shortfall_mean(order: AlmgrenChriss, holdings: Float[Array, " points"]) -> Float[Array, ""]:
     """Expected shortfall E of a schedule, in dollars.
 
     Args:
@@ -160,7 +160,7 @@ def shortfall_mean(order: AlmgrenChriss, holdings: Float[Array, " N+1"]) -> Floa
     return permanent + order.half_spread * jnp.sum(jnp.abs(trades)) + temporary
 
 
-def shortfall_variance(order: AlmgrenChriss, holdings: Float[Array, " N+1"]) -> Float[Array, ""]:
+def shortfall_variance(order: AlmgrenChriss, holdings: Float[Array, " points"]) -> Float[Array, ""]:
     """Variance V of a schedule's shortfall, in dollars^2.
 
     Args:
@@ -229,7 +229,7 @@ def half_life(order: AlmgrenChriss, risk_aversion: Any) -> Float[Array, ""]:
 
 
 def liquidity_adjusted_value_at_risk(
-    order: AlmgrenChriss, holdings: Float[Array, " N+1"], confidence: Any = 0.95
+    order: AlmgrenChriss, holdings: Float[Array, " points"], confidence: Any = 0.95
 ) -> Float[Array, ""]:
     """Shortfall that a schedule exceeds with probability 1 - confidence: E + z sqrt(V), in dollars.
 

@@ -130,7 +130,7 @@ def basket_fractions(basket: Basket, risk_aversion: Any) -> Float[Array, "N m m"
     return _solve(basket, risk_aversion)[0]
 
 
-def basket_costs_to_go(basket: Basket, risk_aversion: Any) -> Float[Array, "N+1 m m"]:
+def basket_costs_to_go(basket: Basket, risk_aversion: Any) -> Float[Array, "points m m"]:
     """Matrices P_k: least E + lambda V of x left after k periods, less what no schedule changes.
 
     With x' Gamma x / 2 + epsilon' |x| added it is the least objective, in dollars.
@@ -142,7 +142,7 @@ def basket_costs_to_go(basket: Basket, risk_aversion: Any) -> Float[Array, "N+1 
     return _solve(basket, risk_aversion)[1]
 
 
-def basket_holdings(basket: Basket, risk_aversion: Any) -> Float[Array, "N+1 m"]:
+def basket_holdings(basket: Basket, risk_aversion: Any) -> Float[Array, "points m"]:
     """Optimal holdings x_0 to x_N = 0, in shares.
 
     Args:
@@ -160,7 +160,7 @@ def basket_holdings(basket: Basket, risk_aversion: Any) -> Float[Array, "N+1 m"]
     return jnp.concatenate([shares[None], held])
 
 
-def basket_mean(basket: Basket, holdings: Float[Array, "N+1 m"]) -> Float[Array, ""]:
+def basket_mean(basket: Basket, holdings: Float[Array, "points m"]) -> Float[Array, ""]:
     """Expected shortfall E of a schedule, in dollars.
 
     Args:
@@ -174,7 +174,7 @@ def basket_mean(basket: Basket, holdings: Float[Array, "N+1 m"]) -> Float[Array,
     return permanent + spread + temporary / basket.period
 
 
-def basket_variance(basket: Basket, holdings: Float[Array, "N+1 m"]) -> Float[Array, ""]:
+def basket_variance(basket: Basket, holdings: Float[Array, "points m"]) -> Float[Array, ""]:
     """Variance V of a schedule's shortfall, in dollars^2.
 
     Args:
