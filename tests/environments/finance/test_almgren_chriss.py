@@ -95,7 +95,10 @@ def as_in_the_paper(order, risk_aversion):
 
 
 @pytest.mark.usefixtures("in_double_precision")
-@pytest.mark.parametrize("risk_aversion", [1e-8, 1e-6, 3e-5])
+@pytest.mark.parametrize(
+    "risk_aversion",
+    [pytest.param(1e-8, marks=pytest.mark.full), 1e-6, pytest.param(3e-5, marks=pytest.mark.full)],
+)
 @pytest.mark.parametrize(
     "order",
     [
@@ -213,7 +216,10 @@ def test_the_frontier_falls_with_the_slope_of_the_risk_aversion():
 
 
 @pytest.mark.usefixtures("in_double_precision")
-@pytest.mark.parametrize("confidence", [0.6, 0.95, 0.999])
+@pytest.mark.parametrize(
+    "confidence",
+    [pytest.param(0.6, marks=pytest.mark.full), 0.95, pytest.param(0.999, marks=pytest.mark.full)],
+)
 def test_the_least_value_at_risk(confidence):
     quantile = scipy.stats.norm.ppf(confidence)
 
@@ -241,7 +247,18 @@ def test_where_everything_at_once_has_the_least_value_at_risk():
 
 
 @pytest.mark.usefixtures("in_double_precision")
-@pytest.mark.parametrize("risk_aversion", [-9e-7, -1e-7, 0.0, 1e-9, 1e-7, 1e-6, 3e-5])
+@pytest.mark.parametrize(
+    "risk_aversion",
+    [
+        -1e-7,
+        0.0,
+        1e-6,
+        pytest.param(-9e-7, marks=pytest.mark.full),
+        pytest.param(1e-9, marks=pytest.mark.full),
+        pytest.param(1e-7, marks=pytest.mark.full),
+        pytest.param(3e-5, marks=pytest.mark.full),
+    ],
+)
 def test_continuous_trading_is_its_own_integral(risk_aversion):
     times = jnp.asarray((np.arange(20_000) + 0.5) * 5 / 20_000)
     held = np.asarray(continuous_holdings(PAPER, risk_aversion, times))

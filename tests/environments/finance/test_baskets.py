@@ -39,7 +39,10 @@ def two_assets(**changes):
     return Basket(**(numbers | changes))
 
 
-@pytest.mark.parametrize("risk_aversion", [0.0, 1e-6, 1e-5])
+@pytest.mark.parametrize(
+    "risk_aversion",
+    [pytest.param(0.0, marks=pytest.mark.full), 1e-6, pytest.param(1e-5, marks=pytest.mark.full)],
+)
 def test_assets_that_have_nothing_in_common_are_sold_each_for_itself(risk_aversion):
     orders = [
         AlmgrenChriss(),
@@ -66,7 +69,7 @@ def test_assets_that_have_nothing_in_common_are_sold_each_for_itself(risk_aversi
     np.testing.assert_allclose(basket_variance(basket, holdings), sum(variances), rtol=1e-12)
 
 
-@pytest.mark.parametrize("risk_aversion", [0.0, 1e-6])
+@pytest.mark.parametrize("risk_aversion", [pytest.param(0.0, marks=pytest.mark.full), 1e-6])
 def test_no_other_schedule_is_better(risk_aversion):
     """Brute force over all trajectories, with a permanent impact that is not symmetric."""
     basket = two_assets()

@@ -1,7 +1,5 @@
 """The liquidation task: accounts, dynamics, rewards, options, and what it refuses."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import jaxtyping
@@ -50,30 +48,32 @@ EVERYTHING = {
 }
 
 
-@functools.cache
-def player(environment, num_paths):
-    """A compiled function of a key and actions [N, D] or [N, paths, D] that plays whole orders."""
-
-    def play(key, actions):
-        key_reset, key_steps = jax.random.split(key)
-        state, first = environment.reset(key_reset)
-
-        def step(state, inputs):
-            return environment.step(*inputs[:1], state, inputs[1])
-
-        keys = jax.random.split(key_steps, environment.max_episode_steps)
-        _, steps = jax.lax.scan(step, state, (keys, actions))
-        return state, first, steps
-
-    return jax.jit(jax.vmap(play))
-
-
 def play(environment, actions, *, num_paths=1, seed=0):
     """Plays orders side by side: start states, first observations, time steps [paths, N, ...]."""
-    actions = jnp.asarray(actions, jnp.float32)
-    shape = (num_paths, environment.max_episode_steps, *environment.action_space.shape)
-    keys = jax.random.split(jax.random.key(seed), num_paths)
-    return player(environment, num_paths)(keys, jnp.broadcast_to(actions, shape))
+    num_periods = environment.max_episode_steps
+    shape = (num_paths, num_periods, *environment.action_space.shape)
+    actions = jnp.broadcast_to(jnp.asarray(actions, jnp.float32), shape)
+    keys = jax.random.split(jax.random.key(seed), (num_paths, num_periods + 1))
+
+    def play_one(keys, actions):
+        state, first = environment.reset(keys[0])
+        _, steps = jax.lax.scan(
+            lambda state, inputs: environment.step(inputs[0], state, inputs[1]),
+            state,
+            (keys[1:], actions),
+        )
+        return state, first, steps
+
+    if num_paths > 1:
+        return jax.jit(jax.vmap(play_one))(keys, actions)
+    # A program of its own would take longer to compile than the few steps.
+    state, first = environment.reset(keys[0, 0])
+    start, steps = state, []
+    for key, action in zip(keys[0, 1:], actions[0], strict=True):
+        state, step = environment.step(key, state, action)
+        steps.append(step)
+    steps = jax.tree.map(lambda *leaves: np.stack(leaves), *steps)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[None], (start, first, steps))
 
 
 def random_actions(environment, num_paths, seed=1):
@@ -85,11 +85,11 @@ def random_actions(environment, num_paths, seed=1):
 @pytest.mark.parametrize(
     "parameters",
     [
-        {},
-        {"action": "rate", "num_periods": 9},
-        {"action": "deviation", "reward": "utility"},
+        pytest.param({}, marks=pytest.mark.full),
+        pytest.param({"action": "rate", "num_periods": 9}, marks=pytest.mark.full),
+        pytest.param({"action": "deviation", "reward": "utility"}, marks=pytest.mark.full),
         EVERYTHING,
-        {"basket": BASKET},
+        pytest.param({"basket": BASKET}, marks=pytest.mark.full),
         {"basket": BASKET, "action": "deviation", "fixed_fee": 500.0, "walk": "geometric"},
     ],
     ids=["paper", "rate", "deviation", "everything", "basket", "basket-deviation"],
@@ -192,7 +192,10 @@ def test_what_actions_mean():
         assert float(steps.info["sale"][0, 0]) == pytest.approx(1e6 * expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("exponent", [0.6, 1.0, 1.5])
+@pytest.mark.parametrize(
+    "exponent",
+    [0.6, pytest.param(1.0, marks=pytest.mark.full), pytest.param(1.5, marks=pytest.mark.full)],
+)
 def test_the_power_law_of_impact(exponent):
     environment = liquidation(volatility=0.0, permanent_impact=0.0, impact_exponent=exponent)
     _, _, steps = play(environment, [[0.1], [0.5], [0.0], [0.3], [0.0]])
@@ -300,7 +303,10 @@ def test_a_reset_draws_the_first_volume_alone(noise, starts):
     assert len(np.unique(first[:, :4], axis=0)) == 1
 
 
-@pytest.mark.parametrize("risk_aversion", [0.0, 1e-6, 1e-5])
+@pytest.mark.parametrize(
+    "risk_aversion",
+    [pytest.param(0.0, marks=pytest.mark.full), 1e-6, pytest.param(1e-5, marks=pytest.mark.full)],
+)
 def test_the_running_penalty_is_the_mean_variance_objective(risk_aversion):
     """Of any schedule, in expectation: here without noise of the price's moves left over."""
     shares = np.array([0.4, 0.1, 0.5, 0.3, 1.0])
@@ -359,8 +365,8 @@ def test_a_basket_of_one_asset_is_the_asset():
     )
     actions = np.array([[0.2], [0.3], [0.9], [0.0], [0.0]])
     for parameters in ({"reward": "risk"}, {"reward": "utility"}, {"walk": "geometric"}):
-        _, first, steps = play(liquidation(**parameters), actions, num_paths=4)
-        _, of_basket, alike = play(liquidation(basket=basket, **parameters), actions, num_paths=4)
+        _, first, steps = play(liquidation(**parameters), actions)
+        _, of_basket, alike = play(liquidation(basket=basket, **parameters), actions)
         np.testing.assert_allclose(of_basket, first)
         np.testing.assert_allclose(alike.observation, steps.observation, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(alike.reward, steps.reward, rtol=1e-4, atol=1e-4)

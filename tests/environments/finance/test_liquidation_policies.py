@@ -52,21 +52,16 @@ BASKET = Basket(
 def play(environment, policy, *, seed=0):
     """One order: observations before each step, and the time steps [N, ...]."""
 
-    @jax.jit
-    def run(key):
-        key_reset, key_steps = jax.random.split(key)
-        state, observation = environment.reset(key_reset)
-
-        def step(playing, key):
-            state, observation = playing
-            _, action = policy.act(key, policy.start(key), observation)
-            state, time_step = environment.step(key, state, action)
-            return (state, time_step.observation), (observation, action, time_step)
-
-        keys = jax.random.split(key_steps, environment.max_episode_steps)
-        return jax.lax.scan(step, (state, observation), keys)[1]
-
-    return run(jax.random.key(seed))
+    key_reset, *keys = jax.random.split(jax.random.key(seed), environment.max_episode_steps + 1)
+    state, observation = environment.reset(key_reset)
+    played = []
+    for key in keys:
+        seen = observation
+        _, action = policy.act(key, policy.start(key), seen)
+        state, time_step = environment.step(key, state, action)
+        observation = time_step.observation
+        played.append((seen, action, time_step))
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *played)
 
 
 @pytest.mark.parametrize("action", ["fraction", "rate", "deviation"])
