@@ -17,6 +17,8 @@ QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_pass
 # What needs a data set has a test of its own, in test_making.py.
 NAMES = [name for name in available_environments() if name != "MNISTBandit-bsuite"]
 
+# Their parameter for the length of an episode, which ends there, because they observe the time.
+HORIZONS = {"finance/liquidation": "num_periods"}
 # One of each kind, and what other tests train on; the rest are slow to compile or much alike.
 QUICK = {
     "Acrobot-v1",
@@ -29,6 +31,7 @@ QUICK = {
     "MountainCarContinuous-v0",
     "Pendulum-v1",
     "PointRobot-misc",
+    "finance/liquidation",
 }
 assert set(NAMES) > QUICK
 
@@ -56,7 +59,7 @@ def random_play(environment, key):
     ],
 )
 def environment(request):
-    return make_env(request.param, max_steps_in_episode=LIMIT)
+    return make_env(request.param, **{HORIZONS.get(request.param, "max_steps_in_episode"): LIMIT})
 
 
 def test_reset_and_step_agree_on_every_type(environment):
@@ -86,6 +89,7 @@ def test_reset_and_step_agree_on_every_type(environment):
 
 def test_random_play(environment):
     assert environment.max_episode_steps == LIMIT
+    has_horizon = environment.name in HORIZONS
     environment = record_episode_statistics(environment)
     play = jax.jit(jax.vmap(lambda key: random_play(environment, key)))
     keys = jax.random.split(jax.random.key(0), NUM_ENVS)
@@ -99,7 +103,8 @@ def test_random_play(environment):
     assert np.isfinite(steps.reward).all()
 
     lengths = np.asarray(steps.info["episode_length"])
-    np.testing.assert_array_equal(steps.truncated, lengths == LIMIT)
+    at_limit = steps.terminated if has_horizon else steps.truncated
+    np.testing.assert_array_equal(at_limit, lengths == LIMIT)
     ended = np.asarray(steps.terminated | steps.truncated)
     assert ended.any()
     np.testing.assert_array_equal(lengths[:, 1:] == 1, ended[:, :-1])

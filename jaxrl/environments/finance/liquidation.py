@@ -17,8 +17,9 @@ The shortfall, X S_0 less what the shares brought and the fees, is the sum of
 which charges each move of the price to the period that it happens in. Rewards are minus
 `reward_scale` / (X S_0) times, of these dollars, by the setting `reward`,
 
-- "shortfall": cost_k. The return is minus the implementation shortfall, by default in per cent.
-- "risk": cost_k + lambda tau x_k' C_k x_k, C_k the covariance of the price's next move per day.
+- "shortfall": cost_k. The return is minus the implementation shortfall, in per cent of X S_0 where
+  `reward_scale` is 100.
+- "risk" (the default): cost_k + lambda tau x_k' C_k x_k, C_k the covariance of the price's next move per day.
   For an arithmetic walk without drift, the expected return of a schedule is -(E + lambda V).
 - "utility": the same less U_{k-1}(x_{k-1}) - U_k(x_k), where U_k(x) is the least E + lambda V from
   period k on of linear impact, as Almgren and Chriss have it. It is the change of the utility of
@@ -216,7 +217,7 @@ def liquidation(
     tick_size: Any = 0.0,
     basket: Any = None,
     action: str = "fraction",
-    reward: str = "shortfall",
+    reward: str = "risk",
     risk_aversion: Any = 1e-6,
     reward_scale: Any = 100.0,
 ) -> Environment:
@@ -234,7 +235,7 @@ def liquidation(
         ValueError: a parameter is impossible, or would do nothing beside the others.
 
     Example:
-        >>> liquidation(num_periods=20, reward="risk", risk_aversion=1e-6).max_episode_steps
+        >>> liquidation(num_periods=20, reward="shortfall").max_episode_steps
         20
     """
     return _environment(_market(LiquidationSettings(**locals())))

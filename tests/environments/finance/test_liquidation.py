@@ -34,6 +34,7 @@ BASKET = Basket(
     num_periods=6,
 )
 EVERYTHING = {
+    "reward": "shortfall",
     "num_periods": 6,
     "horizon": 1.0,
     "drift": 0.5,
@@ -85,7 +86,7 @@ def random_actions(environment, num_paths, seed=1):
 @pytest.mark.parametrize(
     "parameters",
     [
-        pytest.param({}, marks=pytest.mark.full),
+        pytest.param({"reward": "shortfall"}, marks=pytest.mark.full),
         pytest.param({"action": "rate", "num_periods": 9}, marks=pytest.mark.full),
         pytest.param({"action": "deviation", "reward": "utility"}, marks=pytest.mark.full),
         EVERYTHING,
@@ -112,7 +113,7 @@ def test_cash_and_shares_and_costs_are_conserved(parameters):
     ends = np.arange(1, environment.max_episode_steps + 1) == environment.max_episode_steps
     np.testing.assert_array_equal(steps.terminated, np.tile(ends, (16, 1)))
     assert not steps.truncated.any()
-    if parameters.get("reward", "shortfall") == "shortfall":
+    if parameters.get("reward") == "shortfall":
         paid = -np.asarray(steps.reward, np.float64).sum(axis=1) * value / 100
         np.testing.assert_allclose(paid, info["shortfall"][:, -1], rtol=1e-4, atol=20)
 
@@ -131,6 +132,7 @@ def test_one_order_by_hand():
         temporary_impact=0.02,
         fixed_fee=3.0,
         daily_volume=1_000.0,
+        reward="shortfall",
         reward_scale=1.0,
     )
     _, first, steps = play(environment, [[0.5], [0.0]])

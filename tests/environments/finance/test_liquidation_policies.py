@@ -131,7 +131,7 @@ COUNTS = [20_000, pytest.param(1_000_000, marks=pytest.mark.full)]
 @pytest.mark.parametrize("name", POLICIES)
 def test_shortfalls_have_the_mean_and_variance_of_the_closed_form(name, count):
     order, holdings = AlmgrenChriss(), jnp.asarray(HOLDINGS[name])
-    dollars = shortfalls(liquidation(), POLICIES[name](), count)
+    dollars = shortfalls(liquidation(reward="shortfall"), POLICIES[name](), count)
     mean, variance = shortfall_mean(order, holdings), shortfall_variance(order, holdings)
     check_moments(dollars, float(mean), float(variance))
 
@@ -139,9 +139,8 @@ def test_shortfalls_have_the_mean_and_variance_of_the_closed_form(name, count):
 @pytest.mark.parametrize("count", COUNTS)
 def test_shortfalls_of_a_basket_have_the_mean_and_variance_of_the_closed_form(count):
     holdings = basket_holdings(BASKET, 1e-6)
-    dollars = shortfalls(
-        liquidation(basket=BASKET), almgren_chriss_policy(basket=BASKET), count, value=60e6
-    )
+    environment = liquidation(basket=BASKET, reward="shortfall")
+    dollars = shortfalls(environment, almgren_chriss_policy(basket=BASKET), count, value=60e6)
     mean, variance = basket_mean(BASKET, holdings), basket_variance(BASKET, holdings)
     check_moments(dollars, float(mean), float(variance))
 
@@ -152,7 +151,7 @@ def test_closed_forms_of_another_market(name):
     """More periods than days, no permanent impact, and fees."""
     parameters = {"num_periods": 40, "horizon": 2.0, "permanent_impact": 0.0, "volatility": 0.5}
     order = AlmgrenChriss(**parameters)
-    parameters |= {"fixed_fee": 100.0, "action": "rate"}
+    parameters |= {"fixed_fee": 100.0, "action": "rate", "reward": "shortfall"}
     environment, policy = liquidation(**parameters), POLICIES[name](**parameters)
     _, _, steps = play(environment, policy)
     holdings = np.concatenate([[1e6], steps.info["inventory"]])
