@@ -19,8 +19,9 @@ which charges each move of the price to the period that it happens in. Rewards a
 
 - "shortfall": cost_k. The return is minus the implementation shortfall, in per cent of X S_0 where
   `reward_scale` is 100.
-- "risk" (the default): cost_k + lambda tau x_k' C_k x_k, C_k the covariance of the price's next move per day.
-  For an arithmetic walk without drift, the expected return of a schedule is -(E + lambda V).
+- "risk", the default: cost_k + lambda tau x_k' C_k x_k, C_k the covariance of the price's next
+  move, per day. For an arithmetic walk without drift, the expected return of a schedule is
+  -(E + lambda V).
 - "utility": the same less U_{k-1}(x_{k-1}) - U_k(x_k), where U_k(x) is the least E + lambda V from
   period k on of linear impact, as Almgren and Chriss have it. It is the change of the utility of
   what was sold and is left; the best schedule of their market gets 0 on average in every step, and
