@@ -190,7 +190,7 @@ def test_a_suite_is_asked_only_when_it_is_used():
     [
         ("gymnax/CartPole-v2", "did you mean CartPole-v1?"),
         ("gimnax/CartPole-v1", "no suite is called 'gimnax'; did you mean gymnax/CartPole-v1?"),
-        ("brax/ant", "no suite is called 'brax'; there are gymnax, mine"),
+        ("brax/ant", "no suite is called 'brax'; there are finance, gymnax, mine"),
         ("mine/chioce", "did you mean mine/choice?"),
         ("mine/qqq", "there are mine/choice"),
         ("chioce", "did you mean mine/choice?"),
