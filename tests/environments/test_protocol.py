@@ -23,6 +23,7 @@ NAMES = [name for name in available_environments() if name != "MNISTBandit-bsuit
 
 # Their parameter for the length of an episode, which ends there, because they observe the time.
 HORIZONS = {
+    "finance/liquidation": "num_periods",
     "finance/market-making": "num_steps",
     "finance/market-making-adversary": "num_steps",
     "finance/portfolio": "num_periods",
@@ -39,6 +40,7 @@ QUICK = {
     "MountainCarContinuous-v0",
     "Pendulum-v1",
     "PointRobot-misc",
+    "finance/liquidation",
     "finance/market-making",
     "finance/portfolio",
 }

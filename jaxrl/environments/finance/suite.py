@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxrl.environments.finance.liquidation import liquidation
 from jaxrl.environments.finance.market_making import market_making
 from jaxrl.environments.finance.market_making_adversary import market_making_adversary
 from jaxrl.environments.finance.portfolio import portfolio
@@ -12,6 +13,7 @@ from jaxrl.environments.parameters import Parameter, check_parameters, signature
 from jaxrl.types import Environment
 
 _BUILDERS: dict[str, Callable[..., Environment]] = {
+    "liquidation": liquidation,
     "market-making": market_making,
     "market-making-adversary": market_making_adversary,
     "portfolio": portfolio,
