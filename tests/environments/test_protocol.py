@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import named
 
 from jaxrl.environments import available_environments, make_env, record_episode_statistics
 from jaxrl.loops.worlds import where_ended
@@ -30,7 +31,6 @@ QUICK = {
     "Pendulum-v1",
     "PointRobot-misc",
 }
-assert set(NAMES) > QUICK
 
 
 def random_play(environment, key):
@@ -51,9 +51,7 @@ def random_play(environment, key):
 
 @pytest.fixture(
     scope="module",
-    params=[
-        name if name in QUICK else pytest.param(name, marks=pytest.mark.full) for name in NAMES
-    ],
+    params=named(NAMES, *sorted(QUICK)),
 )
 def environment(request):
     return make_env(request.param, max_steps_in_episode=LIMIT)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from probe_environments import remembered_cue
+from tiers import leading
 
 import jaxrl
 
@@ -44,7 +45,7 @@ def mean_return(name, core):
     return float(jax.jit(run)(jax.random.key(0)))
 
 
-@pytest.mark.parametrize("name", ["ppo", "a2c"])
+@pytest.mark.parametrize("name", leading(["a2c", "ppo"]))
 def test_what_was_seen_is_remembered(name):
     assert mean_return(name, "gru") > 0.95
 
