@@ -92,7 +92,10 @@ def cases(*quick):
     """All variants; those that are not among the quick ones are part of the full suite."""
     labels = {label_of(variant): variant for variant in (*PLAIN, *VARIANTS)}
     assert len(labels) == len(PLAIN) + len(VARIANTS)
-    return named(labels, *quick)
+    return [
+        pytest.param(labels[name.values[0]], id=name.values[0], marks=name.marks)
+        for name in named(labels, *quick)
+    ]
 
 
 def label_of(case):

@@ -1,6 +1,6 @@
 """The tiers of the tests: `make test` runs some cases of a matrix, `make test-full` the rest."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -22,18 +22,15 @@ def leading(cases: Iterable[Any], number: int = 1) -> list[Any]:
     ]
 
 
-def named(cases: Mapping[str, Any] | Iterable[str], *default: str) -> list[Any]:
-    """The cases as pytest's parameters, of which those named in `default` run by default.
+def named(names: Iterable[str], *default: str) -> list[Any]:
+    """Names as pytest's parameters, of which some run by default.
 
     Args:
-        cases: names; or what each name stands for, where the name is to be the test's label.
-        default: names of cases that `make test` runs. The others are left to `make test-full`.
+        names: of all cases.
+        default: those that `make test` runs. The others are left to `make test-full`.
     """
-    values = cases if isinstance(cases, Mapping) else {name: name for name in cases}
-    missing = set(default) - values.keys()
+    names = list(names)
+    missing = set(default) - set(names)
     if missing:
         raise ValueError(f"no such cases: {sorted(missing)}")
-    return [
-        pytest.param(value, id=name, marks=() if name in default else pytest.mark.full)
-        for name, value in values.items()
-    ]
+    return [pytest.param(x, marks=() if x in default else pytest.mark.full) for x in names]
