@@ -469,7 +469,7 @@ class TestEnvironments:
             with refused("an algorithm needs a jaxrl Environment, not .*make_env"):
                 registry.get(name).build(value, registry.get(name).settings())
 
-    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize("name", named(NAMES, "ppo", "a3c", "reinforce", "dqn", "sac", "cem"))
     def test_plain_numbers_and_truth_values_are_taken(self, name):
         """A reward of 1 and ends that are Python's or whole numbers, as the gymnax adapter does."""
         plain = changed(

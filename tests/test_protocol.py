@@ -66,7 +66,7 @@ def is_key(x):
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", named(NAMES, "ppo", "a3c", "reinforce", "dqn", "ddpg", "cem"))
 def test_a_seed_among_many_is_the_seed_alone(runs, name):
     run, _ = runs(name)
     _, config = task(name)

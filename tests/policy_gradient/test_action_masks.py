@@ -71,6 +71,7 @@ def test_forbidden_actions_are_never_taken(name, core):
     np.testing.assert_allclose(result.metrics["entropy"], np.log(6) / 8, rtol=0.01)
 
 
+@pytest.mark.full
 def test_without_the_masks_nothing_tells_the_doors_apart():
     env = only_one_door()
     algorithm = jaxrl.ppo(env, jaxrl.PPOConfig(**SMALL))

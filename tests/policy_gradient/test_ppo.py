@@ -171,6 +171,7 @@ def test_one_trace_for_any_number_of_float_settings():
     assert not np.allclose(first["policy_loss"], others[0]["policy_loss"])
 
 
+@pytest.mark.full
 def test_every_number_can_be_traced_and_batched():
     env = jaxrl.make_env("Pendulum-v1")
     config = jaxrl.PPOConfig(**SMALL, value_clip_epsilon=0.2, target_kl=0.01)
@@ -230,6 +231,7 @@ class TestSettings:
         metrics = metrics_of(learning_rate=0.1, learning_rate_schedule=schedule)
         np.testing.assert_allclose(metrics["learning_rate"], 0.1 * 0.5 ** np.arange(8), rtol=1e-6)
 
+    @pytest.mark.full
     def test_kl_stop_keeps_the_policy_near(self):
         free = metrics_of(learning_rate=0.05, num_epochs=8)
         held = metrics_of(learning_rate=0.05, num_epochs=8, target_kl=1e-4)

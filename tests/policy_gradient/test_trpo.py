@@ -96,7 +96,7 @@ def test_fisher_vector_product_is_that_of_the_explicit_matrix(action_space, chan
 
 
 @pytest.mark.parametrize(
-    ("action_space", "max_kl"), [(Discrete(4), 1e-3), (Box(-1.0, 1.0, (2,)), 0.1)]
+    ("action_space", "max_kl"), leading([(Discrete(4), 1e-3), (Box(-1.0, 1.0, (2,)), 0.1)])
 )
 def test_step_improves_within_the_bound(action_space, max_kl):
     config, actor, params, batch = batch_of(action_space, max_kl=max_kl, damping=1e-3)
