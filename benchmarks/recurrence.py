@@ -12,13 +12,12 @@ within a pair, and the result is the median of the pairs' ratios. Above 1, the m
 import argparse
 import json
 import pathlib
-import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 from machine import describe_machine
+from pairing import summary_of_pairs, time_pairs
 
 import jaxrl
 
@@ -43,8 +42,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 ITERATIONS = 10
 
 
-def compiled(num_envs: int, num_steps: int, **settings: Any) -> Callable[[int], float]:
-    """A program for whole runs; calling it with a seed gives the seconds that a run takes."""
+def whole_run(num_envs: int, num_steps: int, **settings: Any) -> Callable[[int], Any]:
+    """A function of a seed that trains from the first iteration to the last."""
     config = jaxrl.PPOConfig(
         num_envs=num_envs,
         num_steps=num_steps,
@@ -53,40 +52,22 @@ def compiled(num_envs: int, num_steps: int, **settings: Any) -> Callable[[int], 
     )
     algorithm = jaxrl.ppo(jaxrl.make_env(ENVIRONMENT), config)
     train = jax.jit(lambda key: jaxrl.train(key, algorithm).state.agent)
-
-    def run(seed: int) -> float:
-        key = jax.random.key(seed)
-        start = time.perf_counter()
-        jax.block_until_ready(train(key))
-        return time.perf_counter() - start
-
-    run(0)  # Compiles.
-    return run
+    return lambda seed: jax.block_until_ready(train(jax.random.key(seed)))
 
 
 def measure(num_envs: int, num_steps: int, *, variant: str, pairs: int) -> dict[str, Any]:
     """The ratios of one size."""
     memory = {"core": "gru", "core_size": WIDTH, "hidden_sizes": (WIDTH,)} | VARIANTS[variant]
     contenders = {
-        "gru": compiled(num_envs, num_steps, **memory),
-        "none": compiled(num_envs, num_steps, hidden_sizes=(WIDTH, WIDTH)),
+        "gru": whole_run(num_envs, num_steps, **memory),
+        "none": whole_run(num_envs, num_steps, hidden_sizes=(WIDTH, WIDTH)),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for pair in range(pairs):
-        for name in sorted(contenders, reverse=pair % 2 == 1):
-            seconds[name].append(contenders[name](pair + 1))
-    ratios = np.array(seconds["gru"]) / np.array(seconds["none"])
-    steps = num_envs * num_steps * ITERATIONS
+    seconds, ratios = time_pairs(contenders, pairs=pairs)
     return {
         "num_envs": num_envs,
         "num_steps": num_steps,
         "variant": variant,
-        "ratio": float(np.median(ratios)),
-        "ratios": ratios.tolist(),
-        "steps_per_second": {
-            name: float(steps / np.median(times)) for name, times in seconds.items()
-        },
-    }
+    } | summary_of_pairs(seconds, ratios, steps=num_envs * num_steps * ITERATIONS)
 
 
 def main() -> None:

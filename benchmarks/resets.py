@@ -12,14 +12,13 @@ pair, and the result is the median of the pairs' ratios. Above 1, the other way 
 import argparse
 import json
 import pathlib
-import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from machine import describe_machine
+from pairing import summary_of_pairs, time_pairs
 
 import jaxrl
 from jaxrl.environments import clip_actions, record_episode_statistics
@@ -98,28 +97,14 @@ def measure(num_envs: int, num_steps: int, *, part: str, way: str, pairs: int) -
     make = {"rollout": rollout_run, "training": training_run}[part]
     configs = {name: settings(name, num_envs, num_steps) for name in ("every_step", way)}
     runs = {name: make(config) for name, config in configs.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
-        run(0)  # Compiles.
-    for pair in range(pairs):
-        for name in list(runs)[:: -1 if pair % 2 else 1]:
-            start = time.perf_counter()
-            runs[name](pair + 1)
-            seconds[name].append(time.perf_counter() - start)
-    ratios = np.array(seconds["every_step"]) / np.array(seconds[way])
-    steps = configs[way].total_steps
+    seconds, ratios = time_pairs(runs, pairs=pairs)
     return {
         "num_envs": num_envs,
         "num_steps": num_steps,
         "part": part,
         "way": way,
         "reset_ratio": configs[way].reset_ratio if way == "pooled" else None,
-        "ratio": float(np.median(ratios)),
-        "ratios": ratios.tolist(),
-        "steps_per_second": {
-            name: float(steps / np.median(times)) for name, times in seconds.items()
-        },
-    }
+    } | summary_of_pairs(seconds, ratios, steps=configs[way].total_steps)
 
 
 def main() -> None:

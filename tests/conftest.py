@@ -23,7 +23,11 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
-install_import_hook("jaxrl", "shape_checking.check")
+# The command line has no arrays, but a function inside a function for each of its many flags, and
+# checks are put around such a function anew each time that it is made.
+LIBRARY = pathlib.Path(__file__).parent.parent / "jaxrl"
+CHECKED = [f"jaxrl.{path.stem}" for path in sorted(LIBRARY.iterdir()) if path.stem != "cli"]
+install_import_hook(CHECKED, "shape_checking.check")
 
 OPERATIONS = pathlib.Path(__file__).parent / "ops"
 

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from tiers import leading
 
 BENCHMARKS = pathlib.Path(__file__).parent.parent / "benchmarks"
 
@@ -188,7 +189,7 @@ def test_both_sides_of_the_population_benchmark_count_their_steps(load) -> None:
     assert population.population_run("Pendulum-v1", 2, 1, (), "random", num_seeds=1)(0) == 2 * 200
 
 
-@pytest.mark.parametrize("part", ["rollout", "training"])
+@pytest.mark.parametrize("part", leading(["rollout", "training"]))
 @pytest.mark.parametrize("way", ["pooled", "cached"])
 def test_ways_of_resetting_are_timed_in_pairs(load, monkeypatch, part: str, way: str) -> None:
     resets = load("resets")

@@ -40,6 +40,7 @@ def test_example_is_short(blocks):
     assert sum(line.startswith("from jaxrl") for line in lines) <= 2
 
 
+@pytest.mark.full
 def test_example_learns_cartpole(blocks):
     """A random policy reaches about 22, standing still about 9."""
     namespace = run(blocks)

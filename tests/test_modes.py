@@ -17,6 +17,7 @@ import probe_environments
 import pytest
 from probe_environments import action_matches_observation, continuous_target, vector_of_actions
 from small_runs import NAMES, corridor, task
+from tiers import leading, named
 
 import jaxrl
 from jaxrl import environments, registry, runs, train
@@ -91,10 +92,9 @@ def cases(*quick):
     """All variants; those that are not among the quick ones are part of the full suite."""
     labels = {label_of(variant): variant for variant in (*PLAIN, *VARIANTS)}
     assert len(labels) == len(PLAIN) + len(VARIANTS)
-    assert labels.keys() >= set(quick)
     return [
-        pytest.param(case, id=label, marks=() if label in quick else pytest.mark.full)
-        for label, case in labels.items()
+        pytest.param(labels[name.values[0]], id=name.values[0], marks=name.marks)
+        for name in named(labels, *quick)
     ]
 
 
@@ -139,7 +139,7 @@ def types(tree):
     return {path: dtype for path, dtype in named if ".worlds." not in path}
 
 
-@pytest.mark.parametrize("case", cases("sac-prioritized-n_step-masked", "pqn", "evosax"))
+@pytest.mark.parametrize("case", cases("sac-prioritized-n_step-masked"))
 def test_under_x64_everything_has_the_types_that_it_has_without(case, fresh):
     task(case[0])
     key = jax.random.key(0)
@@ -149,9 +149,7 @@ def test_under_x64_everything_has_the_types_that_it_has_without(case, fresh):
         assert types(jax.eval_shape(run(build(case)), key)) == expected
 
 
-@pytest.mark.parametrize(
-    "name", [n if n == "td3" else pytest.param(n, marks=pytest.mark.full) for n in NAMES]
-)
+@pytest.mark.parametrize("name", named(NAMES, "td3"))
 def test_settings_and_progress_of_64_bits_are_taken(name, fresh):
     """A sweep's arrays, such as linspace makes, are wide under x64."""
     environment, config = task(name)
@@ -185,7 +183,7 @@ def test_under_x64_the_numbers_are_those_without(fresh, monkeypatch):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("case", cases("a3c", "dqn-prioritized-n_step-masked"))
+@pytest.mark.parametrize("case", cases("dqn-prioritized-n_step-masked"))
 def test_every_key_is_used_once(case, fresh):
     """Also where runs are vmapped twice, over seeds and settings."""
     keys = jax.random.split(jax.random.key(0), (2, 2))
@@ -205,6 +203,7 @@ def test_a_key_that_is_used_twice_is_found(fresh):
         jax.jit(run(algorithm._replace(step=step))).trace(jax.random.key(0))
 
 
+@pytest.mark.full
 def test_without_jit_keys_are_used_once_too(fresh):
     with fresh(jax.debug_key_reuse(True)):
         algorithm = build(("a2c", {}, None))
@@ -214,13 +213,13 @@ def test_without_jit_keys_are_used_once_too(fresh):
         evaluate(key_play, algorithm.environment, policy, num_episodes=2)
 
 
-@pytest.mark.parametrize("case", cases("trpo", "td3-prioritized-n_step-normalize_observations"))
+@pytest.mark.parametrize("case", cases("td3-prioritized-n_step-normalize_observations"))
 def test_arrays_of_different_rank_do_not_meet(case, fresh):
     with fresh(jax.numpy_rank_promotion("raise")):
         jax.eval_shape(run(build(case)), jax.random.key(0))
 
 
-@pytest.mark.parametrize("case", cases("reinforce", "dqn"))
+@pytest.mark.parametrize("case", cases("dqn"))
 def test_a_healthy_run_passes_debug_nans(case, fresh):
     with fresh(jax.debug_nans(True)):
         algorithm = build(case)
@@ -232,6 +231,7 @@ def test_a_healthy_run_passes_debug_nans(case, fresh):
     assert np.isfinite(result.evaluations.returns).all()
 
 
+@pytest.mark.full
 def test_rows_without_an_episode_say_so_in_both_modes(fresh):
     """Three steps of a row are no episode of five; rows are rightly nan without the checker."""
     algorithm = build(("a2c", {"num_steps": 3, "num_envs": 1, "total_steps": 6}, wide_and_long))
@@ -246,7 +246,7 @@ def wide_and_long():
     return environments.time_limit(jaxrl.make_env("Pendulum-v1"), max_steps=50)
 
 
-@pytest.mark.parametrize("name", ["ppo", pytest.param("ars", marks=pytest.mark.full)])
+@pytest.mark.parametrize("name", leading(["ars", "ppo"]))
 def test_a_diverging_run_is_stopped(name, fresh):
     """A nan of the run's own, and not one that says that something is missing."""
     environment, config = task(name)
@@ -260,6 +260,7 @@ def test_a_diverging_run_is_stopped(name, fresh):
         jax.jit(run(registry.get(name).build(broken, config)))(jax.random.key(0))
 
 
+@pytest.mark.full
 def test_a_run_folder_under_x64_and_debug_nans(fresh, tmp_path, monkeypatch):
     """What is missing is null there; types do not depend on the mode."""
     environment, config = task("dqn")

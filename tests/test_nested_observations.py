@@ -9,6 +9,7 @@ import pytest
 from nested_worlds import FLAT, MIXED, NESTED, mix, nest, showing
 from probe_environments import action_matches_observation, only_one_door
 from small_runs import SMALL, corridor
+from tiers import named
 
 import jaxrl
 from jaxrl import environments, registry
@@ -75,13 +76,9 @@ VARIANTS = {
     "ddpg": ("ddpg", {"normalize_observations": True}),
     "cem": ("cem", {"hidden_sizes": (4,), "normalize_observations": True}),
 }
-QUICK = ("ppo normalised", "dqn normalised")
 
 
-@pytest.mark.parametrize(
-    "variant",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.full) for name in VARIANTS],
-)
+@pytest.mark.parametrize("variant", named(VARIANTS, "ppo normalised"))
 def test_learning_is_that_from_one_vector(variant):
     """The same numbers, seen in another form, give the same policy, metrics and evaluations."""
     name, changes = VARIANTS[variant]
@@ -258,6 +255,7 @@ class Killed(BaseException):
     """Stands for the end of the process: nothing may catch it."""
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["dqn"])
 def test_a_run_that_was_killed_is_resumed_to_the_same_bits(registered, tmp_path, monkeypatch, name):
     config = registry.get(name).settings(

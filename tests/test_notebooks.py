@@ -13,13 +13,8 @@ def test_there_are_notebooks():
     assert [path.name for path in NOTEBOOKS] == ["01_quickstart.ipynb", "02_policy_search.ipynb"]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, id=path.name, marks=() if place == 0 else pytest.mark.full)
-        for place, path in enumerate(NOTEBOOKS)
-    ],
-)
+@pytest.mark.full
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_notebook_runs(path, monkeypatch):
     # Notebooks train for longer than they compile, so theirs are programs like the users'.
     monkeypatch.delenv("XLA_FLAGS")

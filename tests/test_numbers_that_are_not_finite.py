@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from small_runs import SMALL, corridor
+from tiers import leading, named
 
 from jaxrl import registry, train
 
@@ -65,12 +66,8 @@ def assert_learnt(result):
         assert all(np.isfinite(x).all() for x in leaves)
 
 
-def marked(names, cheap):
-    return [name if name in cheap else pytest.param(name, marks=pytest.mark.full) for name in names]
-
-
-@pytest.mark.parametrize("terminal", [jnp.nan, pytest.param(jnp.inf, marks=pytest.mark.full)])
-@pytest.mark.parametrize("name", marked(LEARNERS, CHEAP))
+@pytest.mark.parametrize("terminal", leading([jnp.nan, jnp.inf]))
+@pytest.mark.parametrize("name", named(LEARNERS, *CHEAP))
 def test_a_terminal_observation_is_not_read(name, terminal):
     assert_learnt(learnt(name, terminal=terminal))
 
@@ -100,10 +97,8 @@ NORMALIZED = [
 ]
 
 
-@pytest.mark.parametrize(
-    "seen", [jnp.nan, *(pytest.param(x, marks=pytest.mark.full) for x in (jnp.inf, 1e20))]
-)
-@pytest.mark.parametrize("name", marked(NORMALIZED, ("ppo",)))
+@pytest.mark.parametrize("seen", leading([jnp.nan, jnp.inf, 1e20]))
+@pytest.mark.parametrize("name", named(NORMALIZED, "ppo"))
 def test_what_is_seen_on_the_way_does_not_spoil_a_normaliser(name, seen):
     result = learnt(name, changes={"normalize_observations": True}, seen=seen)
     assert_learnt(result)

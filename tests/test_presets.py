@@ -9,8 +9,17 @@ from jaxrl import make_env, registry
 from jaxrl.presets import preset, preset_settings, presets
 from jaxrl.settings import validate
 
+FIRST = {algorithm: (algorithm, environment) for algorithm, environment in reversed(presets())}
 
-@pytest.mark.parametrize(("algorithm", "environment"), presets())
+
+@pytest.mark.parametrize(
+    ("algorithm", "environment"),
+    [
+        # One of each algorithm by default.
+        pytest.param(*preset, marks=() if preset == FIRST[preset[0]] else pytest.mark.full)
+        for preset in presets()
+    ],
+)
 def test_every_preset_fits_its_algorithm_and_environment(algorithm, environment):
     entry = registry.get(algorithm)
     table = preset(algorithm, environment)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from small_runs import NAMES, TOTAL_STEPS, build, task
+from tiers import named
 
 from jaxrl import environments, train
 from jaxrl import runs as run_folders
@@ -65,7 +66,7 @@ def is_key(x):
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", named(NAMES, "ppo", "a3c", "reinforce", "dqn", "ddpg", "cem"))
 def test_a_seed_among_many_is_the_seed_alone(runs, name):
     run, _ = runs(name)
     _, config = task(name)
@@ -103,7 +104,7 @@ class Killed(BaseException):
     """Stands for the end of the process: nothing may catch it."""
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", named(NAMES, "ppo", "a3c", "reinforce", "dqn", "ddpg", "cem"))
 def test_resume_ends_with_the_same_bits(name, tmp_path, monkeypatch):
     environment, config = task(name)
     monkeypatch.setattr(environments, "make_env", lambda *_, **__: environment)

@@ -9,6 +9,7 @@ import pytest
 README = pathlib.Path(__file__).parent.parent / "README.md"
 
 
+@pytest.mark.full
 def test_the_examples_run(
     capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -170,7 +170,7 @@ def _take(playing: Playing, chosen: Int[Array, " W"]) -> Playing:
     """The lanes that are chosen of those [N, E], as [W]; the sums of observations stay whole."""
 
     def take(x: Array) -> Array:
-        return x.reshape(-1, *x.shape[playing.running.ndim :])[chosen]
+        return jax.lax.collapse(x, 0, playing.running.ndim)[chosen]
 
     sums = playing.played.observations
     lanes = jax.tree.map(take, playing._replace(time=(), played=_lanes(playing.played)))
@@ -182,7 +182,7 @@ def _put_back(playing: Playing, rest: Playing, chosen: Int[Array, " W"]) -> Play
     """The lanes with what the chosen ones have become."""
 
     def put(x: Array, y: Array) -> Array:
-        flat = x.reshape(-1, *x.shape[playing.running.ndim :])
+        flat = jax.lax.collapse(x, 0, playing.running.ndim)
         return flat.at[chosen].set(y).reshape(x.shape)
 
     pairs = (playing, rest)

@@ -157,7 +157,7 @@ def _in_sequences(experience: Experience, memories: Any, actor: Actor, length: i
     # A step is the last of its sequence where the next one is the first of another.
     last = slice(length - 1, num_steps - 1, length)
     ended, left = jax.tree.map(
-        lambda x: x[last].reshape(-1, *x.shape[2:]), (experience.ended, memories)
+        lambda x: jax.lax.collapse(x[last], 0, 2), (experience.ended, memories)
     )
     later = start_again(ended, actor.network.start, left)
 
@@ -180,7 +180,7 @@ def _successors_values(
 
     def of_final(rows: slice) -> Array:
         memory, final, over = jax.tree.map(
-            lambda x: x[rows].reshape(-1, *x.shape[2:]),
+            lambda x: jax.lax.collapse(x[rows], 0, 2),
             (memories, transitions.next_observation, ended),
         )
         final = jax.tree.map(lambda x: x[None], final)

@@ -11,6 +11,7 @@ from probe_environments import (
     only_one_door,
     vector_of_actions,
 )
+from tiers import leading
 
 import jaxrl
 from jaxrl import registry
@@ -85,12 +86,14 @@ def linear_policy():
 
 @pytest.mark.parametrize(
     ("name", "changed"),
-    [
-        ("ddpg", {"n_step": 3, "noise": "ornstein-uhlenbeck"}),
-        ("td3", {"prioritized": True}),
-        # With next to no worth of entropy, the soft value is the value.
-        ("sac", {"learn_temperature": False, "initial_temperature": 1e-6}),
-    ],
+    leading(
+        [
+            ("ddpg", {"n_step": 3, "noise": "ornstein-uhlenbeck"}),
+            ("td3", {"prioritized": True}),
+            # With next to no worth of entropy, the soft value is the value.
+            ("sac", {"learn_temperature": False, "initial_temperature": 1e-6}),
+        ]
+    ),
 )
 def test_a_time_limit_is_no_end(name, changed):
     """1 / (1 - discount), for two discounts in one program."""
@@ -108,12 +111,15 @@ def test_a_time_limit_is_no_end(name, changed):
 
 @pytest.mark.parametrize(
     ("name", "changed"),
-    [
-        ("ddpg", {"noise": "gaussian", "layer_norm": True}),
-        ("td3", {"normalize_observations": True, "max_gradient_norm": 10.0}),
-        ("sac", {"initial_temperature": 0.1}),
-        ("sac", {"initial_temperature": 0.1, "state_dependent_exploration": True}),
-    ],
+    leading(
+        [
+            ("sac", {"initial_temperature": 0.1}),
+            ("td3", {"normalize_observations": True, "max_gradient_norm": 10.0}),
+            ("ddpg", {"noise": "gaussian", "layer_norm": True}),
+            ("sac", {"initial_temperature": 0.1, "state_dependent_exploration": True}),
+        ],
+        2,
+    ),
 )
 def test_the_best_action_is_found(name, changed):
     """-(a - 0.7)^2 of actions of shape [2, 1] between -2 and 2."""
@@ -418,13 +424,15 @@ def test_unsuitable_bounds_are_refused_inside_jit_too(name):
 
 @pytest.mark.parametrize(
     ("name", "changed"),
-    [
-        ("ddpg", {}),
-        ("ddpg", {"noise": "parameter"}),
-        ("td3", {"noise": "ornstein-uhlenbeck"}),
-        ("sac", {}),
-        ("sac", {"state_dependent_exploration": True}),
-    ],
+    leading(
+        [
+            ("ddpg", {}),
+            ("ddpg", {"noise": "parameter"}),
+            ("td3", {"noise": "ornstein-uhlenbeck"}),
+            ("sac", {}),
+            ("sac", {"state_dependent_exploration": True}),
+        ]
+    ),
 )
 def test_a_dimension_with_equal_bounds_is_as_if_it_were_not_there(name, changed):
     """Everything stays finite, and the only action there is taken."""

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from probe_environments import constant_reward, continuous_target
+from tiers import leading
 
 import jaxrl
 from jaxrl.actor_critic import sac_agent
@@ -44,7 +45,7 @@ def second_of_six():
     return mask_actions(env, lambda observation: jnp.arange(6) < 2)
 
 
-@pytest.mark.parametrize("wanted", [None, 1.2])
+@pytest.mark.parametrize("wanted", leading([None, 1.2]))
 def test_a_mask_leaves_a_target_that_can_be_reached(wanted):
     """1.2 nats are more than two actions can have, as is .98 log 6."""
     env = second_of_six()
@@ -86,7 +87,7 @@ def test_a_target_that_no_policy_reaches_is_refused(env, target, most):
     jaxrl.sac(env, jaxrl.SACConfig(target_entropy=0.9 * target, **SMALL))
 
 
-@pytest.mark.parametrize("n_step", [1, 3])
+@pytest.mark.parametrize("n_step", leading([1, 3]))
 @pytest.mark.parametrize("kind", ["discrete", "continuous"])
 def test_the_entropy_of_every_step_is_paid(kind, n_step):
     """No rewards, alpha 1, discount 1/2: all actions are alike, and Q is 1/2 / (1 - 1/2) H.

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from tiers import leading
 
 from jaxrl.runs import memory
 
@@ -188,7 +189,7 @@ def test_a_mistake_inside_the_users_module_keeps_its_traceback(command, tmp_path
         command("list", "--import", "broken_module")
 
 
-@pytest.mark.parametrize("line", ["train ppo CartPol-v1", "resume nowhere"])
+@pytest.mark.parametrize("line", leading(["train ppo CartPol-v1", "resume nowhere"]))
 def test_bad_input_in_a_process_of_its_own(line, tmp_path):
     answer = subprocess.run(
         [sys.executable, "-m", "jaxrl", *line.split()],

@@ -38,6 +38,7 @@ def test_train_evaluate_resume_and_render(command, run_with_memory, tmp_path):
         assert image.n_frames == 7
 
 
+@pytest.mark.full
 def test_resume_goes_on_with_the_memories_as_they_were(command, run_with_memory, tmp_path):
     """Without its last checkpoint the run is half done; resumed, it ends in the same metrics."""
     folder = shutil.copytree(run_with_memory, tmp_path / "run")

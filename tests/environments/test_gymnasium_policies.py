@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import leading
 
 import jaxrl
 from jaxrl.presets import preset_settings
@@ -30,7 +31,7 @@ def play_in_gymnasium(name, policy):
 @pytest.mark.parametrize(
     ("name", "total_steps"),
     # Cut short on purpose: a middling policy shows differences that a perfect one hides.
-    [("CartPole-v1", 12_000), ("Acrobot-v1", 60_000), ("Pendulum-v1", 20_000)],
+    leading([("CartPole-v1", 12_000), ("Acrobot-v1", 60_000), ("Pendulum-v1", 20_000)]),
 )
 def test_same_mean_return(name, total_steps):
     env = jaxrl.make_env(name)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import named
 
 from jaxrl.environments import (
     available_environments,
@@ -44,7 +45,6 @@ QUICK = {
     "finance/market-making",
     "finance/portfolio",
 }
-assert set(NAMES) > QUICK
 
 
 def random_play(environment, key):
@@ -65,9 +65,7 @@ def random_play(environment, key):
 
 @pytest.fixture(
     scope="module",
-    params=[
-        name if name in QUICK else pytest.param(name, marks=pytest.mark.full) for name in NAMES
-    ],
+    params=named(NAMES, *sorted(QUICK)),
 )
 def environment(request):
     return make_env(request.param, **{HORIZONS.get(request.param, "max_steps_in_episode"): LIMIT})

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from probe_environments import action_matches_observation, continuous_target
+from tiers import leading, named
 
 import jaxrl
 from jaxrl import registry
@@ -65,7 +66,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", named(CASES, "dqn", "ppo", "a3c"))
 def test_a_function_is_a_factor_per_iteration_in_every_loop(name):
     """All updates of an iteration have one factor, whatever their number."""
     build, settings, small = CASES[name]
@@ -114,19 +115,19 @@ def assert_same(one, other):
     np.testing.assert_allclose(*sums, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", GRADIENTS)
+@pytest.mark.parametrize("name", named(GRADIENTS, "ppo", "dqn"))
 def test_a_direction_of_optax_is_the_named_optimizer(name):
     own = trained(name, optimizer=optax.scale_by_adam(eps=1e-3), learning_rate=0.1)
     assert_same(own, trained(name, optimizer="adam", optimizer_epsilon=1e-3, learning_rate=0.1))
 
 
-@pytest.mark.parametrize("name", ["ppo", "sac"])
+@pytest.mark.parametrize("name", leading(["ppo", "sac"]))
 def test_a_function_from_a_rate_to_an_optimizer_is_the_named_one(name):
     own = trained(name, optimizer=functools.partial(optax.adam, eps=1e-3), learning_rate=0.1)
     assert_same(own, trained(name, optimizer="adam", optimizer_epsilon=1e-3, learning_rate=0.1))
 
 
-@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("name", leading(SEARCHES))
 @pytest.mark.parametrize(
     ("named", "own"),
     [
@@ -255,14 +256,17 @@ def test_an_epsilon_is_for_named_optimizers(name):
 
 @pytest.mark.parametrize(
     ("name", "field", "schedule", "length"),
-    [
-        ("ppo", "learning_rate_schedule", "learning_rate", 4),
-        ("ppo", "clip_schedule", "clip_epsilon", 4),
-        ("a2c", "learning_rate_schedule", "learning_rate", 4),
-        ("dqn", "learning_rate_schedule", "learning_rate", 4),
-        ("sac", "learning_rate_schedule", "learning_rate", 4),
-        ("pqn", "learning_rate_schedule", "learning_rate", 4),
-    ],
+    leading(
+        [
+            ("ppo", "learning_rate_schedule", "learning_rate", 4),
+            ("ppo", "clip_schedule", "clip_epsilon", 4),
+            ("a2c", "learning_rate_schedule", "learning_rate", 4),
+            ("dqn", "learning_rate_schedule", "learning_rate", 4),
+            ("sac", "learning_rate_schedule", "learning_rate", 4),
+            ("pqn", "learning_rate_schedule", "learning_rate", 4),
+        ],
+        2,
+    ),
 )
 def test_a_schedule_of_optax_is_the_named_one(name, field, schedule, length):
     # The name counts updates, and the function iterations.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import recorded_keys
 from recorded_keys import LIMIT, Keys
+from tiers import leading
 
 from jaxrl.loops.asynchronous import asynchronous
 from jaxrl.loops.episodes import play_population
@@ -84,7 +85,7 @@ def test_workers(num_workers):
 
 
 @pytest.mark.parametrize("make_replay", [uniform_replay, prioritized_replay])
-@pytest.mark.parametrize("num_updates", [1, 3])
+@pytest.mark.parametrize("num_updates", leading([3, 1]))
 def test_replays(make_replay, num_updates):
     """2 additions of 2 steps in 2 environments at random, then 3 with the agent's actions."""
     keys = Keys()

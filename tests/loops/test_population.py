@@ -88,6 +88,24 @@ def test_a_large_population_is_played_with_ever_fewer_lanes(common):
     np.testing.assert_allclose(moments.variance, [seen.var()], rtol=1e-4)
 
 
+def test_a_state_may_hold_an_array_without_numbers():
+    """As one that keeps the last 0 prices does."""
+    environment = countdown()
+
+    def reset(key):
+        state, observation = environment.reset(key)
+        return (state, jnp.zeros((0, 3))), observation
+
+    def step(key, state, action):
+        inner, timestep = environment.step(key, state[0], action)
+        return (inner, state[1]), timestep
+
+    lengths = np.tile([1.0, 2.0, 6.0], 100)
+    played = play(lengths, environment=environment._replace(reset=reset, step=step))
+    np.testing.assert_array_equal(played.lengths[:, 0], lengths)
+    np.testing.assert_array_equal(played.returns, play(lengths).returns)
+
+
 @pytest.mark.parametrize("common", [True, False])
 def test_common_random_numbers_are_common_to_the_candidates_only(common):
     played = play([2.0, 2.0, 2.0], common_random_numbers=common)

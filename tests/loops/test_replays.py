@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from probe_environments import constant_reward, continuous_target
+from tiers import leading
 
 import jaxrl
 from jaxrl.loops.replays import num_updates
@@ -20,10 +21,12 @@ def test_updates_of_a_run_by_hand():
 
 @pytest.mark.parametrize(
     ("build", "config", "env"),
-    [
-        (jaxrl.dqn, jaxrl.DQNConfig, constant_reward(5)),
-        (jaxrl.td3, jaxrl.TD3Config, continuous_target()),
-    ],
+    leading(
+        [
+            (jaxrl.dqn, jaxrl.DQNConfig, constant_reward(5)),
+            (jaxrl.td3, jaxrl.TD3Config, continuous_target()),
+        ]
+    ),
 )
 def test_a_linear_schedule_ends_with_the_last_update(build, config, env):
     """A row is the mean of three updates: the first is at 1 of the whole, the last at 2 / 66."""

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import named
 
 import jaxrl
 from jaxrl import registry
@@ -30,7 +31,6 @@ WAYS = {
     "pooled": {"resets": "pooled", "reset_ratio": 2},
     "cached": {"resets": "cached"},
 }
-QUICK = ("ppo", "a3c", "dqn")
 
 
 def drawn_starts(actions):
@@ -65,10 +65,7 @@ def starts_of(name, changes, num_iterations=2):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(
-    "name",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.full) for name in SMALL],
-)
+@pytest.mark.parametrize("name", named(SMALL, "ppo", "a3c", "dqn"))
 def test_the_setting_reaches_the_loop(name, way):
     """4 environments (of each worker) that end together, twice: 4 starts for them, 2, or none."""
     found = starts_of(name, WAYS[way])

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import leading
 
 from jaxrl.exploration import StateDependentGaussian
 from jaxrl.networks import GRU, recurrent_actor_critic, step_by_step
@@ -58,7 +59,7 @@ def test_units_forget_at_different_speeds():
     np.testing.assert_allclose(1 / (1 - after), [2, 51, 100], rtol=1e-4)
 
 
-@pytest.mark.parametrize(("shared_torso", "shared_core"), [(False, True), (True, False)])
+@pytest.mark.parametrize(("shared_torso", "shared_core"), leading([(False, True), (True, False)]))
 def test_sequences_are_steps_one_after_another(shared_torso, shared_core):
     """Outputs, memories and all gradients, with starts in the midst of the sequences."""
     network = recurrent_actor_critic(

@@ -8,6 +8,7 @@ from probe_environments import (
     continuous_target,
     delayed_reward,
 )
+from tiers import leading
 
 import jaxrl
 from jaxrl.networks import actor_critic
@@ -35,7 +36,7 @@ def train_probe(env, **changes):
     return value, float(evaluation.returns.mean())
 
 
-@pytest.mark.parametrize("gae_lambda", [0.0, 1.0])
+@pytest.mark.parametrize("gae_lambda", leading([0.0, 1.0]))
 def test_time_limit_is_no_termination(gae_lambda):
     value, _ = train_probe(
         constant_reward(5), discount=0.9, gae_lambda=gae_lambda, learning_rate=2e-2
@@ -54,6 +55,7 @@ def test_policy_looks_at_the_observation():
     assert mean_return == pytest.approx(1.0)
 
 
+@pytest.mark.full
 def test_continuous_actions():
     _, mean_return = train_probe(continuous_target())
     assert mean_return > -0.02

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from probe_environments import action_matches_observation, only_one_door, vector_of_actions
+from tiers import leading
 
 import jaxrl
 from jaxrl.distributions import Categorical, MultiCategorical
@@ -29,7 +30,7 @@ def masked_network(number_of_actions, kind):
     return masking_actions(bare), bare, params
 
 
-@pytest.mark.parametrize("kind", ["none", "gru"])
+@pytest.mark.parametrize("kind", leading(["none", "gru"]))
 def test_the_distribution_is_of_the_allowed_actions(kind):
     network, bare, params = masked_network(4, kind)
     seen = MaskedObservation(OBSERVATION, MASK)
@@ -51,7 +52,7 @@ def test_the_distribution_is_of_the_allowed_actions(kind):
     np.testing.assert_allclose(unrolled.logits[0, 0], distribution.logits, rtol=1e-5)
 
 
-@pytest.mark.parametrize("core", ["none", "gru"])
+@pytest.mark.parametrize("core", leading(["none", "gru"]))
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
 def test_forbidden_actions_are_never_taken(name, core):
     """A wrong door costs 2: every episode, also of the first policy, has the best return."""
@@ -70,6 +71,7 @@ def test_forbidden_actions_are_never_taken(name, core):
     np.testing.assert_allclose(result.metrics["entropy"], np.log(6) / 8, rtol=0.01)
 
 
+@pytest.mark.full
 def test_without_the_masks_nothing_tells_the_doors_apart():
     env = only_one_door()
     algorithm = jaxrl.ppo(env, jaxrl.PPOConfig(**SMALL))

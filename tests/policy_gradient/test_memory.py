@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from probe_environments import constant_reward
+from tiers import leading
 
 import jaxrl
 from jaxrl.distributions import Categorical
@@ -86,13 +87,16 @@ def looking_agent(actor, config):
 
 @pytest.mark.parametrize(
     ("name", "changes", "normalized"),
-    [
-        ("CartPole-v1", {}, False),
-        ("CartPole-v1", {"shared_core": False}, True),
-        ("CartPole-v1", {"sequence_length": 4}, False),
-        ("CartPole-v1", {"sequence_length": 1, "shared_torso": True, "hidden_sizes": ()}, True),
-        ("Pendulum-v1", {"state_dependent_exploration": True}, True),
-    ],
+    leading(
+        [
+            ("CartPole-v1", {}, False),
+            ("CartPole-v1", {"shared_core": False}, True),
+            ("CartPole-v1", {"sequence_length": 4}, False),
+            ("CartPole-v1", {"sequence_length": 1, "shared_torso": True, "hidden_sizes": ()}, True),
+            ("Pendulum-v1", {"state_dependent_exploration": True}, True),
+        ],
+        2,
+    ),
 )
 def test_learner_reproduces_the_actors_log_probabilities(name, changes, normalized):
     """Over several rollouts, in whose midst episodes end, from the memory that each began with."""
@@ -115,7 +119,7 @@ def test_learner_reproduces_the_actors_log_probabilities(name, changes, normaliz
         assert metrics["value_change"] < 1e-4
 
 
-@pytest.mark.parametrize("num_minibatches", [1, 4])
+@pytest.mark.parametrize("num_minibatches", leading([4, 1]))
 def test_first_minibatch_has_ratio_one(num_minibatches):
     config = jaxrl.PPOConfig(
         **SMALL, core="gru", num_epochs=1, num_minibatches=num_minibatches, learning_rate=1e-12
@@ -232,7 +236,7 @@ def test_sequences_begin_with_what_the_actor_remembered():
         np.testing.assert_array_equal(np.concatenate(pieces), getattr(whole, name))
 
 
-@pytest.mark.parametrize("name", ["ppo", "a2c"])
+@pytest.mark.parametrize("name", leading(["a2c", "ppo"]))
 def test_a_gradient_does_not_pass_the_beginning_of_its_sequence(name):
     """In sequences of one step what was remembered is data: another update comes out."""
     env = jaxrl.make_env("CartPole-v1", max_steps_in_episode=11)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from probe_environments import remembered_cue
+from tiers import leading
 
 import jaxrl
 
@@ -44,16 +45,18 @@ def mean_return(name, core):
     return float(jax.jit(run)(jax.random.key(0)))
 
 
-@pytest.mark.parametrize("name", ["ppo", "a2c"])
+@pytest.mark.parametrize("name", leading(["a2c", "ppo"]))
 def test_what_was_seen_is_remembered(name):
     assert mean_return(name, "gru") > 0.95
 
 
+@pytest.mark.full
 def test_without_memory_it_cannot_be():
     # The mean of 256 fair coins of +-1 has a deviation of 1/16.
     assert abs(mean_return("ppo", "none")) < 0.3
 
 
+@pytest.mark.full
 def test_vmapped_seeds_equal_their_solo_runs():
     env = jaxrl.make_env("CartPole-v1", max_steps_in_episode=9)
     entry = jaxrl.registry.get("ppo")

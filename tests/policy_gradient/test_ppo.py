@@ -13,6 +13,7 @@ from probe_environments import (
     reward_is_observation,
     vector_of_actions,
 )
+from tiers import leading
 
 import jaxrl
 from jaxrl.distributions import Categorical
@@ -80,7 +81,7 @@ class TestProbes:
         assert value([0.0]) == pytest.approx((1 - 0.9**5) / (1 - 0.9), abs=0.2)
         assert value([0.8]) == pytest.approx(1.0, abs=0.2)
 
-    @pytest.mark.parametrize("shared_torso", [False, True])
+    @pytest.mark.parametrize("shared_torso", leading([True, False]))
     def test_policy_looks_at_the_observation(self, shared_torso):
         algorithm, state, _ = train_probe(action_matches_observation(), shared_torso=shared_torso)
         assert mean_return(algorithm, state) == pytest.approx(1.0)
@@ -89,7 +90,7 @@ class TestProbes:
         algorithm, state, _ = train_probe(vector_of_actions(), learning_rate=1e-2)
         assert mean_return(algorithm, state) == pytest.approx(3.0)
 
-    @pytest.mark.parametrize("shape", [(), (2, 2)])
+    @pytest.mark.parametrize("shape", [(2, 2), pytest.param((), marks=pytest.mark.full)])
     def test_continuous_actions_of_any_shape(self, shape):
         env = continuous_target(shape)
         config = jaxrl.PPOConfig(**(PROBE | {"total_steps": 32_768}))
@@ -110,12 +111,15 @@ class TestProbes:
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [
-        ("CartPole-v1", {"normalize_observations": True, "normalize_rewards": True}),
-        ("Pendulum-v1", {"normalize_observations": True, "normalize_rewards": True}),
-        ("Pendulum-v1", {"normalize_observations": True, "state_dependent_exploration": True}),
-        ("Catch-bsuite", {"normalize_observations": True, "shared_torso": True}),
-    ],
+    leading(
+        [
+            ("CartPole-v1", {"normalize_observations": True, "normalize_rewards": True}),
+            ("Pendulum-v1", {"normalize_observations": True, "normalize_rewards": True}),
+            ("Pendulum-v1", {"normalize_observations": True, "state_dependent_exploration": True}),
+            ("Catch-bsuite", {"normalize_observations": True, "shared_torso": True}),
+        ],
+        2,
+    ),
 )
 def test_first_minibatch_has_ratio_one(name, settings):
     """In every iteration, not only in the first, where the statistics are still empty."""
@@ -167,6 +171,7 @@ def test_one_trace_for_any_number_of_float_settings():
     assert not np.allclose(first["policy_loss"], others[0]["policy_loss"])
 
 
+@pytest.mark.full
 def test_every_number_can_be_traced_and_batched():
     env = jaxrl.make_env("Pendulum-v1")
     config = jaxrl.PPOConfig(**SMALL, value_clip_epsilon=0.2, target_kl=0.01)
@@ -226,6 +231,7 @@ class TestSettings:
         metrics = metrics_of(learning_rate=0.1, learning_rate_schedule=schedule)
         np.testing.assert_allclose(metrics["learning_rate"], 0.1 * 0.5 ** np.arange(8), rtol=1e-6)
 
+    @pytest.mark.full
     def test_kl_stop_keeps_the_policy_near(self):
         free = metrics_of(learning_rate=0.05, num_epochs=8)
         held = metrics_of(learning_rate=0.05, num_epochs=8, target_kl=1e-4)
@@ -298,11 +304,17 @@ class TestSettings:
 
     @pytest.mark.parametrize(
         "changes",
-        [
-            {"compute_dtype": "bfloat16", "value_clip_epsilon": 0.2, "normalize_advantages": False},
-            {"max_gradient_norm": None, "activation": "relu"},
-            {"total_steps": 500, "num_steps": 13, "num_minibatches": 1, "hidden_sizes": ()},
-        ],
+        leading(
+            [
+                {
+                    "compute_dtype": "bfloat16",
+                    "value_clip_epsilon": 0.2,
+                    "normalize_advantages": False,
+                },
+                {"max_gradient_norm": None, "activation": "relu"},
+                {"total_steps": 500, "num_steps": 13, "num_minibatches": 1, "hidden_sizes": ()},
+            ]
+        ),
     )
     def test_options_train(self, changes):
         metrics = metrics_of(**changes)

@@ -71,10 +71,12 @@ class TestProbes:
         algorithm, state, _ = train_probe(action_matches_observation(), **changes)
         assert mean_return(algorithm, state) == pytest.approx(1.0)
 
+    @pytest.mark.full
     def test_every_factor_of_a_multi_discrete_action_is_learnt(self):
         algorithm, state, _ = train_probe(vector_of_actions())
         assert mean_return(algorithm, state) == pytest.approx(3.0)
 
+    @pytest.mark.full
     def test_continuous_actions_of_any_shape(self):
         env = continuous_target((2, 2))
         algorithm = jaxrl.reinforce(env, jaxrl.ReinforceConfig(**PROBE | {"total_steps": 16_384}))
@@ -195,6 +197,7 @@ def test_a_network_with_memory_plays_and_learns():
     assert mean_return(algorithm, state) == 4.0
 
 
+@pytest.mark.full
 def test_one_trace_for_any_number_of_float_settings():
     env = jaxrl.make_env("CartPole-v1", max_steps_in_episode=20)
     inner = actor_critic(env.observation_space, env.action_space, hidden_sizes=(8,))
@@ -222,6 +225,7 @@ def test_one_trace_for_any_number_of_float_settings():
     assert not np.allclose(first[0], others[0][0])
 
 
+@pytest.mark.full
 def test_every_number_can_be_traced_and_batched():
     env = time_limit(continuous_target(), max_steps=1)
     config = jaxrl.ReinforceConfig(**SMALL | {"total_steps": 16}, max_gradient_norm=1.0)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 from probe_environments import action_matches_observation, constant_reward, continuous_target
+from tiers import leading
 
 import jaxrl
 from jaxrl.networks import actor_critic
@@ -56,11 +57,14 @@ def mean_kl(params, new_params, actor, batch):
 
 @pytest.mark.parametrize(
     ("action_space", "changes"),
-    [
-        (Discrete(4), {}),
-        (Box(-1.0, 1.0, (2,)), {}),
-        (Box(-1.0, 1.0, (2,)), {"state_dependent_exploration": True}),
-    ],
+    leading(
+        [
+            (Discrete(4), {}),
+            (Box(-1.0, 1.0, (2,)), {}),
+            (Box(-1.0, 1.0, (2,)), {"state_dependent_exploration": True}),
+        ],
+        2,
+    ),
 )
 def test_fisher_vector_product_is_that_of_the_explicit_matrix(action_space, changes):
     """The explicit matrix is made of score functions: E[grad log pi grad log pi^T], enumerated or
@@ -92,7 +96,7 @@ def test_fisher_vector_product_is_that_of_the_explicit_matrix(action_space, chan
 
 
 @pytest.mark.parametrize(
-    ("action_space", "max_kl"), [(Discrete(4), 1e-3), (Box(-1.0, 1.0, (2,)), 0.1)]
+    ("action_space", "max_kl"), leading([(Discrete(4), 1e-3), (Box(-1.0, 1.0, (2,)), 0.1)])
 )
 def test_step_improves_within_the_bound(action_space, max_kl):
     config, actor, params, batch = batch_of(action_space, max_kl=max_kl, damping=1e-3)
@@ -151,11 +155,14 @@ def test_time_limit_is_no_termination():
 
 @pytest.mark.parametrize(
     ("make", "changes", "least"),
-    [
-        (action_matches_observation, {}, 1.0),
-        (continuous_target, {}, -0.02),
-        (continuous_target, {"state_dependent_exploration": True}, -0.02),
-    ],
+    leading(
+        [
+            (action_matches_observation, {}, 1.0),
+            (continuous_target, {}, -0.02),
+            (continuous_target, {"state_dependent_exploration": True}, -0.02),
+        ],
+        2,
+    ),
 )
 def test_learns(make, changes, least):
     env = make()

@@ -29,6 +29,7 @@ def kill(folder, algorithm, count, seconds):
     assert any(0 < rows < run["of"] for run in runs for rows in run["killed_at"])
 
 
+@pytest.mark.full
 def test_kill_9_at_random_moments(tmp_path):
     kill(tmp_path, "toy", 5, seconds=300)
 

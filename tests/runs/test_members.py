@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from runs.toy import ToyConfig, same_state, specification
+from tiers import leading
 
 from jaxrl import PPOConfig, registry
 from jaxrl.runs import (
@@ -47,7 +48,7 @@ def test_a_product_of_values_and_seeds():
     )
 
 
-@pytest.mark.parametrize("varies", [False, True])
+@pytest.mark.parametrize("varies", leading([True, False]))
 def test_one_program_and_each_member_as_alone(tmp_path, monkeypatch, varies):
     """3 learning rates x 2 winds x 4 seeds; each program is traced once for all of them."""
     run = grid(varies=varies)

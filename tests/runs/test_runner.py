@@ -101,7 +101,12 @@ MOMENTS = [
 
 @pytest.mark.parametrize(
     ("owner", "name", "calls"),
-    [(owner, name, calls) for owner, name, all_calls in MOMENTS for calls in all_calls],
+    [
+        # The last one of each kind by default.
+        pytest.param(owner, name, calls, marks=() if calls == all_calls[-1] else pytest.mark.full)
+        for owner, name, all_calls in MOMENTS
+        for calls in all_calls
+    ],
 )
 def test_resume_ends_with_the_same_bytes(whole_run, tmp_path, monkeypatch, owner, name, calls):
     run, _, _ = whole_run

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 from search.functions import rosenbrock, sphere
+from tiers import leading
 
 import jaxrl
 from jaxrl import EvosaxConfig, OpenESConfig, SimulatedAnnealingConfig, maximize
@@ -95,6 +96,7 @@ def test_simulated_annealing_is_theirs():
     assert_within_noise(ours, bests)
 
 
+@pytest.mark.full
 def test_ours_do_no_worse_than_theirs_on_rosenbrock():
     """The same evaluations, population and noise for the nearest strategy of evosax's.
 
@@ -132,7 +134,7 @@ def test_ours_do_no_worse_than_theirs_on_rosenbrock():
         assert ours.mean() > others.mean() - 4 * error, name
 
 
-@pytest.mark.parametrize("name", ["CMA_ES", "SNES", "PGPE", "LM_MA_ES", "PSO", "SimpleGA"])
+@pytest.mark.parametrize("name", leading(["CMA_ES", "SNES", "PGPE", "LM_MA_ES", "PSO", "SimpleGA"]))
 def test_any_strategy_is_driven(name):
     """With a mean or with a population; CMA_ES decomposes a matrix, side by side under vmap."""
     strategy = evosax_strategy(EvosaxConfig(strategy=name, population_size=16, learning_rate=None))

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tiers import named
 
 from jaxrl import maximize
 from jaxrl.search.ars import ARSConfig, ars_strategy
@@ -44,7 +45,7 @@ def top_at_one(vector):
     return -jnp.sum(jnp.square(vector - 1.0))
 
 
-@pytest.fixture(params=STRATEGIES)
+@pytest.fixture(params=named(STRATEGIES, "ars", "cem", "hill_climbing", "openes", "CMA_ES"))
 def strategy(request):
     return STRATEGIES[request.param]()
 
