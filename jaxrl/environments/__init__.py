@@ -1,5 +1,6 @@
 """Environments: a registry of names and suites, the adapter for gymnax, and wrappers."""
 
+from jaxrl.environments import finance
 from jaxrl.environments.builder import build_environment, reads_key, require_environment
 from jaxrl.environments.gymnax_adapter import from_gymnax
 from jaxrl.environments.making import make_env
@@ -34,6 +35,7 @@ __all__ = [
     "canonical_name",
     "clip_actions",
     "clip_reward",
+    "finance",
     "flatten_actions",
     "flatten_observation",
     "from_gymnax",
