@@ -166,6 +166,7 @@ def test_settings_and_progress_of_64_bits_are_taken(name, fresh):
         assert types(jax.eval_shape(result, config, jax.random.key(0))) == expected
 
 
+@pytest.mark.full
 def test_under_x64_the_numbers_are_those_without(fresh, monkeypatch):
     """Nothing is drawn in another type, either; the world names the types of its own numbers."""
 

@@ -9,7 +9,7 @@ import pytest
 from nested_worlds import FLAT, MIXED, NESTED, mix, nest, showing
 from probe_environments import action_matches_observation, only_one_door
 from small_runs import SMALL, corridor
-from tiers import named
+from tiers import leading, named
 
 import jaxrl
 from jaxrl import environments, registry
@@ -227,7 +227,7 @@ def test_a_replay_keeps_each_part_in_its_narrowest_type():
             np.testing.assert_allclose(found[name], expected[name], rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["ppo", "dqn"])
+@pytest.mark.parametrize("name", leading(["ppo", "dqn"]))
 def test_masks_go_around_a_nested_space(name):
     """Only the one right door is ever allowed, so that even a first policy has the best return."""
     space = {"image": Box(0, 255, (1,), jnp.uint8), "place": Box(-1.0, 1.0, (1,))}

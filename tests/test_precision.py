@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from jax.extend.core import primitives
 from probe_environments import constant_reward, continuous_target
+from tiers import leading
 
 import jaxrl
 from jaxrl import registry
@@ -60,6 +61,7 @@ def test_products_are_rounded_here():
     assert jax.jit(lambda y: jnp.dot(y, jnp.ones(1), precision="highest"))(x) == x[0]
 
 
+@pytest.mark.full
 def test_the_last_of_many_equal_leaves_is_drawn_as_often_as_the_others():
     count, weight = 100_000, 0.7
     tree = set_weights(init_sum_tree(count), jnp.arange(count), jnp.full(count, weight))
@@ -167,14 +169,17 @@ def place_of(equation):
 
 @pytest.mark.parametrize(
     ("name", "changed"),
-    [
-        ("dqn", {"prioritized": True, "random_steps": 8, "batch_size": 4}),
-        ("sac", {"state_dependent_exploration": True, "random_steps": 8, "batch_size": 4}),
-        ("trpo", {"num_envs": 2, "num_steps": 8}),
-        ("cem", {"population_size": 4}),
-        ("openes", {"population_size": 4}),
-        ("ars", {"num_directions": 2}),
-    ],
+    leading(
+        [
+            ("dqn", {"prioritized": True, "random_steps": 8, "batch_size": 4}),
+            ("sac", {"state_dependent_exploration": True, "random_steps": 8, "batch_size": 4}),
+            ("trpo", {"num_envs": 2, "num_steps": 8}),
+            ("cem", {"population_size": 4}),
+            ("openes", {"population_size": 4}),
+            ("ars", {"num_directions": 2}),
+        ],
+        4,
+    ),
 )
 def test_only_layers_of_networks_leave_their_precision_open(name, changed):
     entry = registry.get(name)
@@ -192,7 +197,7 @@ def test_only_layers_of_networks_leave_their_precision_open(name, changed):
     assert networks / "initialization.py" not in loose
 
 
-@pytest.mark.parametrize("strategy", ["Sep_CMA_ES", "CMA_ES"])
+@pytest.mark.parametrize("strategy", leading(["Sep_CMA_ES", "CMA_ES"]))
 def test_products_of_evosax_say_what_they_need(strategy):
     pytest.importorskip("evosax")
     config = jaxrl.EvosaxConfig(strategy=strategy, population_size=8)

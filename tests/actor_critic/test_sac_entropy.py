@@ -88,7 +88,7 @@ def test_a_target_that_no_policy_reaches_is_refused(env, target, most):
 
 
 @pytest.mark.parametrize("n_step", leading([1, 3]))
-@pytest.mark.parametrize("kind", ["discrete", "continuous"])
+@pytest.mark.parametrize("kind", leading(["discrete", "continuous"]))
 def test_the_entropy_of_every_step_is_paid(kind, n_step):
     """No rewards, alpha 1, discount 1/2: all actions are alike, and Q is 1/2 / (1 - 1/2) H.
 

@@ -23,6 +23,7 @@ def run_with_memory(tmp_path_factory):
     return folder
 
 
+@pytest.mark.full
 def test_train_evaluate_resume_and_render(command, run_with_memory, tmp_path):
     settings = json.loads((run_with_memory / "config.json").read_text())["settings"]
     assert (settings["core"], settings["core_size"]) == ("gru", 4)

@@ -28,6 +28,7 @@ def play_in_gymnasium(name, policy):
     return returns
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "total_steps"),
     # Cut short on purpose: a middling policy shows differences that a perfect one hides.

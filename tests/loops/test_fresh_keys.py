@@ -59,7 +59,7 @@ def test_rollouts_without_a_memory():
     keys.require_fresh()
 
 
-@pytest.mark.parametrize("num_workers", [1, 3])
+@pytest.mark.parametrize("num_workers", leading([3, 1]))
 def test_workers(num_workers):
     """2 ticks of 4 steps in 2 environments of each worker."""
     keys = Keys()

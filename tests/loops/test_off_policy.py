@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from probe_environments import constant_reward, only_one_door
+from tiers import leading
 
 import jaxrl
 from jaxrl.environments import mask_actions
@@ -145,7 +146,7 @@ def numbering(replay):
     )
 
 
-@pytest.mark.parametrize("prioritized", [False, True])
+@pytest.mark.parametrize("prioritized", leading([False, True]))
 def test_updates_learn_from_what_was_seen_however_often_a_limit_cuts_off(prioritized):
     """Limits of 1 and 200 side by side, n = 4: rewards are of the newest steps, weights finite.
 

@@ -93,6 +93,7 @@ def test_sequences_are_steps_one_after_another(shared_torso, shared_core):
     assert all(jnp.abs(x).max() > 1e-3 for x in jax.tree.leaves(both[0][1]))
 
 
+@pytest.mark.full
 def test_gradient_of_the_gradient():
     """What a Fisher-vector product by two reverse passes needs."""
     network = recurrent_actor_critic(SEEN, Discrete(2), core_size=2, hidden_sizes=(3,))

@@ -53,7 +53,7 @@ def test_the_distribution_is_of_the_allowed_actions(kind):
 
 
 @pytest.mark.parametrize("core", leading(["none", "gru"]))
-@pytest.mark.parametrize("name", ["ppo", "a2c"])
+@pytest.mark.parametrize("name", leading(["ppo", "a2c"]))
 def test_forbidden_actions_are_never_taken(name, core):
     """A wrong door costs 2: every episode, also of the first policy, has the best return."""
     env = mask_actions(only_one_door())
@@ -97,6 +97,7 @@ def test_what_is_allowed_is_learnt():
     assert run(jax.random.key(0)).returns.mean() == pytest.approx(1.0)
 
 
+@pytest.mark.full
 def test_several_factors_are_masked_each():
     """Each factor's right answer is forbidden but the first one's: 1 is the best return left."""
     allowed = jnp.array([True, True, True, True, False, True, False, True, True])
@@ -106,6 +107,7 @@ def test_several_factors_are_masked_each():
     assert result.metrics["episode_return"].max() <= 1.0
 
 
+@pytest.mark.full
 def test_normalisation_keeps_the_masks():
     """And its statistics are those of what is seen."""
     env = mask_actions(

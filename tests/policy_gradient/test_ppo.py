@@ -183,6 +183,7 @@ def test_every_number_can_be_traced_and_batched():
     assert np.isfinite(metrics["policy_loss"]).all()
 
 
+@pytest.mark.full
 def test_vmapped_seeds_equal_their_solo_runs():
     env = jaxrl.make_env("CartPole-v1")
     config = jaxrl.PPOConfig(**SMALL | {"total_steps": 256})

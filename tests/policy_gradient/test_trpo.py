@@ -118,7 +118,7 @@ def test_value_is_untouched_by_the_policy_step():
     np.testing.assert_array_equal(before, after)
 
 
-@pytest.mark.parametrize("advantage", [0.0, float("nan")])
+@pytest.mark.parametrize("advantage", leading([0.0, float("nan")]))
 def test_rejected_step_leaves_the_parameters_as_they_were(advantage):
     config, actor, params, batch = batch_of(Discrete(4), advantage=jnp.full((1, 64), advantage))
     new, metrics = improve(config, actor, params, batch)
@@ -126,6 +126,7 @@ def test_rejected_step_leaves_the_parameters_as_they_were(advantage):
     jax.tree.map(np.testing.assert_array_equal, new, params)
 
 
+@pytest.mark.full
 def test_every_iteration_keeps_the_bound():
     env = jaxrl.make_env("Pendulum-v1")
     config = jaxrl.TRPOConfig(

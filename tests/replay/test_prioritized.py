@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from replay.streams import ACTIONS, OBSERVATIONS, Stream
+from tiers import leading
 
 from jaxrl.replay import prioritized_replay, ring_storage
 from jaxrl.replay.sum_tree import total_weight
@@ -80,11 +81,13 @@ def test_steps_get_the_highest_priority_and_lose_it_with_their_place():
 
 @pytest.mark.parametrize(
     ("sizes", "ends", "limit"),
-    [
-        ({"capacity": 24, "num_envs": 2, "num_steps": 2, "n_step": 3}, 0.4, None),
-        # Final observations are lost, and with them steps that have not been overwritten.
-        ({"capacity": 64, "num_envs": 2, "num_steps": 1, "n_step": 1}, 0.0, 3),
-    ],
+    leading(
+        [
+            ({"capacity": 24, "num_envs": 2, "num_steps": 2, "n_step": 3}, 0.4, None),
+            # Final observations are lost, and with them steps that have not been overwritten.
+            ({"capacity": 64, "num_envs": 2, "num_steps": 1, "n_step": 1}, 0.0, 3),
+        ]
+    ),
 )
 def test_all_that_is_learnable_can_be_drawn_and_nothing_else(sizes, ends, limit):
     """Every sample is the stream's; new steps and steps with priorities of their own."""
