@@ -8,6 +8,14 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxrl.environments.finance._requirements import (
+    FINITE_AND_NOT_NEGATIVE,
+    FINITE_AND_POSITIVE,
+    require,
+    require_number,
+    require_one_of,
+    require_whole,
+)
 from jaxrl.types import Box, Key, Policy
 
 CHOICES = {
@@ -317,15 +325,13 @@ def settled(market: Market) -> Market:
         ValueError: a parameter is impossible, or would do nothing.
     """
     _check_static(market)
-    for name in ("volatility", "drift", "running_penalty", "terminal_penalty", "risk_aversion"):
-        _require(market, name, "a finite number", np.isfinite)
+    for name in ("drift", "min_depth", "max_depth"):
+        require_number(name, getattr(market, name), np.isfinite, "be a finite number")
     for name in ("arrival_rate", "depth_decay", "horizon", "inventory_scale", "initial_price"):
-        _require(market, name, "a finite number above 0", lambda x: np.isfinite(x) & (x > 0))
-    for name in ("volatility", "liquidation_cost", "running_penalty", "terminal_penalty"):
-        _require(market, name, "at least 0", lambda x: x >= 0)
-    _require(market, "risk_aversion", "at least 0", lambda x: x >= 0)
-    for name in ("min_depth", "max_depth"):
-        _require(market, name, "a finite number", np.isfinite)
+        require_number(name, getattr(market, name), *FINITE_AND_POSITIVE)
+    penalties = ("liquidation_cost", "running_penalty", "terminal_penalty", "risk_aversion")
+    for name in ("volatility", *penalties):
+        require_number(name, getattr(market, name), *FINITE_AND_NOT_NEGATIVE)
     low, high = market.min_depth, market.max_depth
     if not isinstance(low, Tracer) and not isinstance(high, Tracer) and low >= high:
         raise ValueError(f"min_depth={low} must be less than max_depth={high}")
@@ -339,14 +345,9 @@ def settled(market: Market) -> Market:
 
 def _check_static(market: Market) -> None:
     for name, allowed in CHOICES.items():
-        if getattr(market, name) not in allowed:
-            raise ValueError(f"{name}={getattr(market, name)!r} is none of {', '.join(allowed)}")
+        require_one_of(name, getattr(market, name), allowed)
     for name in ("num_steps", "inventory_limit"):
-        value = getattr(market, name)
-        if isinstance(value, Tracer):
-            raise ValueError(f"{name} changes the program and cannot be traced: give a number")
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name}={value!r} must be a whole number, at least 1")
+        require_whole(name, getattr(market, name), minimum=1)
 
 
 def _with_opponent(market: Market) -> Market:
@@ -361,35 +362,19 @@ def _with_opponent(market: Market) -> Market:
     if market.opponent == "policy" and not isinstance(market.opponent_policy, Policy):
         kind = type(market.opponent_policy).__name__
         raise ValueError(f"opponent_policy must be a jaxrl Policy, not {kind}")
-    _require(market, "drift_deviation", "at least 0", lambda x: np.isfinite(x) & (x >= 0))
+    require_number("drift_deviation", market.drift_deviation, *FINITE_AND_NOT_NEGATIVE)
     for name in ("rate_deviation", "decay_deviation"):
-        _require(market, name, "at least 0 and below 1", lambda x: (x >= 0) & (x < 1))
+        is_share, should = (lambda x: (x >= 0) & (x < 1)), "be at least 0 and below 1"
+        require_number(name, getattr(market, name), is_share, should)
     if market.opponent != "fixed":
         return market
     choice = (1.0, -1.0, 1.0) if market.fixed_choice is None else market.fixed_choice
     if np.shape(choice) != (3,):
         raise ValueError(f"fixed_choice={choice} must be three numbers from -1 to 1")
     market = market._replace(fixed_choice=jnp.asarray(choice, jnp.float32))
-    _require(market, "fixed_choice", "three numbers from -1 to 1", lambda x: np.abs(x) <= 1)
+    should = "be three numbers from -1 to 1"
+    require("fixed_choice", market.fixed_choice, lambda x: np.abs(x) <= 1, should)
     return market
-
-
-def _require(market: Market, name: str, expected: str, holds: Any) -> None:
-    """Refuses a value that is known and is not what is expected."""
-    value = getattr(market, name)
-    if isinstance(value, Tracer):
-        return
-    try:
-        number = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}={value!r} must be a number, {expected}") from None
-    if number.ndim and name != "fixed_choice":
-        raise ValueError(
-            f"{name} has shape {number.shape}: for several values, make the environment inside a "
-            "function and vmap that"
-        )
-    if not np.all(holds(number)):
-        raise ValueError(f"{name}={value} must be {expected}")
 
 
 def _given(value: Any, default: float) -> bool:

@@ -9,6 +9,11 @@ from jax.core import Tracer
 _NUMBERS = (bool, int, float, np.ndarray, np.generic)
 
 
+# What is asked of a number, and how that is said after "must".
+FINITE_AND_POSITIVE = (lambda x: (x > 0) & np.isfinite(x), "be a finite number above 0")
+FINITE_AND_NOT_NEGATIVE = (lambda x: (x >= 0) & np.isfinite(x), "be a finite number, at least 0")
+
+
 def concrete(value: Any) -> "np.ndarray[Any, Any] | None":
     """The value as an array of NumPy's; None where it is traced, or no number at all.
 
@@ -47,14 +52,42 @@ def require(name: str, value: Any, holds: Callable[[Any], Any], should: str) -> 
         raise ValueError(f"{name}={value} must {should}")
 
 
+def require_number(
+    name: str, value: Any, holds: Callable[[Any], Any] = np.isfinite, should: str = "be finite"
+) -> None:
+    """Refuses what is not one number for which a condition holds; a traced one passes.
+
+    Args:
+        name: of the parameter.
+        value: the number.
+        holds: (NumPy number) -> bool.
+        should: what would be right, after "must".
+
+    Raises:
+        ValueError: the value is no number, or several, or nan, or the condition does not hold.
+    """
+    if isinstance(value, Tracer):
+        return
+    try:
+        number = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}={value!r} must be a number, and {should}") from None
+    if number.ndim:
+        raise ValueError(
+            f"{name} has shape {number.shape}: for several values, make the environment inside a "
+            "function and vmap that"
+        )
+    require(name, value, holds, should)
+
+
 def require_positive(name: str, value: Any) -> None:
     """Refuses what is not a finite number above 0."""
-    require(name, value, lambda x: (x > 0) & np.isfinite(x), "be a finite number above 0")
+    require(name, value, *FINITE_AND_POSITIVE)
 
 
 def require_not_negative(name: str, value: Any) -> None:
     """Refuses what is not a finite number of at least 0."""
-    require(name, value, lambda x: (x >= 0) & np.isfinite(x), "be a finite number, at least 0")
+    require(name, value, *FINITE_AND_NOT_NEGATIVE)
 
 
 def require_finite(name: str, value: Any) -> None:
@@ -63,10 +96,12 @@ def require_finite(name: str, value: Any) -> None:
 
 
 def require_whole(name: str, value: Any, *, minimum: int) -> None:
-    """Refuses what is not a plain whole number of at least `minimum`."""
+    """Refuses what is not a whole number of at least `minimum`."""
+    if isinstance(value, Tracer):
+        raise ValueError(f"{name} changes the program and cannot be traced: give a number")
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < minimum:
-        raise ValueError(f"{name}={value!r} must be a plain whole number, at least {minimum}")
+        raise ValueError(f"{name}={value!r} must be a whole number, at least {minimum}")
 
 
 def require_one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -23,6 +23,13 @@ from jaxtyping import Array, Float, Int
 
 from jaxrl.environments.builder import build_environment
 from jaxrl.environments.finance._commission import commission_share
+from jaxrl.environments.finance._requirements import (
+    FINITE_AND_NOT_NEGATIVE,
+    FINITE_AND_POSITIVE,
+    require_number,
+    require_one_of,
+    require_whole,
+)
 from jaxrl.environments.finance.asset_returns import (
     ReturnProcess,
     correlated_walks,
@@ -305,32 +312,19 @@ def _historical(parameters: dict[str, Any]) -> ReturnProcess:
 def _check(parameters: dict[str, Any]) -> None:
     """Refuses parameters that are impossible, or that would do nothing."""
     for name, choices in _CHOICES.items():
-        if parameters[name] not in choices:
-            expected = ", ".join(map(repr, choices))
-            raise ValueError(f"{name}={parameters[name]!r} is not one of {expected}")
+        require_one_of(name, parameters[name], choices)
     for name, least in (("num_periods", 1), ("window", 0)):
-        value = parameters[name]
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(f"{name}={value!r} must be a whole number, at least {least}")
-    for name, is_right, expected in (
-        ("riskless_rate", np.isfinite, "finite"),
-        (
-            "buying_cost",
-            lambda x: 0 <= x < 1,
-            "a share of the money traded, at least 0 and below 1",
-        ),
-        (
-            "selling_cost",
-            lambda x: 0 <= x < 1,
-            "a share of the money traded, at least 0 and below 1",
-        ),
-        ("periods_per_year", lambda x: 0 < x < np.inf, "positive"),
-        ("risk_aversion", lambda x: 0 <= x < np.inf, "at least 0"),
-        ("adaptation", lambda x: 0 < x <= 1, "above 0 and at most 1"),
-    ):
-        value = parameters[name]
-        if not isinstance(value, Tracer) and not (np.ndim(value) == 0 and is_right(value)):
-            raise ValueError(f"{name}={value} must be one number, {expected}")
+        require_whole(name, parameters[name], minimum=least)
+    is_share = (lambda x: (x >= 0) & (x < 1)), "be a share of the money traded, from 0 to below 1"
+    for name, (holds, should) in {
+        "riskless_rate": (np.isfinite, "be finite"),
+        "buying_cost": is_share,
+        "selling_cost": is_share,
+        "periods_per_year": FINITE_AND_POSITIVE,
+        "risk_aversion": FINITE_AND_NOT_NEGATIVE,
+        "adaptation": ((lambda x: (x > 0) & (x <= 1)), "be above 0 and at most 1"),
+    }.items():
+        require_number(name, parameters[name], holds, should)
     _refuse_unused(parameters)
 
 

@@ -110,8 +110,8 @@ def test_a_baseline_by_name_plays_its_table():
         ({"market_maker": "policy"}, "belong together"),
         ({"market_maker_policy": constant([0.0, 0.0])}, "belong together"),
         ({"market_maker": "policy", "market_maker_policy": 1}, "must be a jaxrl Policy, not int"),
-        ({"drift_deviation": -1.0}, "drift_deviation=-1.0 must be at least 0"),
-        ({"volatility": -1.0}, "volatility=-1.0 must be at least 0"),
+        ({"drift_deviation": -1.0}, "drift_deviation=-1.0 must be a finite"),
+        ({"volatility": -1.0}, "volatility=-1.0 must be a finite"),
     ],
 )
 def test_impossible_parameters_are_refused_by_name(changes, message):
