@@ -164,6 +164,8 @@ def plot_policy_map(
         'map.png'
     """
     import matplotlib
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
     if not actions:
@@ -176,12 +178,13 @@ def plot_policy_map(
     out = picture_path(out, figure)
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
         panels = figure.subplots(1, len(images), sharey=True, squeeze=False)[0]
+        scale = Normalize(low, high)
         for axes, (name, image) in zip(panels, images.items(), strict=True):
-            mesh = axes.pcolormesh(days, shares, image, vmin=low, vmax=high, shading="nearest")
+            axes.pcolormesh(days, shares, image, norm=scale, shading="nearest")
             axes.set_title(name, loc="left")
             axes.set_xlabel("days")
         panels[0].set_ylabel("inventory, shares")
-        figure.colorbar(mesh, ax=panels, label=action_label)
+        figure.colorbar(ScalarMappable(scale), ax=panels, label=action_label)
         figure.suptitle(title or "")
         return save_picture(figure, out)
 
