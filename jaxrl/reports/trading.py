@@ -152,15 +152,11 @@ def plot_policy_map(
         ValueError: nothing is given, an action is not one number, or an unknown picture format.
 
     Example:
-        >>> import tempfile, pathlib
+        >>> import tempfile
+        >>> skew = {"skew": lambda inventory, time: inventory * (1.0 - time)}
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = plot_policy_map(
-        ...         {"skew": lambda inventory, time: inventory * (1.0 - time)},
-        ...         pathlib.Path(folder) / "map.png",
-        ...         inventories=range(-5, 6),
-        ...         times=[0.0, 0.25, 0.5, 0.75],
-        ...     )
-        >>> path.name
+        ...     out = f"{folder}/map.png"
+        ...     plot_policy_map(skew, out, inventories=range(-5, 6), times=[0.0, 0.5]).name
         'map.png'
     """
     import matplotlib
@@ -172,17 +168,16 @@ def plot_policy_map(
         raise ValueError("there is nothing to draw: give functions (inventory, time) by name")
     shares, days = (np.asarray(grid, np.float32) for grid in (inventories, times))
     images = {name: _image_of(name, action, shares, days) for name, action in actions.items()}
-    finite = np.ma.concatenate([image.compressed() for image in images.values()])
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+    finite = np.concatenate([image.compressed() for image in images.values()])
     figure = Figure(figsize=(1.5 + 3.2 * len(images), 3.8), layout="constrained")
     out = picture_path(out, figure)
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
         panels = figure.subplots(1, len(images), sharey=True, squeeze=False)[0]
-        scale = Normalize(low, high)
+        scale = Normalize(*((finite.min(), finite.max()) if finite.size else (0.0, 1.0)))
         for axes, (name, image) in zip(panels, images.items(), strict=True):
             axes.pcolormesh(days, shares, image, norm=scale, shading="nearest")
+            axes.set(xlabel="days")
             axes.set_title(name, loc="left")
-            axes.set_xlabel("days")
         panels[0].set_ylabel("inventory, shares")
         figure.colorbar(ScalarMappable(scale), ax=panels, label=action_label)
         figure.suptitle(title or "")
