@@ -60,6 +60,21 @@ def test_a_new_environment_is_learnt(monkeypatch):
     assert (np.diff(results["of_thrusts"]) > 0).all()
 
 
+@pytest.mark.full
+def test_the_page_of_finance_is_true(capsys):
+    results = run(blocks_of("finance.md"))
+    assert results["least"] == pytest.approx(911_227 + 364_129, rel=1e-5)
+    costs = results["costs"]
+    expected = {"Almgren-Chriss": 1.2754e6, "TWAP": 1.7455e6, "all at once": 2.5625e6}
+    assert costs == {name: pytest.approx(cost, rel=0.02) for name, cost in expected.items()}
+    assert (np.abs(results["excess"]) < 0.06).all()
+    objectives = results["objectives"]
+    assert max(objectives, key=objectives.get) == "optimum"
+    assert objectives["continuous optimum"] > objectives["Avellaneda-Stoikov"]
+    assert objectives["Avellaneda-Stoikov"] > objectives["symmetric"]
+    assert capsys.readouterr().out.count("Sharpe") == 3
+
+
 @pytest.mark.parametrize("algorithm", registry.names())
 def test_every_constructor_has_an_example_that_runs(algorithm):
     """It builds the algorithm, from nothing but an import, and trains nothing."""

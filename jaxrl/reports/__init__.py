@@ -6,6 +6,7 @@ What is drawn is written where the caller says.
     curves.py       curves with their bands, as a picture
     run_curves.py   from run folders to curves
     performance.py  ratios, drawdowns and tails of investments, and wealth as a picture
+    trading.py      the efficient frontier, inventory over time, a policy as a map
     rendering/      one episode as an animated GIF
 """
 
@@ -30,6 +31,7 @@ from jaxrl.reports.performance import (
 )
 from jaxrl.reports.rendering import record_episode, render_episode, render_run
 from jaxrl.reports.run_curves import plot_runs
+from jaxrl.reports.trading import plot_frontier, plot_inventory, plot_policy_map
 
 __all__ = [
     "Curve",
@@ -46,6 +48,9 @@ __all__ = [
     "play_episodes",
     "plot_curves",
     "plot_equity",
+    "plot_frontier",
+    "plot_inventory",
+    "plot_policy_map",
     "plot_runs",
     "record_episode",
     "render_episode",

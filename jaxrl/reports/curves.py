@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from jaxrl.reports._pictures import picture_path, save_picture
 from jaxrl.reports.intervals import seed_interval
 
 # Okabe and Ito's palette, which readers with any common colour blindness can tell apart.
@@ -69,21 +70,14 @@ def plot_curves(
     import matplotlib
     from matplotlib.figure import Figure
 
-    out = Path(out)
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")
-    formats = figure.canvas.get_supported_filetypes()
-    if out.suffix.lower().lstrip(".") not in formats:
-        raise ValueError(f"{out} does not end as a picture does: try {out.with_suffix('.png')}")
+    out = picture_path(out, figure)
     with matplotlib.rc_context(STYLE):
         axes = figure.add_subplot()
         for position, curve in enumerate(curves):
             _draw_curve(axes, curve, position, statistic=statistic)
         _dress(axes, curves, statistic=statistic, x_label=x_label, y_label=y_label, title=title)
-        try:
-            figure.savefig(out, dpi=200)
-        except OSError as error:
-            raise ValueError(f"cannot write {out}: {error.strerror}") from None
-    return out
+        return save_picture(figure, out)
 
 
 def _draw_curve(axes: Any, curve: Curve, position: int, *, statistic: str) -> None:

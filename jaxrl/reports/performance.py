@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxrl.environments import clip_actions, require_environment
+from jaxrl.reports._pictures import picture_path, save_picture
 from jaxrl.reports.curves import COLOURS, LINE_STYLES, STYLE
 from jaxrl.types import Environment, Key, Policy
 
@@ -310,12 +311,10 @@ def plot_equity(
     import matplotlib
     from matplotlib.figure import Figure
 
-    out = Path(out)
     if not returns:
         raise ValueError("there is nothing to draw: give returns by name")
     figure = Figure(figsize=(7.0, 5.0), layout="constrained")
-    if out.suffix.lower().lstrip(".") not in figure.canvas.get_supported_filetypes():
-        raise ValueError(f"{out} does not end as a picture does: try {out.with_suffix('.png')}")
+    out = picture_path(out, figure)
     with matplotlib.rc_context(STYLE):
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         for position, (name, series) in enumerate(returns.items()):
@@ -333,11 +332,7 @@ def plot_equity(
         above.set_title(title or "", loc="left")
         if len(returns) > 1:
             above.legend()
-        try:
-            figure.savefig(out, dpi=200)
-        except OSError as error:
-            raise ValueError(f"cannot write {out}: {error.strerror}") from None
-    return out
+        return save_picture(figure, out)
 
 
 def _draw_band(axes: Any, values: Any, periods_per_year: float, line: dict[str, Any]) -> None:

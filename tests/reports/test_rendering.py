@@ -9,7 +9,7 @@ from PIL import Image
 from jaxrl import make_env
 from jaxrl.reports.rendering import Episode, animation, record_episode, render_episode
 from jaxrl.reports.rendering.canvas import ORANGE, Canvas
-from jaxrl.reports.rendering.charts import Chart
+from jaxrl.reports.rendering.charts import NAMES, Chart
 from jaxrl.reports.rendering.classic_control import DRAWINGS, draw_cart_pole, draw_pendulum
 from jaxrl.reports.rendering.grids import draw_grid, is_grid
 from jaxrl.types import Box, Environment, Policy, TimeStep
@@ -139,6 +139,25 @@ def test_the_chart_uncovers_time():
     first, last = (np.asarray(chart.frame(step), float).mean() for step in (0, 10))
     # What is still to come is pale.
     assert first > last
+
+
+def test_the_chart_shows_the_last_step():
+    episode = Episode("any", np.zeros((3, 1)), np.zeros(2), np.array([1.0, 0.0]), ended=True)
+    image = np.asarray(Chart(episode).frame(2), int)
+    # The reward's panel, right of where its last step begins.
+    part = image[image.shape[0] * 2 // 3 :, image.shape[1] * 3 // 4 :]
+    blue = part[..., 2] - part[..., 0] > 60
+    assert blue.any(axis=0).sum() > 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_observed_numbers_fit_the_task(name):
+    environment = make_env(name)
+    assert environment.observation_space.shape == (len(NAMES[name]),)
+    still = constant_policy(jnp.zeros(environment.action_space.shape))
+    episode = record_episode(jax.random.key(0), environment, still, max_steps=3)
+    anonymous = Chart(episode._replace(name="any")).frame(3)
+    assert np.any(np.asarray(Chart(episode).frame(3)) != np.asarray(anonymous))
 
 
 def trees(length):

@@ -11,6 +11,12 @@ from jaxrl.reports.rendering.canvas import INK
 from jaxrl.reports.rendering.episode import Episode
 
 MOST_LINES = 16
+# What the numbers of an observation are, where a task has few and each means something else.
+NAMES = {
+    "finance/liquidation": ("remaining", "time left", "price", "volatility", "volume"),
+    "finance/market-making": ("inventory", "time left", "price"),
+    "finance/market-making-adversary": ("inventory", "time left", "price"),
+}
 
 
 class Chart:
@@ -27,6 +33,9 @@ class Chart:
             figure = Figure(figsize=(6.4, 4.8), dpi=75, layout="constrained")
             panels = figure.subplots(3, 1, sharex=True)
             self._plot(panels[0], observations, "observation")
+            names = NAMES.get(episode.name, ())
+            if len(names) == observations.shape[1]:
+                panels[0].legend(panels[0].lines, names, fontsize=7, ncols=len(names))
             self._plot(panels[1], actions, "action", step=True)
             self._plot(panels[2], episode.rewards[:, None], "reward", step=True)
             panels[2].set_xlabel("step")
@@ -53,7 +62,9 @@ class Chart:
 
     @staticmethod
     def _plot(axes: Any, columns: np.ndarray, label: str, *, step: bool = False) -> None:
-        axes.plot(columns, linewidth=1.1, drawstyle="steps-post" if step else "default")
+        # A step lasts until the next one, the last one too.
+        points = np.concatenate([columns, columns[-1:]]) if step else columns
+        axes.plot(points, linewidth=1.1, drawstyle="steps-post" if step else "default")
         axes.set_ylabel(label)
         axes.grid(color="#E6E6E6", linewidth=0.6)
 

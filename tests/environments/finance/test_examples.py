@@ -18,6 +18,7 @@ from jaxrl.environments import finance
         finance.walk_forward,
         reports.expected_shortfall,
         reports.maximum_drawdown,
+        reports.plot_policy_map,
         reports.sharpe_ratio,
         reports.sortino_ratio,
         reports.value_at_risk,
