@@ -53,7 +53,10 @@ def require(name: str, value: Any, holds: Callable[[Any], Any], should: str) -> 
 
 
 def require_number(
-    name: str, value: Any, holds: Callable[[Any], Any] = np.isfinite, should: str = "be finite"
+    name: str,
+    value: Any,
+    holds: Callable[[Any], Any] = np.isfinite,
+    should: str = "be a finite number",
 ) -> None:
     """Refuses what is not one number for which a condition holds; a traced one passes.
 
@@ -71,7 +74,7 @@ def require_number(
     try:
         number = np.asarray(value, np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{name}={value!r} must be a number, and {should}") from None
+        raise ValueError(f"{name}={value!r} is no number: it must {should}") from None
     if number.ndim:
         raise ValueError(
             f"{name} has shape {number.shape}: for several values, make the environment inside a "

@@ -37,17 +37,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxrl.environments.builder import build_environment
 from jaxrl.environments.finance._requirements import (
+    FINITE_AND_NOT_NEGATIVE,
+    FINITE_AND_POSITIVE,
     concrete,
     is_exactly,
-    require,
-    require_finite,
-    require_not_negative,
+    require_number,
     require_one_of,
-    require_positive,
     require_whole,
 )
 from jaxrl.environments.finance.almgren_chriss import AlmgrenChriss, optimal_fractions
@@ -552,16 +552,21 @@ def _check(settings: LiquidationSettings) -> None:
         ("reward", REWARDS),
     ):
         require_one_of(name, getattr(settings, name), choices)
+    if settings.basket is None:
+        for name in _OF_A_BASKET:
+            require_number(name, getattr(settings, name))
     positive = ("price", "impact_exponent", "reference_rate", "variance_reversion", "daily_volume")
     for name in (*positive, "reward_scale"):
-        require_positive(name, getattr(settings, name))
+        require_number(name, getattr(settings, name), *FINITE_AND_POSITIVE)
     for name in ("fixed_fee", "variance_volatility", "volume_noise", "tick_size"):
-        require_not_negative(name, getattr(settings, name))
+        require_number(name, getattr(settings, name), *FINITE_AND_NOT_NEGATIVE)
     for name in ("drift", "risk_aversion"):
-        require_finite(name, getattr(settings, name))
+        require_number(name, getattr(settings, name), np.isfinite, "be a finite number")
     correlation, depth = settings.variance_correlation, settings.profile_depth
-    require("variance_correlation", correlation, lambda x: abs(x) <= 1, "lie between -1 and 1")
-    require("profile_depth", depth, lambda x: (x >= 0) & (x < 1), "be at least 0 and below 1")
+    is_share = (lambda x: (x >= 0) & (x < 1)), "be at least 0 and below 1"
+    require_number("profile_depth", depth, *is_share)
+    is_correlation = (lambda x: abs(x) <= 1), "lie between -1 and 1"
+    require_number("variance_correlation", correlation, *is_correlation)
     require_whole("lot_size", settings.lot_size, minimum=0)
     basket: Any = settings.basket
     if basket is not None and not isinstance(basket, Basket):

@@ -237,7 +237,10 @@ def test_parameters_are_one_program():
         ({"risk_aversion": -0.1}, "risk_aversion=-0.1 must be a finite number, at"),
         ({"running_penalty": -1.0}, "running_penalty=-1.0 must be a finite number, at"),
         ({"terminal_penalty": -1.0}, "terminal_penalty=-1.0 must be a finite number, at"),
-        ({"initial_price": "high"}, "initial_price='high' must be a number"),
+        (
+            {"initial_price": "high"},
+            "initial_price='high' is no number: it must be a finite number above 0",
+        ),
         ({"inventory_scale": np.ones(2)}, r"inventory_scale has shape \(2,\)"),
         ({"num_steps": 0}, "num_steps=0 must be a whole number, at least 1"),
         ({"inventory_limit": -3}, "inventory_limit=-3 must be a whole number, at least 1"),
