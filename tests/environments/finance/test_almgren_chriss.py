@@ -308,8 +308,8 @@ def test_continuous_trading_stays_finite():
     [
         ({"shares": 0.0}, "shares=0.0 must be a finite number above 0"),
         ({"horizon": -1.0}, "horizon=-1.0 must be a finite number above 0"),
-        ({"num_periods": 0}, "num_periods=0 must be a plain whole number, at least 1"),
-        ({"num_periods": 2.5}, "num_periods=2.5 must be a plain whole number"),
+        ({"num_periods": 0}, "num_periods=0 must be a whole number, at least 1"),
+        ({"num_periods": 2.5}, "num_periods=2.5 must be a whole number"),
         ({"volatility": -0.1}, "volatility=-0.1 must be a finite number, at least 0"),
         ({"half_spread": float("nan")}, "half_spread=nan must be a finite number"),
         ({"permanent_impact": float("inf")}, "permanent_impact=inf must be a finite"),

@@ -113,7 +113,7 @@ def test_no_other_schedule_is_better(risk_aversion):
         ({"covariance": [[1.0, 2.0], [2.0, 1.0]]}, "covariance=.* must be symmetric and positive"),
         ({"permanent_impact": [[np.nan, 0.0], [0.0, 0.0]]}, "permanent_impact=.* must be a finite"),
         ({"temporary_impact": [[0.0, 0.0], [0.0, 0.0]]}, "temporary_impact=.* must exceed"),
-        ({"num_periods": 0}, "num_periods=0 must be a plain whole number"),
+        ({"num_periods": 0}, "num_periods=0 must be a whole number"),
         ({"horizon": 0.0}, "horizon=0.0 must be a finite number above 0"),
     ],
 )
