@@ -12,6 +12,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float
 
+from jaxrl.environments.finance._requirements import require_number
+
 # Of days of trading, of which some have none after them: no exchange rests for more than a week.
 _LONGEST_REST = datetime.timedelta(days=7)
 _DATE_NAMES = ("date", "datetime", "day", "time", "timestamp")
@@ -39,7 +41,7 @@ def read_prices(path: str | Path, *, largest_gap: float | None = None) -> PriceT
     The first row names the columns. A first column of dates ("2024-01-31", or with a time) may
     stand before the assets'. Dates must ascend, and none may be missing: where nearly all steps are
     of one length, no step is longer than 1.5 of it; otherwise, as of trading days, no step is
-    longer than 7 days or 1.5 times the median, whichever is more.
+    longer than 7 days or 1.5 times the median, whichever is more. Times with a zone become UTC.
 
     Args:
         path: of a .csv file, or of a .parquet file, which needs pandas and pyarrow.
@@ -49,10 +51,13 @@ def read_prices(path: str | Path, *, largest_gap: float | None = None) -> PriceT
         The table; what is empty or no number in it is nan, which `check_prices` refuses.
 
     Raises:
-        ValueError: the file cannot be read, is no table, or its dates are out of order or have
-            gaps.
+        ValueError: the file cannot be read, is no table, its first column has neither a name nor
+            dates, or its dates are out of order or have gaps.
     """
     path = Path(path)
+    if largest_gap is not None:
+        should = "be a number of days above 0"
+        require_number("largest_gap", largest_gap, lambda days: days > 0, should)
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if path.suffix.lower() not in readers:
         raise ValueError(f"prices={str(path)!r} must be the path of a .csv or a .parquet file")
@@ -72,6 +77,11 @@ def read_prices(path: str | Path, *, largest_gap: float | None = None) -> PriceT
     if dates is not None:
         _check_dates(dates, path, largest_gap)
         names, rows = names[1:], [row[1:] for row in rows]
+    elif not names[0]:
+        raise ValueError(
+            f"{path}: the first column has neither a name nor dates; name it if it is an asset's, "
+            "or leave it out if it numbers the rows"
+        )
     if not names:
         raise ValueError(f"{path} has dates, but no column of prices")
     return PriceTable(np.array([[_number(cell) for cell in row] for row in rows]), names, dates)
@@ -180,11 +190,18 @@ def _number(cell: Any) -> float:
 
 
 def _date(cell: Any) -> datetime.datetime | None:
-    if isinstance(cell, datetime.datetime):
-        return cell.replace(tzinfo=None)
     try:
-        return datetime.datetime.fromisoformat(str(cell).strip()).replace(tzinfo=None)
-    except ValueError:
+        date = (
+            cell
+            if isinstance(cell, datetime.datetime)
+            else datetime.datetime.fromisoformat(str(cell).strip())
+        )
+        # Pandas' missing date is one, and is not equal to itself.
+        if date != date:
+            return None
+        # A date that has a zone counts in UTC, where no hour comes twice.
+        return date if date.tzinfo is None else date.astimezone(datetime.UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         return None
 
 
@@ -218,7 +235,8 @@ def _check_dates(
     if regular < 0.95 * len(steps):
         longest = max(longest, _LONGEST_REST)
     if largest_gap is not None:
-        longest = datetime.timedelta(days=largest_gap)
+        days = min(float(largest_gap), float(datetime.timedelta.max.days))
+        longest = datetime.timedelta(days=days)
     for number, step in enumerate(steps, 3):
         if step > longest:
             raise ValueError(

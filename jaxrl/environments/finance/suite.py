@@ -1,6 +1,7 @@
 """Finance as a suite: its names, their parameters, and how one is made."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,11 @@ def make(name: str, parameters: dict[str, Any]) -> Environment:
     known = parameters_of(name)
     may_be = _OR_ARRAYS & known.keys()
     arrays = {field: x for field, x in parameters.items() if field in may_be and np.ndim(x) > 0}
-    others = {field: x for field, x in parameters.items() if field not in arrays}
+    others = {
+        field: str(x) if isinstance(x, Path) else x
+        for field, x in parameters.items()
+        if field not in arrays
+    }
     checked = check_parameters(others, known, name=f"finance/{name}")
     return _BUILDERS[name](**checked, **arrays)
 

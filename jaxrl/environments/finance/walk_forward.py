@@ -1,6 +1,7 @@
 """Walk-forward evaluation: train on the past, test on what comes next, and move on."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ def walk_forward(
     test are left out. In a test the returns before its first row are seen, but not traded.
 
     Args:
-        prices: [time, assets], or the path of a file, see `read_prices`.
+        prices: [time, assets], or the path of a file, see `read_prices`; `largest_gap` is its.
         train_rows: rows of the first training span, and of all of them if they roll.
         test_rows: rows of each test span, at least 2.
         rolling: whether training spans move on with a fixed length; otherwise they all begin with
@@ -60,10 +61,12 @@ def walk_forward(
     for name, value in rows.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 2:
             raise ValueError(f"{name}={value!r} must be a whole number, at least 2")
-    for name in ("prices", "span", "test_share", "largest_gap"):
+    for name in ("prices", "span", "test_share"):
         if name in parameters:
             raise ValueError(f"walk_forward sets {name} itself")
-    table = price_array(read_prices(prices).prices if isinstance(prices, str) else prices)
+    if isinstance(prices, str | Path):
+        prices = read_prices(prices, largest_gap=parameters.pop("largest_gap", None)).prices
+    table = price_array(prices)
     count = (len(table) - train_rows) // test_rows
     if count < 1:
         raise ValueError(

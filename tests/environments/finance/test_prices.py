@@ -2,7 +2,9 @@
 
 import datetime
 import importlib
+import itertools
 import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +20,7 @@ from jaxrl.environments.finance import (
     read_prices,
     walk_forward,
 )
+from jaxrl.environments.finance.prices import _dates
 
 
 def made_up_prices(rows=60, assets=2, seed=0):
@@ -269,3 +272,56 @@ def test_walk_forward(rolling):
 def test_impossible_folds(change, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         walk_forward(made_up_prices(60), **{"train_rows": 30, "test_rows": 12, **change})
+
+
+def test_numbers_of_rows_are_not_taken_for_an_asset(tmp_path):
+    path = write(tmp_path / "p.csv", ["1,100,50", "2,101,51"], header='"",one,two')
+    with pytest.raises(ValueError, match="first column has neither a name nor dates"):
+        read_prices(path)
+    dated = write(tmp_path / "p.csv", ["2024-01-01,100,50", "2024-01-02,101,51"], header=",one,two")
+    assert read_prices(dated).names == ("one", "two")
+
+
+def test_an_hour_that_clocks_show_twice_comes_twice(tmp_path):
+    hours = ["01:00+02:00", "02:00+02:00", "02:00+01:00", "03:00+01:00"]
+    path = write(tmp_path / "p.csv", [f"2024-10-27T{hour},1,2" for hour in hours])
+    dates = read_prices(path).dates
+    assert {later - earlier for earlier, later in itertools.pairwise(dates)} == {
+        datetime.timedelta(hours=1)
+    }
+
+
+def test_largest_gap_is_a_number_above_0_and_may_be_infinite(tmp_path):
+    path = write(tmp_path / "p.csv", ["2024-01-01,1,2", "2024-05-01,1,2"])
+    assert len(read_prices(path, largest_gap=float("inf")).dates) == 2
+    for wrong in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match=r"^largest_gap="):
+            read_prices(path, largest_gap=wrong)
+
+
+def test_a_path_is_taken_wherever_prices_are(tmp_path):
+    path = write(tmp_path / "p.csv", dated_rows(made_up_prices(40), step=1))
+    assert make_env("finance/portfolio", prices=path, num_periods=3).action_space.shape == (3,)
+    rows = {"train_rows": 20, "test_rows": 10, "num_periods": 3}
+    assert len(list(walk_forward(path, **rows))) == 2
+    with pytest.raises(ValueError, match="fill the gap"):
+        walk_forward(path, **rows, largest_gap=0.5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_test_after_one_row_has_no_deviation_to_scale_by():
+    prices = made_up_prices(4)
+    given = {"span": "test", "test_share": 0.75, "num_periods": 1, "window": 0}
+    assert portfolio(prices=prices, **given).action_space.shape == (3,)
+
+
+def test_a_share_of_the_test_is_refused_where_all_rows_are_played():
+    with pytest.raises(ValueError, match=r"^test_share=0.5 does nothing"):
+        portfolio(prices=made_up_prices(), span="all", test_share=0.5, num_periods=3)
+
+
+def test_a_missing_date_is_none():
+    pandas = pytest.importorskip("pandas")
+    cells = [pandas.Timestamp("2024-01-01"), pandas.NaT]
+    with pytest.raises(ValueError, match="row 3: NaT is no date"):
+        _dates("date", cells, Path("p.parquet"))
