@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxrl.environments.finance._requirements import (
     FINITE_AND_NOT_NEGATIVE,
     FINITE_AND_POSITIVE,
+    plain_number,
     require,
     require_number,
     require_one_of,
@@ -98,6 +99,7 @@ class Market(NamedTuple):
 
 
 DEFAULTS = Market()
+_FLOATS = tuple(name for name, value in DEFAULTS._asdict().items() if isinstance(value, float))
 
 
 class Conditions(NamedTuple):
@@ -188,6 +190,8 @@ def trade(
         cash=cash,
         profit=book.profit + gain,
     )
+    # Books keep their types where JAX's default is float64.
+    after = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), after, book)
     return after, reward, ended
 
 
@@ -332,6 +336,7 @@ def settled(market: Market) -> Market:
     penalties = ("liquidation_cost", "running_penalty", "terminal_penalty", "risk_aversion")
     for name in ("volatility", *penalties):
         require_number(name, getattr(market, name), *FINITE_AND_NOT_NEGATIVE)
+    market = market._replace(**{name: plain_number(getattr(market, name)) for name in _FLOATS})
     low, high = market.min_depth, market.max_depth
     if not isinstance(low, Tracer) and not isinstance(high, Tracer) and low >= high:
         raise ValueError(f"min_depth={low} must be less than max_depth={high}")

@@ -35,6 +35,12 @@ def is_exactly(value: Any, number: float) -> bool:
     return known is not None and bool(np.all(known == number))
 
 
+def plain_number(value: Any) -> Any:
+    """One known number as Python's float, which takes no part in what types come of it."""
+    known = concrete(value)
+    return value if known is None or known.ndim else float(known)
+
+
 def require(name: str, value: Any, holds: Callable[[Any], Any], should: str) -> None:
     """Refuses a value for which a condition does not hold; traced ones pass.
 

@@ -351,7 +351,7 @@ def continuous_shortfall(
     series = _series(jnp.where(near, 4 * square, 0.0), first=3, count=12) * 2
     apart = (slope - curve) / (2 * jnp.where(near, 1.0, square))
     moment = jnp.where(near, series * curve, apart)
-    shares, horizon = jnp.asarray(order.shares), order.horizon
+    shares, horizon = jnp.asarray(order.shares, square.dtype), order.horizon
     mean = order.permanent_impact * shares**2 / 2 + order.half_spread * shares
     mean = mean + order.temporary_impact * shares**2 / horizon * (slope + curve) / 2
     return mean, order.volatility**2 * shares**2 * horizon * moment
@@ -385,7 +385,9 @@ def _sold_and_kept(order: AlmgrenChriss, risk_aversion: Any) -> tuple[Array, Arr
 def _risk_ratio(order: AlmgrenChriss, risk_aversion: Any) -> Array:
     """Risk against impact, a = kappa~^2 tau^2 = lambda sigma^2 tau^2 / eta~, without a unit."""
     risk_aversion = jnp.asarray(risk_aversion, jnp.result_type(float))
-    return risk_aversion * (order.volatility * order.period) ** 2 / order.adjusted_impact
+    variance = jnp.asarray(order.volatility * order.period, risk_aversion.dtype) ** 2
+    # Without risk even an infinite aversion to it weighs nothing.
+    return jnp.where(variance > 0, risk_aversion, 0.0) * variance / order.adjusted_impact
 
 
 def _squared_angle(order: AlmgrenChriss, risk_aversion: Any) -> Array:

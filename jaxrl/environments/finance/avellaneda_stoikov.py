@@ -212,7 +212,7 @@ def market_making_optimum(
     Returns:
         Values, and depths in dollars.
     """
-    inventory = jnp.arange(-inventory_limit, inventory_limit + 1, dtype=jnp.float32)
+    inventory = jnp.arange(-inventory_limit, inventory_limit + 1, dtype=jnp.result_type(float))
     running = (running_penalty + 0.5 * risk_aversion * volatility**2) * inventory**2
     beside = fill_value(
         arrival_rate=arrival_rate, depth_decay=depth_decay, risk_aversion=risk_aversion

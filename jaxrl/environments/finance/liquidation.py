@@ -46,6 +46,7 @@ from jaxrl.environments.finance._requirements import (
     FINITE_AND_POSITIVE,
     concrete,
     is_exactly,
+    plain_number,
     require_number,
     require_one_of,
     require_whole,
@@ -70,6 +71,12 @@ _OF_A_BASKET = (
     "half_spread",
     "permanent_impact",
     "temporary_impact",
+)
+_FLOATS = (
+    *(name for name in _OF_A_BASKET if name != "num_periods"),
+    *("drift", "impact_exponent", "reference_rate", "fixed_fee", "variance_reversion"),
+    *("variance_volatility", "variance_correlation", "profile_depth", "daily_volume"),
+    *("volume_noise", "tick_size", "risk_aversion", "reward_scale"),
 )
 # A price that lies on a tick up to rounding is on it.
 _TICK_TOLERANCE = 1e-3
@@ -521,6 +528,10 @@ def _has_volume_noise(market: LiquidationMarket) -> bool:
 def _market(settings: LiquidationSettings) -> LiquidationMarket:
     """What follows from the settings, which are checked."""
     _check(settings)
+    # Whole numbers overflow, and short floats lose digits, where money is multiplied.
+    settings = settings._replace(
+        **{name: plain_number(getattr(settings, name)) for name in _FLOATS}
+    )
     basket = settings.basket
     if basket is not None:
         order: Any = jax.tree.map(_as_array, basket, is_leaf=lambda x: isinstance(x, list | tuple))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxrl.environments.finance._market import (
@@ -147,7 +148,9 @@ def optimal_quotes(**parameters: Any) -> Float[Array, "N inventories 2"]:
     return jax.lax.scan(back, terminal, None, length=market.num_steps, reverse=True)[1]
 
 
-def quote_results(quotes: Float[Array, "N inventories 2"], **parameters: Any) -> QuoteResults:
+def quote_results(
+    quotes: Float[Array | np.ndarray, "N inventories 2"], **parameters: Any
+) -> QuoteResults:
     """The exact results of a table of quotes, without simulation.
 
     Expectations and variances go backward through the steps, by the law of total variance.
@@ -158,8 +161,12 @@ def quote_results(quotes: Float[Array, "N inventories 2"], **parameters: Any) ->
 
     Returns:
         Means and standard deviations.
+
+    Raises:
+        ValueError: the table is of another market's steps or inventories.
     """
     market = settled(Market(**parameters))
+    quotes = _checked(market, quotes)
     inventory = _inventories(market)
     zero = jnp.zeros_like(inventory)
 
@@ -184,7 +191,7 @@ def quote_results(quotes: Float[Array, "N inventories 2"], **parameters: Any) ->
     return QuoteResults(value, profit, jnp.sqrt(spread), end, jnp.sqrt(end_spread))
 
 
-def quote_policy(quotes: Float[Array, "N inventories 2"], **parameters: Any) -> Policy:
+def quote_policy(quotes: Float[Array | np.ndarray, "N inventories 2"], **parameters: Any) -> Policy:
     """The policy that plays a table of quotes in `market_making`.
 
     Args:
@@ -193,6 +200,9 @@ def quote_policy(quotes: Float[Array, "N inventories 2"], **parameters: Any) -> 
 
     Returns:
         A policy without memory, as `jaxrl.evaluate` takes it.
+
+    Raises:
+        ValueError: the table is of another market's steps or inventories.
 
     Example:
         >>> import jax, jaxrl
@@ -204,9 +214,7 @@ def quote_policy(quotes: Float[Array, "N inventories 2"], **parameters: Any) -> 
         50
     """
     market = settled(Market(**parameters))
-    expected = (market.num_steps, 2 * market.inventory_limit + 1, 2)
-    if quotes.shape != expected:
-        raise ValueError(f"quotes have shape {quotes.shape}, but the market needs {expected}")
+    quotes = _checked(market, quotes)
 
     def act(key: Any, carry: Any, observation: Array) -> tuple[Any, Array]:
         del key
@@ -218,9 +226,17 @@ def quote_policy(quotes: Float[Array, "N inventories 2"], **parameters: Any) -> 
     return Policy(start=lambda key: (), act=act)
 
 
+def _checked(market: Market, quotes: Any) -> Float[Array, "N inventories 2"]:
+    """A table of quotes as JAX's array, if it is one of this market."""
+    expected = (market.num_steps, 2 * market.inventory_limit + 1, 2)
+    if np.shape(quotes) != expected:
+        raise ValueError(f"quotes have shape {np.shape(quotes)}, but the market needs {expected}")
+    return jnp.asarray(quotes, jnp.result_type(float))
+
+
 def _inventories(market: Market) -> Float[Array, " inventories"]:
     limit = market.inventory_limit
-    return jnp.arange(-limit, limit + 1, dtype=jnp.float32)
+    return jnp.arange(-limit, limit + 1, dtype=jnp.result_type(float))
 
 
 def _outcomes(market: Market, depths: Float[Array, "inventories 2"]) -> tuple[Any, Any, Any]:

@@ -349,3 +349,15 @@ def test_orders_are_one_program():
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     mean(orders, jnp.array([1e-5, 1e-7]))
     assert traces == 1
+
+
+def test_whole_numbers_of_shares_do_not_overflow():
+    whole = continuous_shortfall(AlmgrenChriss(shares=1_000_000), 1e-6)
+    np.testing.assert_allclose(whole, continuous_shortfall(PAPER, 1e-6), rtol=1e-6)
+
+
+def test_without_risk_no_aversion_changes_the_schedule():
+    order = AlmgrenChriss(volatility=0.0)
+    even = optimal_holdings(order, 0.0)
+    np.testing.assert_allclose(optimal_holdings(order, jnp.inf), even)
+    np.testing.assert_allclose(optimal_holdings(order, value_at_risk_minimiser(order)), even)

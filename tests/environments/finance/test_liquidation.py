@@ -501,3 +501,16 @@ def test_impossible_parameters_are_refused(monkeypatch, changes, message):
 def test_unknown_parameters_of_a_policy_are_refused():
     with pytest.raises(ValueError, match="has no parameter 'num_period'; did you mean num_periods"):
         twap_policy(num_period=3)
+
+
+@pytest.mark.parametrize("kind", [int, np.int32, np.float16])
+def test_numbers_of_any_type_give_the_same_rewards(kind):
+    numbers = {"shares": 60_000, "price": 60_000} if kind is not np.float16 else {"price": 100}
+    given = {name: kind(value) for name, value in numbers.items()}
+    rewards = []
+    for parameters in (given, {name: float(value) for name, value in numbers.items()}):
+        environment = liquidation(**parameters)
+        state, _ = environment.reset(jax.random.key(0))
+        _, time_step = environment.step(jax.random.key(1), state, jnp.array([0.5]))
+        rewards.append(float(time_step.reward))
+    assert rewards[0] == pytest.approx(rewards[1], rel=1e-6)

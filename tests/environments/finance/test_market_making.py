@@ -293,3 +293,20 @@ def test_defaults_are_those_of_the_market(build):
     }
     if build is finance.market_making:
         assert signature.keys() == defaults.keys()
+
+
+def test_made_and_solved_where_float64_is_the_default():
+    market = {"num_steps": 2, "inventory_limit": 1}
+    with jax.enable_x64(True):
+        for environment in (
+            finance.market_making(**market),
+            finance.market_making(**market, opponent="random"),
+            finance.market_making_adversary(**market),
+        ):
+            state, _ = environment.reset(jax.random.key(0))
+            assert state.book.profit.dtype == jnp.float32
+        quotes = finance.continuous_optimum_quotes(**market)
+        assert finance.optimal_quotes(**market).dtype == quotes.dtype == jnp.float64
+        exact = float(finance.quote_results(quotes, **market).objective)
+    single = finance.quote_results(finance.continuous_optimum_quotes(**market), **market)
+    assert float(single.objective) == pytest.approx(exact, rel=1e-5)

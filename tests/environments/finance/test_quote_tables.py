@@ -192,3 +192,19 @@ def test_a_table_of_another_market_is_refused():
     quotes = finance.symmetric_quotes(**SMALL)
     with pytest.raises(ValueError, match=r"\(40, 11, 2\), but the market needs \(200, 101, 2\)"):
         finance.quote_policy(quotes)
+
+
+def test_a_table_may_be_numpys_and_is_of_the_market():
+    market = {"num_steps": 3, "inventory_limit": 2}
+    quotes = finance.symmetric_quotes(**market)
+    environment = finance.market_making(**market)
+    found = [
+        jaxrl.evaluate(
+            jax.random.key(0), environment, finance.quote_policy(table, **market), num_episodes=2
+        ).returns
+        for table in (quotes, np.asarray(quotes))
+    ]
+    np.testing.assert_array_equal(*found)
+    for wrong in (quotes[:1], quotes[:, 1:]):
+        with pytest.raises(ValueError, match=r"quotes have shape \(.*needs \(3, 5, 2\)"):
+            finance.quote_results(wrong, **market)
