@@ -355,8 +355,8 @@ def _series(returns: Any, *, least: int = 1) -> Float[np.ndarray, "... time"]:
 
 def _deviation(series: Float[np.ndarray, "... time"]) -> Figure:
     # The deviation of equal numbers need not round to 0.
-    varies = series.max(axis=-1) > series.min(axis=-1)
-    return np.where(varies, series.std(axis=-1, ddof=1), 0.0)
+    equal = series.max(axis=-1) == series.min(axis=-1)
+    return np.where(equal, 0.0, series.std(axis=-1, ddof=1))
 
 
 def _ratio(numerator: Figure, denominator: Figure) -> Figure:

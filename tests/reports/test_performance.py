@@ -151,3 +151,8 @@ def test_steps_after_an_episode_ends_are_told_apart():
             in_cash,
             num_episodes=2,
         )
+
+
+def test_a_hole_in_returns_is_a_hole_in_the_deviation():
+    figures = performance_of([[0.1, np.nan, 0.2], [0.1, 0.1, 0.1]])
+    np.testing.assert_array_equal(figures.deviation, [np.nan, 0.0])

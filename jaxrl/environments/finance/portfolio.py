@@ -229,7 +229,8 @@ def _normalized(action: Float[Array, " M"]) -> Float[Array, " M"]:
     positive = jnp.maximum(action, 0.0)
     total = jnp.sum(positive)
     in_cash = jnp.arange(action.shape[0]) == 0
-    return jnp.where(total > 0, positive / jnp.where(total > 0, total, 1.0), in_cash)
+    # What is no number stays none: it is no wish for cash.
+    return jnp.where(total == 0, in_cash, positive / jnp.where(total == 0, 1.0, total))
 
 
 def _trade(
@@ -299,7 +300,7 @@ def _historical(parameters: dict[str, Any]) -> ReturnProcess:
             f"{max(end - 1 - first, 0)} periods are left from row {first} on"
         )
     seen = log_returns[: split - 1] if span == "test" else log_returns
-    deviation = np.std(seen, axis=0)
+    deviation = np.std(seen, axis=0) if len(seen) else np.zeros(prices.shape[1])
     return historical_returns(
         log_returns,
         first=first,
@@ -321,6 +322,7 @@ def _check(parameters: dict[str, Any]) -> None:
         "buying_cost": is_share,
         "selling_cost": is_share,
         "periods_per_year": FINITE_AND_POSITIVE,
+        "jump_intensity": FINITE_AND_NOT_NEGATIVE,
         "risk_aversion": FINITE_AND_NOT_NEGATIVE,
         "adaptation": ((lambda x: (x > 0) & (x <= 1)), "be above 0 and at most 1"),
     }.items():
@@ -337,7 +339,11 @@ def _refuse_unused(parameters: dict[str, Any]) -> None:
         (*_WALKS, "simulator"): (simulated, "simulated returns, without prices"),
         _REGIMES: (simulated and simulator == "regimes", "simulator='regimes'"),
         _JUMPS: (simulated and simulator == "jumps", "simulator='jumps'"),
-        ("span", "test_share"): (not simulated, "prices"),
+        ("span",): (not simulated, "prices"),
+        ("test_share",): (
+            not simulated and parameters["span"] != "all",
+            "prices and span='train' or 'test'",
+        ),
         ("largest_gap",): (from_file, "prices from a file"),
         ("risk_aversion",): (reward == "mean_variance", "reward='mean_variance'"),
         ("adaptation",): (reward == "differential_sharpe", "reward='differential_sharpe'"),

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxrl.environments.finance.prices import check_prices
+
 _BISECTIONS = 100
 
 
@@ -42,8 +44,14 @@ def estimated_moments(
 
     Returns:
         mu [N] and Sigma [N, N].
+
+    Raises:
+        ValueError: there are fewer rows, or a hole or a price that is not positive.
     """
-    log_returns = np.diff(np.log(np.asarray(prices, float)), axis=0)
+    checked = check_prices(prices)
+    if len(checked) < 3:
+        raise ValueError(f"prices have {len(checked)} rows, but a covariance needs 3 at least")
+    log_returns = np.diff(np.log(checked), axis=0)
     covariance = np.atleast_2d(np.cov(log_returns.T)) * periods_per_year
     return log_returns.mean(axis=0) * periods_per_year + np.diag(covariance) / 2, covariance
 
@@ -149,6 +157,10 @@ def merton_log_growth(
     """
     excess, sigma = _excess(drift, covariance, riskless_rate)
     held = np.asarray(weights, float)[1:]
+    if held.shape != excess.shape:
+        raise ValueError(
+            f"weights have shape {np.shape(weights)}, expected ({len(excess) + 1},), cash first"
+        )
     return float(riskless_rate + held @ excess - held @ sigma @ held / 2)
 
 

@@ -268,3 +268,17 @@ def test_parameters_that_can_be_typed():
     assert parameters["buying_cost"].kind is float
     assert parameters["prices"].kind is str
     assert parameters["num_periods"].kind is int
+
+
+def test_weights_that_are_no_numbers_are_not_taken_for_cash():
+    environment = portfolio(action="weights", window=0)
+    state, _ = environment.reset(jax.random.key(0))
+    for action, weights in ((jnp.nan, [jnp.nan] * 4), (0.0, [1.0, 0.0, 0.0, 0.0])):
+        _, time_step = environment.step(jax.random.key(1), state, jnp.full(4, action))
+        np.testing.assert_array_equal(time_step.info["weights"], weights)
+
+
+@pytest.mark.parametrize("intensity", ["often", (1.0, 2.0)])
+def test_a_jump_intensity_is_one_number(intensity):
+    with pytest.raises(ValueError, match=r"^jump_intensity"):
+        portfolio(simulator="jumps", jump_intensity=intensity)

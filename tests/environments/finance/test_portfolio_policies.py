@@ -213,3 +213,14 @@ def test_weights_of_another_market_are_refused():
     environment = portfolio(**MARKET)
     with pytest.raises((ValueError, TypeError), match="shape"):
         jaxrl.evaluate(jax.random.key(0), environment, constant_weights([0.5, 0.5]), num_episodes=2)
+
+
+def test_moments_and_growth_refuse_what_they_cannot_use():
+    for prices, message in (
+        ([[1.0], [2.0]], "prices have 2 rows"),
+        ([[1.0], [-2.0], [3.0]], r"prices\[1, 0\]=-2.0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            estimated_moments(prices, periods_per_year=52)
+    with pytest.raises(ValueError, match=r"weights have shape \(2,\), expected \(3,\)"):
+        merton_log_growth([0.5, 0.5], [0.1, 0.2], np.eye(2))
