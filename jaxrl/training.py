@@ -176,7 +176,8 @@ def evaluate(
         Returns and lengths, [num_episodes]; nan and 0 of what overruns `max_episode_steps`.
 
     Raises:
-        ValueError: an argument is not what it should be, or episodes might never end.
+        ValueError: an argument is not what it should be, episodes might never end, or the policy's
+            actions are not the environment's.
     """
     key = typed_key(key)
     environment = require_environment(environment)
@@ -188,7 +189,9 @@ def evaluate(
     key_reset, key_start, key_loop = jax.random.split(key, 3)
     begin = partial(start_world, environment=environment, start=policy.start)
     worlds = jax.vmap(begin)(*_keys_of_both(key_reset, key_start, num_episodes))
-    act = partial(step_world, environment=environment, act=act_without_extras(policy.act))
+    act = partial(
+        step_world, environment=environment, act=act_without_extras(policy.act, environment)
+    )
     blank = Evaluation(
         returns=jnp.full(num_episodes, missing_value(), jnp.float32),
         lengths=jnp.zeros(num_episodes, jnp.int32),

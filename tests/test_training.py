@@ -160,6 +160,13 @@ class TestEvaluate:
         assert {8, 9, 10} <= lengths <= {8, 9, 10, 11}
         np.testing.assert_array_equal(result.returns, result.lengths)
 
+    def test_actions_of_another_environment_are_named(self):
+        env, key = jaxrl.make_env("Pendulum-v1"), jax.random.key(0)
+        policy = POLICY._replace(act=lambda key, carry, observation: (carry, jnp.zeros(3)))
+        message = r"policy's actions have shape \(3,\), but those of Pendulum-v1 have shape \(1,\)"
+        with pytest.raises(ValueError, match=message):
+            evaluate(key, env, policy, num_episodes=2)
+
     @pytest.mark.parametrize("limit", [4, 6])
     def test_part_of_an_episode_is_nothing(self, limit):
         """The task ends after 7 steps, whatever it declares."""

@@ -17,6 +17,7 @@ in one of three ways:
   what is drawn at a reset and kept in the state, such as a task's constants, stays the same too.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -155,8 +156,6 @@ def step_world(
         The world after the step, what a learner reads of it, and the `info` of the environment.
     """
     carry, action, extras = act(key_act, world.carry, world.observation)
-    # A policy of the user's own may give plain numbers.
-    action = jnp.asarray(action)
     env_state, time_step = environment.step(key_step, world.env_state, action)
     transition = Transition(
         observation=world.observation,
@@ -233,9 +232,30 @@ def where_ended(ended: Bool[Array, ""], fresh: PyTree, present: PyTree) -> PyTre
     return jax.tree.map(lambda first, running: jnp.where(ended, first, running), fresh, present)
 
 
-def act_without_extras(act: Callable[[Key, Carry, Observation], tuple[Carry, Action]]) -> Act:
-    """The `Act` of a policy, which reports nothing beside its actions."""
-    return lambda key, carry, observation: (*act(key, carry, observation), ())
+def act_without_extras(
+    act: Callable[[Key, Carry, Observation], tuple[Carry, Action]], environment: Environment
+) -> Act:
+    """The `Act` of a policy, which reports nothing beside its actions.
+
+    Args:
+        act: the policy's.
+        environment: where it acts. Actions with another number of elements than its space's are a
+            ValueError when the `Act` is traced.
+    """
+    space = environment.action_space
+
+    def choose(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Action, tuple[()]]:
+        carry, action = act(key, carry, observation)
+        # A policy of the user's own may give plain numbers.
+        action = jnp.asarray(action)
+        if action.size != math.prod(space.shape):
+            raise ValueError(
+                f"the policy's actions have shape {action.shape}, but those of "
+                f"{environment.name} have shape {space.shape}"
+            )
+        return carry, action, ()
+
+    return choose
 
 
 def _sharing_of_keys(

@@ -14,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxrl.environments import clip_actions, require_environment
+from jaxrl.environments import clip_actions, flatten_actions, require_environment
+from jaxrl.keys import typed_key
+from jaxrl.loops import act_without_extras
 from jaxrl.reports._pictures import picture_path, save_picture
 from jaxrl.reports.curves import COLOURS, LINE_STYLES, STYLE
 from jaxrl.types import Environment, Key, Policy
@@ -73,12 +75,14 @@ def play_episodes(
         The steps, on an axis as long as the time limit.
 
     Raises:
-        ValueError: the environment has no time limit.
+        ValueError: the environment has no time limit, or the policy's actions are not its own.
     """
-    environment = clip_actions(require_environment(environment))
+    key = typed_key(key)
+    environment = flatten_actions(clip_actions(require_environment(environment)))
     if environment.max_episode_steps is None:
         raise ValueError(f"{environment.name} has no time limit: wrap it in time_limit(env, ...)")
     num_steps = int(environment.max_episode_steps)
+    act = act_without_extras(policy.act, environment)
 
     def play(key: Key) -> PlayedEpisodes:
         key_reset, key_start, key_steps = jax.random.split(key, 3)
@@ -87,7 +91,7 @@ def play_episodes(
         def step(carry: Any, key: Key) -> tuple[Any, PlayedEpisodes]:
             memory, state, observation, alive = carry
             key_act, key_step = jax.random.split(key)
-            memory, action = policy.act(key_act, memory, observation)
+            memory, action, _ = act(key_act, memory, observation)
             state, after = environment.step(key_step, state, action)
             reward = jnp.where(alive, after.reward, 0.0)
             left = alive & ~(after.terminated | after.truncated)

@@ -54,7 +54,7 @@ def record_episode(
 
     def step(world: Worlds, time: Any) -> Any:
         key_act, key_env = jax.random.split(jax.random.fold_in(key_loop, time))
-        act = act_without_extras(policy.act)
+        act = act_without_extras(policy.act, environment)
         world, transition, info = step_world(key_act, key_env, world, environment, act)
         return world, (transition, info.get("task_reward", transition.reward))
 
