@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxrl.environments import clip_actions, flatten_actions, require_environment
 from jaxrl.keys import typed_key
-from jaxrl.loops import act_without_extras
+from jaxrl.loops import act_without_extras, start_world, step_world
 from jaxrl.reports._pictures import picture_path, save_picture
 from jaxrl.reports.curves import COLOURS, LINE_STYLES, STYLE
 from jaxrl.types import Environment, Key, Policy
@@ -86,19 +86,16 @@ def play_episodes(
 
     def play(key: Key) -> PlayedEpisodes:
         key_reset, key_start, key_steps = jax.random.split(key, 3)
-        state, observation = environment.reset(key_reset)
 
         def step(carry: Any, key: Key) -> tuple[Any, PlayedEpisodes]:
-            memory, state, observation, alive = carry
+            world, alive = carry
             key_act, key_step = jax.random.split(key)
-            memory, action, _ = act(key_act, memory, observation)
-            state, after = environment.step(key_step, state, action)
+            world, after, info = step_world(key_act, key_step, world, environment, act)
             reward = jnp.where(alive, after.reward, 0.0)
             left = alive & ~(after.terminated | after.truncated)
-            carry = (memory, state, after.observation, left)
-            return carry, PlayedEpisodes(reward, alive, after.info)
+            return (world, left), PlayedEpisodes(reward, alive, info)
 
-        first = (policy.start(key_start), state, observation, jnp.array(True))
+        first = start_world(key_reset, key_start, environment, policy.start), jnp.array(True)
         return jax.lax.scan(step, first, jax.random.split(key_steps, num_steps))[1]
 
     return jax.vmap(play)(jax.random.split(key, num_episodes))

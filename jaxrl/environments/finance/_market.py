@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxrl.environments.finance._requirements import (
     FINITE_AND_NOT_NEGATIVE,
     FINITE_AND_POSITIVE,
+    is_exactly,
     plain_number,
     require,
     require_number,
@@ -340,7 +341,7 @@ def settled(market: Market) -> Market:
     low, high = market.min_depth, market.max_depth
     if not isinstance(low, Tracer) and not isinstance(high, Tracer) and low >= high:
         raise ValueError(f"min_depth={low} must be less than max_depth={high}")
-    if market.at_horizon == "mark" and _given(market.liquidation_cost, 0.0):
+    if market.at_horizon == "mark" and not is_exactly(market.liquidation_cost, 0.0):
         raise ValueError(
             f"liquidation_cost={market.liquidation_cost} does nothing where at_horizon='mark': "
             "give at_horizon='liquidate'"
@@ -358,7 +359,8 @@ def _check_static(market: Market) -> None:
 def _with_opponent(market: Market) -> Market:
     """The market with its second player checked, and the choice of a fixed one filled in."""
     for name in ("drift_deviation", "rate_deviation", "decay_deviation"):
-        if market.opponent == "none" and _given(getattr(market, name), getattr(DEFAULTS, name)):
+        is_default = is_exactly(getattr(market, name), getattr(DEFAULTS, name))
+        if market.opponent == "none" and not is_default:
             raise ValueError(f"{name} does nothing where opponent='none'")
     if market.fixed_choice is not None and market.opponent != "fixed":
         raise ValueError(f"fixed_choice does nothing where opponent={market.opponent!r}")
@@ -380,7 +382,3 @@ def _with_opponent(market: Market) -> Market:
     should = "be three numbers from -1 to 1"
     require("fixed_choice", market.fixed_choice, lambda x: np.abs(x) <= 1, should)
     return market
-
-
-def _given(value: Any, default: float) -> bool:
-    return isinstance(value, Tracer) or bool(np.any(np.asarray(value) != default))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxrl.environments.finance._requirements import FINITE_AND_POSITIVE, require_number
 from jaxrl.environments.finance.prices import check_prices
 
 _BISECTIONS = 100
@@ -95,7 +96,7 @@ def merton_weights(
     optimization".
     """
     excess, sigma = _excess(drift, covariance, riskless_rate)
-    _require_positive("risk_aversion", risk_aversion)
+    require_number("risk_aversion", risk_aversion, FINITE_AND_POSITIVE[0], "be positive")
     free = np.linalg.solve(sigma, excess) / risk_aversion
     inside = (free >= 0).all() and free.sum() <= 1
     if not long_only or inside:
@@ -135,7 +136,7 @@ def markowitz_weights(
     Source: Markowitz (1952), "Portfolio selection"; cash: Tobin (1958).
     """
     excess, sigma = _excess(mean, covariance, riskless_rate)
-    _require_positive("risk_aversion", risk_aversion)
+    require_number("risk_aversion", risk_aversion, FINITE_AND_POSITIVE[0], "be positive")
     return _within_simplex(excess / risk_aversion, sigma, with_cash=with_cash)
 
 
@@ -181,11 +182,6 @@ def _excess(
     if not symmetric or np.linalg.eigvalsh(sigma)[0] <= 0:
         raise ValueError(f"covariance={covariance} must be symmetric and positive definite")
     return means - riskless_rate, sigma
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not 0 < value < np.inf:
-        raise ValueError(f"{name}={value} must be positive")
 
 
 def _within_simplex(
