@@ -73,6 +73,17 @@ def given_flags(arguments: Sequence[str]) -> set[str]:
     return {flag for flag in map(_flag_name, arguments) if flag is not None}
 
 
+def value_of(arguments: Sequence[str], flag: str) -> str | None:
+    """The word that a flag has as its value; None where the flag or its value is missing."""
+    for index, word in enumerate(arguments):
+        if _flag_name(word) == flag:
+            value = (
+                word.partition("=")[2] if "=" in word else "".join(arguments[index + 1 : index + 2])
+            )
+            return value or None
+    return None
+
+
 def take_positionals(
     arguments: Sequence[str], count: int, known: Callable[[str], dict[str, Any]]
 ) -> tuple[list[str], list[str]]:

@@ -12,7 +12,10 @@ from jaxrl.cli.user_modules import take_imports
 # Each command's module is imported when the command is used: `jaxrl --help` stays quick.
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("jaxrl.cli.train", "train an algorithm in an environment, several seeds at once"),
-    "resume": ("jaxrl.cli.resume", "go on with a run that was stopped"),
+    "sweep": ("jaxrl.cli.sweep", "search over settings: many trials, several seeds, few programs"),
+    "resume": ("jaxrl.cli.resume", "go on with a run or a sweep that was stopped"),
+    "show": ("jaxrl.cli.show", "show the trials of a sweep, the best first"),
+    "best": ("jaxrl.cli.best", "write the settings of a sweep's best trial as a preset file"),
     "evaluate": ("jaxrl.cli.evaluate", "play episodes with the policies of a run"),
     "plot": ("jaxrl.cli.plot", "draw the learning curves of runs in one figure"),
     "render": ("jaxrl.cli.render", "write an episode of a run as an animated GIF"),
@@ -65,7 +68,7 @@ def _run(arguments: list[str]) -> int:
         raise CommandError(f"unknown command {command!r}: {hint}")
     run: Callable[..., int] = importlib.import_module(COMMANDS[command][0]).run
     # A run remembers what its algorithm and environment came from.
-    return run(rest, imports=imports) if command == "train" else run(rest)
+    return run(rest, imports=imports) if command in ("train", "sweep") else run(rest)
 
 
 def _help() -> str:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import tyro
 
-from jaxrl import runs
+from jaxrl import runs, sweeps
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError
 from jaxrl.cli.finish import finish
+from jaxrl.cli.sweep_report import finish_sweep
 from jaxrl.cli.user_modules import import_modules_of
 
 
@@ -17,21 +18,24 @@ class ResumeArguments:
     """The arguments of `resume`."""
 
     run: tyro.conf.Positional[Path]
-    """Folder of the run."""
+    """Folder of the run, or of a sweep."""
 
 
 def run(arguments: list[str]) -> int:
-    """Goes on with a run from its newest usable checkpoint."""
+    """Goes on with a run from its newest usable checkpoint, or with a sweep."""
     values = parse(
         ResumeArguments,
         arguments,
         prog="jaxrl resume",
-        description="Go on with a run that was stopped; it ends with the same bits as one that "
-        "was not.",
+        description="Go on with a run or a sweep that was stopped; it ends with the same bits as "
+        "one that was not.",
     )
+    is_sweep = (values.run / sweeps.SWEEP).is_file()
     import_modules_of(values.run)
     runs.enable_compilation_cache()
     try:
+        if is_sweep:
+            return finish_sweep(sweeps.resume(values.run))
         outcome = runs.resume(values.run)
     except runs.ExperimentError as error:
         raise CommandError(str(error)) from error

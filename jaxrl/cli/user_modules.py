@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxrl.cli.errors import CommandError
+from jaxrl.runs.folder import CONFIG
+from jaxrl.sweeps import SWEEP
 
 
 def take_imports(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -46,19 +48,22 @@ def take_imports(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
 
 
 def import_modules_of(run: Path) -> None:
-    """Imports the modules that a run was trained with, as its config.json names them.
+    """Imports the modules that a run or a sweep was trained with, as its own file names them.
 
     Args:
-        run: the folder of a run; whoever reads the run says what is wrong with another one.
+        run: the folder; whoever reads the run says what is wrong with another one.
 
     Raises:
         CommandError: there is no such module here.
     """
     # Only the command line does this: reading a run from Python imports nothing.
+    path = run / SWEEP if (run / SWEEP).is_file() else run / CONFIG
     try:
-        data: Any = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
+    if path.name == SWEEP and isinstance(data, dict):
+        data = data.get("base")
     names = data.get("imports") if isinstance(data, dict) else None
     for name in names if isinstance(names, list) else []:
         if isinstance(name, str) and _is_module_name(name):

@@ -4,12 +4,13 @@ import dataclasses
 import functools
 import tomllib
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from jaxrl import registry
 from jaxrl.environments import canonical_name
 
-__all__ = ["preset", "preset_settings", "presets"]
+__all__ = ["preset", "preset_settings", "presets", "settings_from_file"]
 
 
 def preset(algorithm: str, environment: str) -> dict[str, Any] | None:
@@ -25,6 +26,35 @@ def presets() -> list[tuple[str, str]]:
     return sorted((algorithm, name) for algorithm in algorithms for name in _tables(algorithm))
 
 
+def settings_from_file(path: str | Path, algorithm: str, environment: str) -> Any:
+    """A settings object with the values of a file that has the form of our own presets.
+
+    Args:
+        path: a TOML file with a table per environment, as `jaxrl best` writes it.
+        algorithm: a registered name; its defaults hold for what the table does not list.
+        environment: the name of a table.
+
+    Raises:
+        ValueError: the file cannot be read, has no table for the environment, or sets what the
+            algorithm does not have.
+    """
+    try:
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is no preset file: {error}") from None
+    named = {canonical_name(name): values for name, values in tables.items()}
+    table = named.get(canonical_name(environment))
+    if not isinstance(table, dict):
+        found = ", ".join(tables) or "nothing"
+        raise ValueError(f"{path} has no settings for {environment}: it has {found}")
+    try:
+        return _settings(algorithm, {name: _as_setting(x) for name, x in table.items()})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
 def preset_settings(algorithm: str, environment: str, **changes: Any) -> Any:
     """A settings object: the preset's values where it has some, `changes` on top of them.
 
@@ -36,9 +66,12 @@ def preset_settings(algorithm: str, environment: str, **changes: Any) -> Any:
     Raises:
         ValueError: unknown algorithm, or unknown settings in `changes`.
     """
+    return _settings(algorithm, {**(preset(algorithm, environment) or {}), **changes})
+
+
+def _settings(algorithm: str, values: dict[str, Any]) -> Any:
     settings = registry.get(algorithm).settings
     fields = {field.name: field for field in dataclasses.fields(settings)}
-    values = {**(preset(algorithm, environment) or {}), **changes}
     for name, value in values.items():
         if name not in fields:
             raise ValueError(f"{algorithm} has no setting {name!r}: it has {', '.join(fields)}")

@@ -28,7 +28,7 @@ program and writes the folder; `resume` goes on with one that was stopped, to th
 
 from jaxrl.runs.compilation_cache import enable_compilation_cache
 from jaxrl.runs.construction import build
-from jaxrl.runs.folder import ExperimentError
+from jaxrl.runs.folder import ExperimentError, check_new
 from jaxrl.runs.grouping import Group, groups_of
 from jaxrl.runs.members import Member, make_members
 from jaxrl.runs.preparation import Prepared, prepare
@@ -47,6 +47,7 @@ __all__ = [
     "Run",
     "Specification",
     "build",
+    "check_new",
     "enable_compilation_cache",
     "evaluate_run",
     "groups_of",

@@ -1,6 +1,7 @@
 """From a specification to algorithms: of one member, and of any inside a traced function."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +32,8 @@ def build(specification: Specification, member: int = 0) -> Algorithm:
     entry = registry.get(specification.algorithm)
     parameters = specification.environment_parameters_of(member)
     environment = environments.make_env(specification.environment, **parameters)
-    return entry.build(environment, specification.settings_of(member))
+    algorithm = entry.build(environment, specification.settings_of(member))
+    return _stopping(algorithm, specification.stop_steps)
 
 
 def constructor(specification: Specification) -> Constructor:
@@ -55,7 +57,7 @@ def constructor(specification: Specification) -> Constructor:
             environment = environments.make_env(name, **parameters)
         if differences.settings:
             settings = dataclasses.replace(settings, **differences.settings)
-        return entry.build(environment, settings)
+        return _stopping(entry.build(environment, settings), specification.stop_steps)
 
     return construct
 
@@ -77,13 +79,29 @@ def check_differences(specification: Specification) -> None:
             raise ValueError(f"members[{index}]: {error}") from error
     if not differences.environment_parameters:
         return
-    known = environments.parameters_of(specification.environment)
     for name in differences.environment_parameters:
-        if known[name].kind is not float or not _can_be_traced(specification, name):
+        if not can_differ(specification, name):
             raise ValueError(
                 f"members[0].environment_parameters: {name} changes the program, which all members "
                 "of a run share: set it for the run, or make one run per value"
             )
+
+
+def can_differ(specification: Specification, parameter: str) -> bool:
+    """Whether members of a run may differ in a parameter of its environment."""
+    known = environments.parameters_of(specification.environment)
+    return known[parameter].kind is float and _can_be_traced(specification, parameter)
+
+
+def _stopping(algorithm: Algorithm, stop_steps: int | None) -> Algorithm:
+    """The same algorithm with a budget that ends earlier; its schedules know nothing of it."""
+    if stop_steps is None or stop_steps >= algorithm.total_steps:
+        return algorithm
+    iterations = algorithm.max_iterations
+    if algorithm.steps_per_iteration is not None:
+        left = max(stop_steps - algorithm.first_steps, 0)
+        iterations = min(iterations, math.ceil(left / algorithm.steps_per_iteration))
+    return algorithm._replace(total_steps=stop_steps, max_iterations=iterations)
 
 
 def _can_be_traced(specification: Specification, name: str) -> bool:

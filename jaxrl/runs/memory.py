@@ -6,6 +6,7 @@ XLA ends the process when it is given arrays that are far beyond any machine.
 import math
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -36,6 +37,19 @@ def device_memory() -> int:
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"]
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def free_memory() -> int:
+    """Returns the bytes of the first device, or of the machine, that nobody uses now."""
+    statistics = jax.local_devices()[0].memory_stats()
+    if statistics and "bytes_limit" in statistics:
+        return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+    try:
+        # What the system counts as free leaves out what it would give back from its caches.
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return device_memory() // 2
 
 
 def num_bytes(tree: Any) -> int:

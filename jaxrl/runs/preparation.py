@@ -97,6 +97,20 @@ def prepare(specification: Specification) -> Prepared:
     )
 
 
+def with_members(prepared: Prepared, specification: Specification) -> Prepared:
+    """Prepares a run that differs from a prepared one in the values of its members only.
+
+    Args:
+        prepared: whose traced programs serve both.
+        specification: with as many members, whose differences have the same names.
+    """
+    differences = differences_of(specification)
+    before, after = (jax.tree.map(np.shape, x) for x in (prepared.differences, differences))
+    if before != after or len(specification.members) != len(prepared.specification.members):
+        raise ValueError("the members differ in number or in what they set: prepare the run")
+    return prepared._replace(specification=specification, differences=differences)
+
+
 def check_can_be_evaluated(specification: Specification, algorithm: Algorithm) -> None:
     """Finds out before training, not after it, that episodes might never end.
 

@@ -1,6 +1,7 @@
 """The compiled programs of a run: initialise, advance by one chunk, evaluate."""
 
 import concurrent.futures
+import copy
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxrl.ops.missing import with_nan
 from jaxrl.runs import batched
 from jaxrl.runs.construction import constructor
 from jaxrl.runs.grouping import differences_of
+from jaxrl.runs.memory import num_bytes
 from jaxrl.runs.plan import (
     end_of_chunk,
     progress_after,
@@ -64,6 +66,30 @@ class Programs:
         self._evaluate = evaluate.result() if evaluate is not None else None
         self.compile_seconds = prepared.trace_seconds + time.perf_counter() - began
 
+    def of(self, prepared: Prepared) -> "Programs":
+        """Returns the same compiled programs for other members.
+
+        Args:
+            prepared: by `with_members`, from the run that these were compiled for.
+        """
+        others = copy.copy(self)
+        others._specification = prepared.specification
+        others._floats = (prepared.settings, prepared.differences)
+        others.keys = batched.make_keys(prepared.specification)
+        others.compile_seconds = 0.0
+        return others
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the largest program needs, its arguments and results among them.
+
+        The State counts once more: a checkpoint is a copy of it. 0 where the compiler does not say.
+        """
+        needs = [
+            _memory_of(x) for x in (self._init, self._advance, self._evaluate) if x is not None
+        ]
+        return max(needs) + num_bytes(self.state_type) if all(needs) else 0
+
     def init(self) -> State:
         """Makes the State of all members at the start of a run."""
         if self._init is None:
@@ -101,6 +127,15 @@ class Programs:
         steps = steps_of_members(self._specification, progress).astype(np.uint32)
         played = self._evaluate(*self._floats, self.keys.evaluation, state, steps)
         return with_nan(jax.device_get(played))
+
+
+def _memory_of(program: Any) -> int:
+    analysis = program.memory_analysis()
+    if analysis is None:
+        return 0
+    whole = analysis.argument_size_in_bytes + analysis.output_size_in_bytes
+    # Donated arguments hold results.
+    return whole + analysis.temp_size_in_bytes - analysis.alias_size_in_bytes
 
 
 def evaluate_states(

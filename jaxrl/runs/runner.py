@@ -1,5 +1,6 @@
 """A run from its first chunk to its last, however often it is stopped in between."""
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,7 +8,16 @@ import jax
 
 from jaxrl.runs import batched, checkpoints, plan, programs
 from jaxrl.runs.construction import build, constructor
-from jaxrl.runs.folder import CONFIG, ExperimentError, check_new, create, locked, remove
+from jaxrl.runs.folder import (
+    CONFIG,
+    ExperimentError,
+    check_new,
+    create,
+    locked,
+    remove,
+    write_atomically,
+    writing,
+)
 from jaxrl.runs.grouping import differences_of
 from jaxrl.runs.logs import cut_back
 from jaxrl.runs.preparation import Prepared, prepare
@@ -114,6 +124,50 @@ def resume(folder: str | Path) -> Outcome:
             outcome = Session(folder, prepared, checkpoint, display).run()
     say_outcome(display, outcome)
     return outcome
+
+
+def carry_out(
+    prepared: Prepared,
+    folder: Path,
+    display: Display,
+    *,
+    compiled: programs.Programs,
+    first: checkpoints.Checkpoint | None = None,
+) -> Outcome:
+    """Starts a run or goes on with it, as one of several that share compiled programs.
+
+    Args:
+        prepared: the run.
+        folder: new, or what this run left of itself.
+        display: of the progress.
+        compiled: its programs.
+        first: where it begins, if not at the beginning.
+
+    Returns:
+        How it went; a finished run is left as it is.
+
+    Raises:
+        ExperimentError: the folder cannot be used, or holds another run.
+    """
+    config = to_json(prepared.specification)
+    with locked(folder):
+        if not (folder / CONFIG).exists():
+            if first is not None:
+                # Before there is a config: a run that may be resumed never begins anew by mistake.
+                done = plan.all_steps(prepared.specification, first.progress)
+                checkpoints.save(folder, first, total_steps=done, keep=1)
+            with writing(folder):
+                write_atomically(
+                    folder / CONFIG, json.dumps(config | provenance(), indent=2) + "\n"
+                )
+        elif json.dumps(to_json(read_specification(folder))) != json.dumps(config):
+            raise ExperimentError(f"{folder} holds another run: choose another folder")
+        checkpoint = checkpoints.load_newest(folder, prepared.state_type)
+        if checkpoint is not None and plan.is_finished(prepared.algorithm, checkpoint.progress):
+            cut_back(folder, checkpoint.file_sizes)
+            steps = plan.all_steps(prepared.specification, checkpoint.progress)
+            return Outcome.nothing_left(folder, steps)
+        return Session(folder, prepared, checkpoint, display, compiled).run()
 
 
 def load(folder: str | Path) -> Run:

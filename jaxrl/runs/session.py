@@ -62,13 +62,16 @@ class Session:
         prepared: Prepared,
         checkpoint: checkpoints.Checkpoint | None,
         display: Display,
+        compiled: programs.Programs | None = None,
     ) -> None:
-        """Compiles, and takes the state from the checkpoint or from the beginning."""
+        """Compiles what is not compiled, and takes the state from the checkpoint or makes it."""
         self._folder = folder
         self._specification = specification = prepared.specification
         self._display = display
-        display.say("compiling ...")
-        self._programs = programs.Programs(prepared, starts_anew=checkpoint is None)
+        if compiled is None:
+            display.say("compiling ...")
+            compiled = programs.Programs(prepared, starts_anew=checkpoint is None)
+        self._programs = compiled
         self._algorithm = self._programs.algorithm
         if checkpoint is not None:
             self._state, self._progress = checkpoint.state, checkpoint.progress

@@ -29,6 +29,8 @@ class Specification:
         settings: the algorithm's settings object; its values are plain data.
         environment_parameters: keyword arguments of `make_env`: numbers, flags or names.
         members: what is trained side by side; `make_members` makes products of values and seeds.
+        stop_steps: environment steps of a member after which the run ends, although its schedules
+            and its budget reach further; None: at the budget.
         preset: the name of the preset that the settings came from, for people.
         log_interval: between two rows of metrics; None: a two-hundredth of the run.
         evaluation_interval: between two evaluations; None: one at the end.
@@ -57,6 +59,7 @@ class Specification:
     settings: Any
     environment_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     members: Sequence[Member] = (Member(),)
+    stop_steps: int | None = None
     preset: str | None = None
     log_interval: int | None = None
     evaluation_interval: int | None = None
@@ -73,7 +76,7 @@ class Specification:
         )
         # A frozen dataclass sets its own fields this way too.
         object.__setattr__(self, "members", members)
-        for name in ("log_interval", "evaluation_interval", "checkpoint_interval"):
+        for name in ("stop_steps", "log_interval", "evaluation_interval", "checkpoint_interval"):
             if getattr(self, name) is not None:
                 require_whole(name, getattr(self, name), minimum=1)
         require_whole("evaluation_episodes", self.evaluation_episodes, minimum=0)

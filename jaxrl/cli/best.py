@@ -1,0 +1,87 @@
+"""`jaxrl best SWEEP`."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from jaxrl import runs, sweeps
+from jaxrl.cli.arguments import parse
+from jaxrl.cli.errors import CommandError
+from jaxrl.cli.sweep_report import sorted_rows
+from jaxrl.cli.user_modules import import_modules_of
+
+
+@dataclasses.dataclass(frozen=True)
+class BestArguments:
+    """The arguments of `best`."""
+
+    sweep: tyro.conf.Positional[Path]
+    """Folder of the sweep."""
+    preset: Path | None = None
+    """Write the settings to this file, for `jaxrl train --preset-file`; none: print them."""
+
+
+def run(arguments: list[str]) -> int:
+    """Prints the settings of the best trial as a preset, or writes them to a file."""
+    values = parse(
+        BestArguments,
+        arguments,
+        prog="jaxrl best",
+        description="The settings of a sweep's best trial, as a preset file.",
+    )
+    import_modules_of(values.sweep)
+    try:
+        sweep = sweeps.read_sweep(values.sweep)
+        rows = sorted_rows(sweeps.trial_rows(sweep, values.sweep))
+    except runs.ExperimentError as error:
+        raise CommandError(str(error)) from error
+    if rows[0]["mean"] is None:
+        raise CommandError(f"{values.sweep} has no trial with a return yet")
+    text = _preset_text(sweep, rows[0])
+    if values.preset is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        values.preset.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"cannot write {values.preset}: {error.strerror}") from None
+    base = sweep.base
+    sys.stdout.write(
+        f"{values.preset}: trial {rows[0]['trial']}; train with it: jaxrl train {base.algorithm} "
+        f"{base.environment} --preset-file {values.preset}\n"
+    )
+    return 0
+
+
+def _preset_text(sweep: sweeps.Sweep, row: dict[str, Any]) -> str:
+    """A preset: every setting that departs from the algorithm's default, under the environment."""
+    base = sweep.base
+    settings, parameters = sweeps.split_trial(row["values"])
+    found = dataclasses.replace(base.settings, **settings)
+    default = type(base.settings)()
+    lines = [
+        f"# {base.algorithm}: trial {row['trial']} of {len(sweep.trials)}, mean return "
+        f"{row['mean']:.6g} over {len(row['returns'])} seeds"
+    ]
+    parameters = {**base.environment_parameters, **parameters}
+    if parameters:
+        flags = " ".join(f"--env.{name} {value}" for name, value in parameters.items())
+        lines.append(f"# in an environment with {flags}")
+    lines.append(f"[{json.dumps(base.environment)}]")
+    for field in dataclasses.fields(found):
+        value = getattr(found, field.name)
+        if value != getattr(default, field.name) and value is not None:
+            lines.append(f"{field.name} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value)

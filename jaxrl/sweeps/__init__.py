@@ -1,0 +1,55 @@
+"""Batched sweeps: spaces to search, trials grouped into few programs, halving, validation.
+
+spaces.py           ranges and lists, in Python and as text
+sampling.py         the trials: grid, random, Sobol, Latin hypercube
+specification.py    a sweep as data: sweep.json
+planning.py         trials that share a program, and blocks of them
+compiled_groups.py  their programs, cut to fit into memory
+execution.py        start, resume: rung after rung, block after block
+progress.py         the display on the terminal
+results.py          a result per block, and the table of trials
+"""
+
+from jaxrl.sweeps.execution import SweepOutcome, check_new_sweep, plan, resume, start
+from jaxrl.sweeps.planning import Group
+from jaxrl.sweeps.results import VALIDATION, BlockResult, best_first, read_block, trial_rows
+from jaxrl.sweeps.spaces import (
+    Choice,
+    Distribution,
+    Range,
+    choice,
+    integers,
+    is_space,
+    log_uniform,
+    parse_space,
+    uniform,
+)
+from jaxrl.sweeps.specification import SWEEP, Sweep, make_sweep, read_sweep, split_trial
+
+__all__ = [
+    "SWEEP",
+    "VALIDATION",
+    "BlockResult",
+    "Choice",
+    "Distribution",
+    "Group",
+    "Range",
+    "Sweep",
+    "SweepOutcome",
+    "best_first",
+    "check_new_sweep",
+    "choice",
+    "integers",
+    "is_space",
+    "log_uniform",
+    "make_sweep",
+    "parse_space",
+    "plan",
+    "read_block",
+    "read_sweep",
+    "resume",
+    "split_trial",
+    "start",
+    "trial_rows",
+    "uniform",
+]

@@ -1,0 +1,387 @@
+"""A sweep from its first block to its last, however often it is stopped in between."""
+
+import concurrent.futures
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl import runs
+from jaxrl.runs.checkpoints import Checkpoint
+from jaxrl.runs.construction import check_differences
+from jaxrl.runs.folder import locked, remove, write_atomically, writing
+from jaxrl.runs.interruption import EXIT_CODE
+from jaxrl.runs.provenance import provenance
+from jaxrl.runs.runner import carry_out
+from jaxrl.sweeps.compiled_groups import Fitted, GroupPrograms, fit
+from jaxrl.sweeps.planning import Group, group_trials
+from jaxrl.sweeps.progress import SweepDisplay
+from jaxrl.sweeps.results import (
+    BLOCKS,
+    TRIALS,
+    VALIDATION,
+    BlockResult,
+    best_first,
+    collect,
+    read_block,
+    result_of_run,
+    trial_rows,
+    write_block,
+)
+from jaxrl.sweeps.specification import SWEEP, Sweep, read_sweep, to_json
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepOutcome:
+    """How a sweep, or one part of it, went.
+
+    Attributes:
+        folder: of the sweep.
+        finished: every trial was trained or stopped early; False: it was interrupted and saved.
+        failed: groups whose programs could not be compiled, in words.
+        compile_seconds: spent on tracing and compiling.
+        run_seconds: spent on training, evaluating and writing.
+    """
+
+    folder: Path
+    finished: bool
+    failed: tuple[str, ...]
+    compile_seconds: float
+    run_seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """0 for a finished sweep, 1 where a group failed, 130 for one that Ctrl-C stopped."""
+        if not self.finished:
+            return EXIT_CODE
+        return 1 if self.failed else 0
+
+
+def plan(sweep: Sweep) -> list[Group]:
+    """Sorts the trials into groups, and checks the settings of every one; compiles nothing.
+
+    Raises:
+        ValueError: naming the trial whose settings or parameters cannot be.
+    """
+    groups = group_trials(sweep)
+    for group in groups:
+        try:
+            check_differences(group.run_of(group.trials, sweep.seeds[:1], None))
+        except ValueError as error:
+            raise ValueError(f"trials {_few(group.trials)}: {error}") from error
+    return groups
+
+
+def start(sweep: Sweep, folder: str | Path, *, overwrite: bool = False) -> SweepOutcome:
+    """Trains every trial of a sweep with every seed, and writes all of it to a folder.
+
+    Args:
+        sweep: the search.
+        folder: new or empty; or an earlier sweep's, to be replaced.
+        overwrite: whether an earlier sweep may be replaced. Other files are never touched.
+
+    Returns:
+        How it went. Ctrl-C ends it after the running chunk, saved.
+
+    Raises:
+        ExperimentError: the folder cannot be used.
+        ValueError: a trial is wrong. Nothing was written.
+    """
+    folder = Path(folder)
+    check_new_sweep(folder, overwrite=overwrite)
+    groups = plan(sweep)
+    with locked(folder):
+        check_new_sweep(folder, overwrite=overwrite)
+        with writing(folder):
+            remove(folder / SWEEP)
+            for name in (BLOCKS, VALIDATION, TRIALS):
+                remove(folder / name)
+            config = to_json(sweep) | {"provenance": provenance()}
+            write_atomically(folder / SWEEP, json.dumps(config, indent=1) + "\n")
+        return _Execution(sweep, folder, groups).run()
+
+
+def resume(folder: str | Path) -> SweepOutcome:
+    """Goes on with a sweep that was stopped in any way, and ends with the same table.
+
+    Args:
+        folder: of the sweep.
+
+    Raises:
+        ExperimentError: the folder holds no sweep, one that cannot be carried out here, or another
+            process works on it.
+    """
+    folder = Path(folder)
+    sweep = read_sweep(folder)
+    try:
+        groups = plan(sweep)
+    except ValueError as error:
+        raise runs.ExperimentError(f"{folder} cannot go on: {error}") from error
+    with locked(folder):
+        return _Execution(sweep, folder, groups).run()
+
+
+def check_new_sweep(folder: Path, *, overwrite: bool) -> None:
+    """Checks that a new sweep may be made in a folder, and changes nothing.
+
+    Raises:
+        ExperimentError: it cannot be made or written, or it is not free.
+    """
+    if not (folder / SWEEP).is_file():
+        runs.check_new(folder, overwrite=False)
+    elif not overwrite:
+        raise runs.ExperimentError(
+            f"{folder} already holds a sweep: choose another folder, go on with it "
+            f"(jaxrl resume {folder}) or replace it (--overwrite)"
+        )
+
+
+class _Execution:
+    """A sweep at work; its folder is locked by the caller."""
+
+    def __init__(self, sweep: Sweep, folder: Path, groups: Sequence[Group]) -> None:
+        self._sweep = sweep
+        self._folder = folder
+        self._groups = groups
+        self._failed: list[str] = []
+        self._compile_seconds = 0.0
+        self._run_seconds = 0.0
+        self._display = SweepDisplay(total_steps=self._planned_steps())
+
+    def run(self) -> SweepOutcome:
+        """Runs rung after rung, then the validation."""
+        finished = self._run_rungs() and self._validate()
+        self._write_trials()
+        return SweepOutcome(
+            folder=self._folder,
+            finished=finished,
+            failed=tuple(self._failed),
+            compile_seconds=self._compile_seconds,
+            run_seconds=self._run_seconds,
+        )
+
+    def _run_rungs(self) -> bool:
+        alive = list(range(len(self._sweep.trials)))
+        for rung, stop_steps in enumerate(self._sweep.stops):
+            if rung > 0:
+                self._write_trials()
+                alive = self._survivors(rung - 1, alive)
+            if not self._run_rung(rung, stop_steps, set(alive)):
+                return False
+        return True
+
+    def _run_rung(self, rung: int, stop_steps: int | None, alive: set[int]) -> bool:
+        """Runs the blocks of a rung; the next group compiles while one runs."""
+        todo = [
+            (number, _restricted(group, alive))
+            for number, group in enumerate(self._groups)
+            if alive & set(group.trials)
+        ]
+        todo = [(number, group) for number, group in todo if not self._is_done(rung, number)]
+        with concurrent.futures.ThreadPoolExecutor(max_workers=1) as compiler:
+
+            def begin(place: int) -> concurrent.futures.Future[Fitted] | None:
+                if place == len(todo):
+                    return None
+                return compiler.submit(self._fit, rung, *todo[place], stop_steps)
+
+            fitting = begin(0)
+            for place, (number, group) in enumerate(todo):
+                assert fitting is not None
+                label = f"group {number + 1} of {len(self._groups)}"
+                if not fitting.done():
+                    count = len(group.trials) * len(self._sweep.seeds)
+                    self._display.say(f"{label}: compiling for {count:,} agents ...")
+                try:
+                    fitted = fitting.result()
+                except (jax.errors.JaxRuntimeError, ValueError) as error:
+                    fitted = None
+                    self._fail(rung, number, group, f"{label}: {error}")
+                fitting = begin(place + 1)
+                if fitted is not None and not self._run_group(rung, number, fitted, stop_steps):
+                    return False
+        return True
+
+    def _fit(self, rung: int, number: int, group: Group, stop_steps: int | None) -> Fitted:
+        """Compiles a group; cut as it was before, where it was cut before."""
+        sweep, path = self._sweep, self._cut_path(rung, number)
+        if path.exists():
+            blocks = tuple(map(tuple, json.loads(path.read_text(encoding="utf-8"))))
+            return Fitted(group, blocks, GroupPrograms(group, sweep.seeds, stop_steps))
+        return fit(group, sweep.seeds, stop_steps, memory=sweep.memory)
+
+    def _run_group(self, rung: int, number: int, fitted: Fitted, stop_steps: int | None) -> bool:
+        path = self._cut_path(rung, number)
+        if not path.exists():
+            with writing(self._folder):
+                path.parent.mkdir(exist_ok=True)
+                write_atomically(path, json.dumps(fitted.blocks) + "\n")
+        for index, trials in enumerate(fitted.blocks):
+            name = f"{path.stem}-{index:03d}"
+            before = self._steps_before(rung, len(trials))
+            result = read_block(self._folder, name)
+            if result is not None:
+                steps = result.steps * len(trials) * len(self._sweep.seeds)
+                self._display.add_done(steps - before)
+                continue
+            prepared, compiled = fitted.programs.of(trials)
+            first = self._first_checkpoint(rung, trials) if rung else None
+            outcome = carry_out(
+                prepared,
+                self._folder / BLOCKS / name,
+                self._display,
+                compiled=compiled,
+                first=first,
+            )
+            self._run_seconds += outcome.run_seconds
+            if not outcome.finished:
+                return False
+            run = self._folder / BLOCKS / name
+            result = result_of_run(run, trials, len(self._sweep.seeds), rung=rung)
+            write_block(self._folder, name, result)
+            self._display.add_done(outcome.steps - before)
+            self._say_best()
+        self._compile_seconds += fitted.programs.compile_seconds
+        return True
+
+    def _is_done(self, rung: int, number: int) -> bool:
+        """Whether all blocks of a group are there; their steps then count as done."""
+        path = self._cut_path(rung, number)
+        if not path.exists():
+            return False
+        blocks = json.loads(path.read_text(encoding="utf-8"))
+        names = [f"{path.stem}-{index:03d}" for index in range(len(blocks))]
+        return all(read_block(self._folder, name) is not None for name in names)
+
+    def _first_checkpoint(self, rung: int, trials: Sequence[int]) -> Checkpoint:
+        """The States of trials at the end of the rung before, from the blocks that they were in."""
+        wanted = {trial: place for place, trial in enumerate(trials)}
+        parts: list[Any] = []
+        order: list[int] = []
+        for name, result in collect(self._folder, rung=rung - 1).items():
+            places = [i for i, trial in enumerate(result.trials) if trial in wanted]
+            if not places:
+                continue
+            run = runs.load(self._folder / BLOCKS / name)
+            count = len(self._sweep.seeds)
+            members = np.concatenate([np.arange(i * count, (i + 1) * count) for i in places])
+            parts.append((run.states, run.progress, members))
+            order += [wanted[result.trials[i]] for i in places]
+        ranks = np.argsort(np.array(order))
+        count = len(self._sweep.seeds)
+        sorting = (ranks[:, None] * count + np.arange(count)).reshape(-1)
+
+        def gather(*leaves: Any) -> Any:
+            taken = [leaf[part[2]] for leaf, part in zip(leaves, parts, strict=True)]
+            return jnp.concatenate(taken)[sorting]
+
+        def gather_progress(*leaves: Any) -> Any:
+            if np.ndim(leaves[0]) == 0:
+                return leaves[0]
+            taken = [leaf[part[2]] for leaf, part in zip(leaves, parts, strict=True)]
+            return np.concatenate(taken)[sorting]
+
+        return Checkpoint(
+            state=jax.tree.map(gather, *(part[0] for part in parts)),
+            progress=jax.tree.map(gather_progress, *(part[1] for part in parts)),
+            file_sizes={},
+        )
+
+    def _survivors(self, rung: int, alive: Sequence[int]) -> list[int]:
+        assert self._sweep.halving is not None
+        scores = {
+            trial: score
+            for result in collect(self._folder, rung=rung).values()
+            for trial, score in zip(result.trials, result.scores(), strict=True)
+        }
+        count = math.ceil(len(alive) / self._sweep.halving)
+        return sorted(best_first(scores)[:count])
+
+    def _validate(self) -> bool:
+        """Trains the best trial again with seeds that it was not chosen on."""
+        sweep = self._sweep
+        rows = trial_rows(sweep, self._folder)
+        complete = [row for row in rows if row["status"] == "complete"]
+        if not sweep.validation_seeds or not complete:
+            return True
+        if read_block(self._folder, VALIDATION) is not None:
+            return True
+        best = best_first({row["trial"]: row["mean"] for row in complete})[0]
+        group = next(group for group in self._groups if best in group.trials)
+        self._display.say(f"validating trial {best} with {sweep.validation_seeds} fresh seeds")
+        prepared, compiled = GroupPrograms(group, sweep.fresh_seeds, None).of([best])
+        folder = self._folder / VALIDATION
+        outcome = carry_out(prepared, folder, self._display, compiled=compiled)
+        self._compile_seconds += compiled.compile_seconds
+        self._run_seconds += outcome.run_seconds
+        if outcome.finished:
+            result = result_of_run(folder, [best], sweep.validation_seeds, rung=0)
+            write_block(self._folder, VALIDATION, result)
+        return outcome.finished
+
+    def _fail(self, rung: int, number: int, group: Group, reason: str) -> None:
+        reason = " ".join(reason.split())
+        self._display.say(f"failed: {reason}")
+        self._failed.append(reason)
+        with writing(self._folder):
+            (self._folder / BLOCKS).mkdir(exist_ok=True)
+        result = BlockResult.of_failure(group.trials, rung=rung, reason=reason)
+        write_block(self._folder, f"{self._cut_path(rung, number).stem}-failed", result)
+
+    def _say_best(self) -> None:
+        rows = [row for row in trial_rows(self._sweep, self._folder) if row["mean"] is not None]
+        if rows:
+            best = max(rows, key=lambda row: row["mean"])
+            self._display.say(
+                f"{len(rows)} of {len(self._sweep.trials)} trials; best so far: trial "
+                f"{best['trial']}, mean return {best['mean']:.4g}"
+            )
+
+    def _write_trials(self) -> None:
+        rows = trial_rows(self._sweep, self._folder)
+        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        with writing(self._folder):
+            write_atomically(self._folder / TRIALS, text)
+
+    def _cut_path(self, rung: int, number: int) -> Path:
+        return self._folder / BLOCKS / f"rung{rung}-group{number:03d}.json"
+
+    def _steps_before(self, rung: int, num_trials: int) -> int:
+        stop = self._sweep.stops[rung - 1] if rung else 0
+        return (stop or 0) * num_trials * len(self._sweep.seeds)
+
+    def _planned_steps(self) -> int:
+        sweep = self._sweep
+        alive, before, total = len(sweep.trials), 0, 0
+        for stop in sweep.stops:
+            until = stop if stop is not None else sweep.base.settings.total_steps
+            total += alive * (until - before) * len(sweep.seeds)
+            before = until
+            alive = math.ceil(alive / sweep.halving) if sweep.halving else alive
+        return total
+
+
+def _restricted(group: Group, alive: set[int]) -> Group:
+    """The group without the trials that were stopped."""
+    keep = [place for place, trial in enumerate(group.trials) if trial in alive]
+    return Group(
+        base=group.base,
+        trials=tuple(group.trials[place] for place in keep),
+        settings=tuple(group.settings[place] for place in keep),
+        parameters=tuple(group.parameters[place] for place in keep),
+    )
+
+
+def _few(trials: Sequence[int]) -> str:
+    def words() -> Iterator[str]:
+        yield from map(str, trials[:3])
+        if len(trials) > 3:
+            yield f"... ({len(trials)} of them)"
+
+    return ", ".join(words())

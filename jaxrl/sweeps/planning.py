@@ -1,0 +1,139 @@
+"""From trials to runs: groups that share a program, and blocks of a group that fit in memory."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from jaxrl import runs
+from jaxrl.runs.construction import can_differ
+from jaxrl.sweeps.specification import Sweep, split_trial
+
+# Rows of metrics of one member: thousands of members write them side by side.
+_LOGGED_ROWS = 20
+
+
+class Group(NamedTuple):
+    """Trials that one compiled program can train side by side.
+
+    Attributes:
+        base: what they share, as a run without members of its own.
+        trials: their places in the sweep.
+        settings: the numbers that each sets for itself, by name.
+        parameters: the environment's numbers that each sets for itself, by name.
+    """
+
+    base: runs.Specification
+    trials: tuple[int, ...]
+    settings: tuple[dict[str, float], ...]
+    parameters: tuple[dict[str, float], ...]
+
+    def run_of(
+        self, trials: Sequence[int], seeds: Sequence[int], stop_steps: int | None
+    ) -> runs.Specification:
+        """Makes the run of some of the trials.
+
+        Args:
+            trials: places in the sweep; all seeds of one follow one another.
+            seeds: of each trial.
+            stop_steps: where the run ends; None: at its budget.
+        """
+        places = {trial: place for place, trial in enumerate(self.trials)}
+        members = tuple(
+            runs.Member(
+                seed=seed,
+                settings=self.settings[places[trial]],
+                environment_parameters=self.parameters[places[trial]],
+            )
+            for trial in trials
+            for seed in seeds
+        )
+        return dataclasses.replace(self.base, members=members, stop_steps=stop_steps)
+
+
+def group_trials(sweep: Sweep) -> list[Group]:
+    """Sorts the trials of a sweep by the program that they need, in the order of the first.
+
+    Raises:
+        ValueError: naming the first trial whose settings cannot be.
+    """
+    base = sweep.base
+    fields = {field.name: field for field in dataclasses.fields(base.settings)}
+    varying = {
+        name
+        for name in split_trial(sweep.trials[0])[1]
+        if all(isinstance(split_trial(trial)[1][name], int | float) for trial in sweep.trials)
+        and can_differ(base, name)
+    }
+    found: dict[Any, list[int]] = {}
+    own: list[tuple[dict[str, float], dict[str, float]]] = []
+    for index, trial in enumerate(sweep.trials):
+        settings, parameters = split_trial(trial)
+        changing = {name: x for name, x in settings.items() if fields[name].metadata["static"]}
+        fixed = {name: x for name, x in parameters.items() if name not in varying}
+        own.append(
+            (
+                {name: x for name, x in settings.items() if name not in changing},
+                {name: x for name, x in parameters.items() if name in varying},
+            )
+        )
+        key = (tuple(changing.items()), tuple(fixed.items()))
+        found.setdefault(_hashable(key), []).append(index)
+    return [_group(sweep, tuple(trials), own, varying) for trials in found.values()]
+
+
+def split_evenly(count: int, most: int) -> list[int]:
+    """Cuts a number of trials into blocks of equal size, where one can be found nearby.
+
+    Programs are compiled per size, so equal sizes are worth up to a third of a block's width.
+
+    Args:
+        count: of the trials.
+        most: trials of one block.
+
+    Returns:
+        The sizes, the largest first.
+    """
+    fewest = math.ceil(count / most)
+    for blocks in range(fewest, math.floor(1.5 * fewest) + 1):
+        if count % blocks == 0:
+            return [count // blocks] * blocks
+    size = math.ceil(count / fewest)
+    full, rest = divmod(count, size)
+    return [size] * full + ([rest] if rest else [])
+
+
+def _group(
+    sweep: Sweep,
+    trials: tuple[int, ...],
+    own: Sequence[tuple[dict[str, float], dict[str, float]]],
+    varying: set[str],
+) -> Group:
+    base = sweep.base
+    settings, parameters = split_trial(sweep.trials[trials[0]])
+    fields = {field.name: field for field in dataclasses.fields(base.settings)}
+    static = {name: x for name, x in settings.items() if fields[name].metadata["static"]}
+    fixed = {name: x for name, x in parameters.items() if name not in varying}
+    interval = base.log_interval or math.ceil(base.settings.total_steps / _LOGGED_ROWS)
+    try:
+        shared = dataclasses.replace(
+            base,
+            settings=dataclasses.replace(base.settings, **static),
+            environment_parameters={**base.environment_parameters, **fixed},
+            log_interval=interval,
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"trial {trials[0]}: {error}") from None
+    return Group(
+        base=shared,
+        trials=trials,
+        settings=tuple(own[trial][0] for trial in trials),
+        parameters=tuple(own[trial][1] for trial in trials),
+    )
+
+
+def _hashable(value: Any) -> Any:
+    """The value, told apart from one that is equal and of another type, as True and 1 are."""
+    if isinstance(value, tuple):
+        return tuple(map(_hashable, value))
+    return type(value).__name__, value

@@ -1,0 +1,238 @@
+"""A sweep as data: everything that sweep.json holds and a resumed sweep needs."""
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from jaxrl import runs
+from jaxrl.environments import canonical_name, parameters_of
+from jaxrl.runs.members import LARGEST_SEED
+from jaxrl.runs.specification import from_json as run_from_json
+from jaxrl.runs.specification import require_whole
+from jaxrl.runs.specification import to_json as run_to_json
+from jaxrl.sweeps import spaces
+from jaxrl.sweeps.sampling import Trial, sample_trials
+from jaxrl.sweeps.spaces import Distribution
+
+SWEEP = "sweep.json"
+# Names of an environment's parameters in a space, as on the command line.
+PARAMETER_PREFIX = "env."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A search over settings: every trial is trained with every seed. Data only.
+
+    Attributes:
+        base: what all trials share, as a run; its members are the seeds, and nothing else.
+        space: what is searched, by the name of a setting, or `env.` and that of a parameter.
+        trials: the values of each trial, by name; `make_sweep` draws them from the space.
+        sampler: how they were drawn.
+        sampler_seed: of the draws.
+        halving: after each rung of the budget, one in so many trials goes on; None: all do.
+        rungs: how many there are with `halving`; the first ends at total_steps / halving^(rungs-1).
+        validation_seeds: the best trial is trained again with so many seeds that it was not chosen
+            on; 0: it is not.
+        memory: bytes that the programs of one block may need; None: most of what is free.
+    """
+
+    base: runs.Specification
+    space: Mapping[str, Distribution]
+    trials: Sequence[Trial]
+    sampler: str = "random"
+    sampler_seed: int = 0
+    halving: int | None = None
+    rungs: int = 3
+    validation_seeds: int = 0
+    memory: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "space", spaces.check_space(self.space))
+        _check_names(self.base, self.space)
+        if not self.trials:
+            raise ValueError("trials is empty: a sweep has at least one")
+        for index, trial in enumerate(self.trials):
+            if trial.keys() != self.space.keys():
+                raise ValueError(f"trials[{index}] does not have the names of the space")
+        require_whole("validation_seeds", self.validation_seeds, minimum=0)
+        if max(self.fresh_seeds, default=0) > LARGEST_SEED:
+            raise ValueError(f"validation_seeds: their seeds must stay at most {LARGEST_SEED}")
+        require_whole("rungs", self.rungs, minimum=2)
+        if self.halving is not None:
+            require_whole("halving", self.halving, minimum=2)
+            _check_rungs(self)
+        if self.memory is not None:
+            require_whole("memory", self.memory, minimum=1)
+        if self.base.evaluation_episodes == 0:
+            raise ValueError("evaluation_episodes=0: a sweep compares the trials' evaluations")
+        if any(member.settings or member.environment_parameters for member in self.base.members):
+            raise ValueError("base.members: the members of a sweep's base differ in seeds only")
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that every trial is trained with."""
+        return tuple(member.seed for member in self.base.members)
+
+    @property
+    def fresh_seeds(self) -> range:
+        """The seeds of the validation, none of which a trial was chosen on."""
+        first = max(self.seeds) + 1
+        return range(first, first + self.validation_seeds)
+
+    @property
+    def stops(self) -> tuple[int | None, ...]:
+        """Environment steps of a member at the end of each rung; None: the budget."""
+        if self.halving is None:
+            return (None,)
+        total = self.base.settings.total_steps
+        powers = range(self.rungs - 1, 0, -1)
+        return (*(max(1, total // self.halving**power) for power in powers), None)
+
+
+def make_sweep(
+    base: runs.Specification,
+    space: Mapping[str, Any],
+    *,
+    trials: int | None = None,
+    sampler: str = "random",
+    sampler_seed: int = 0,
+    **options: Any,
+) -> Sweep:
+    """Draws the trials of a sweep.
+
+    Args:
+        base: what all trials share; its members are the seeds.
+        space: distributions or lists, by the name of a setting, or `env.` and that of a parameter.
+        trials: how many; None with a grid.
+        sampler: "grid", "random", "sobol" or "latin".
+        sampler_seed: of the draws.
+        **options: the other fields of `Sweep`.
+
+    Raises:
+        ValueError: something in it is wrong; nothing was compiled or written.
+
+    Example:
+        make_sweep(
+            runs.Specification(
+                algorithm="ppo",
+                environment="CartPole-v1",
+                settings=jaxrl.PPOConfig(total_steps=50_000),
+                members=runs.make_members(range(4)),
+            ),
+            {"learning_rate": sweeps.log_uniform(1e-4, 1e-2), "num_steps": [16, 32]},
+            trials=16,
+        )
+    """
+    checked = spaces.check_space(space)
+    _check_names(base, checked)
+    require_whole("sampler_seed", sampler_seed, minimum=0)
+    drawn = sample_trials(checked, sampler=sampler, num_trials=trials, seed=sampler_seed)
+    return Sweep(
+        base=base,
+        space=checked,
+        trials=drawn,
+        sampler=sampler,
+        sampler_seed=sampler_seed,
+        **options,
+    )
+
+
+def to_json(sweep: Sweep) -> dict[str, Any]:
+    """Returns the sweep as plain JSON data."""
+    data = {field.name: getattr(sweep, field.name) for field in dataclasses.fields(sweep)}
+    data["base"] = run_to_json(sweep.base)
+    data["space"] = {name: spaces.to_json(values) for name, values in sweep.space.items()}
+    return data
+
+
+def from_json(data: Any) -> Sweep:
+    """Rebuilds a sweep from what `to_json` returned.
+
+    Raises:
+        ValueError: naming what is missing, unknown or of the wrong kind.
+    """
+    names = {field.name for field in dataclasses.fields(Sweep)}
+    if not isinstance(data, dict) or not {"base", "space", "trials"} <= data.keys():
+        raise ValueError("it does not hold a sweep")
+    values = {name: value for name, value in data.items() if name in names}
+    if not isinstance(values["space"], dict) or not isinstance(values["trials"], list):
+        raise ValueError("space or trials is not of the right kind")
+    values["base"] = run_from_json(values["base"])
+    values["space"] = {name: spaces.from_json(item) for name, item in values["space"].items()}
+    values["trials"] = [_trial_from_json(trial) for trial in values["trials"]]
+    return Sweep(**values)
+
+
+def read_sweep(folder: str | Path) -> Sweep:
+    """Reads a sweep from its folder.
+
+    Raises:
+        ExperimentError: there is no sweep in the folder, or its sweep.json is damaged.
+    """
+    path = Path(folder) / SWEEP
+    try:
+        return from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        raise runs.ExperimentError(f"{folder} is not a sweep: it has no {SWEEP}") from None
+    except OSError as error:
+        raise runs.ExperimentError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise runs.ExperimentError(f"{path} cannot be used: {error}") from None
+
+
+def split_trial(trial: Trial) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Splits the values of a trial into settings and environment parameters, by their own names."""
+    settings = {name: x for name, x in trial.items() if not name.startswith(PARAMETER_PREFIX)}
+    parameters = {
+        name.removeprefix(PARAMETER_PREFIX): x
+        for name, x in trial.items()
+        if name.startswith(PARAMETER_PREFIX)
+    }
+    return settings, parameters
+
+
+def _trial_from_json(data: Any) -> Trial:
+    if not isinstance(data, dict):
+        raise ValueError("a trial is not an object")
+    return {name: tuple(x) if isinstance(x, list) else x for name, x in data.items()}
+
+
+def _check_names(base: runs.Specification, space: Mapping[str, Distribution]) -> None:
+    settings = {field.name: field for field in dataclasses.fields(base.settings)}
+    environment = canonical_name(base.environment)
+    parameters = parameters_of(environment)
+    for name, values in space.items():
+        own = name.removeprefix(PARAMETER_PREFIX)
+        is_parameter = name.startswith(PARAMETER_PREFIX)
+        known = parameters if is_parameter else settings
+        owner = environment if is_parameter else base.algorithm
+        what = "parameter" if is_parameter else "setting"
+        if own not in known:
+            near = difflib.get_close_matches(own, known, n=1)
+            hint = f": did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"{owner} has no {what} {own!r}{hint}")
+        if name == "total_steps":
+            raise ValueError("total_steps cannot be searched: trials are compared at equal budgets")
+        if is_parameter and own in base.environment_parameters:
+            raise ValueError(f"{name} is both in the space and fixed for all trials")
+        if isinstance(values, spaces.Range) and not values.whole and _is_whole(known[own]):
+            raise ValueError(f"{name}={values} needs whole numbers: use integers or a list")
+
+
+def _is_whole(known: Any) -> bool:
+    """Whether a setting's field or a parameter takes whole numbers only."""
+    if isinstance(known, dataclasses.Field):
+        return int in (get_args(known.type) or (known.type,))
+    return known.kind is int
+
+
+def _check_rungs(sweep: Sweep) -> None:
+    stops = sweep.stops
+    if len(set(stops)) < len(stops):
+        raise ValueError(
+            f"rungs={sweep.rungs} are too many: total_steps={sweep.base.settings.total_steps} "
+            f"cannot be divided by {sweep.halving} so often"
+        )
