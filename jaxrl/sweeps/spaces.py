@@ -179,7 +179,7 @@ def parse_space(word: str, read: Callable[[str], Any], *, whole: bool) -> Distri
     return found.points(int(match["points"]))
 
 
-def check_space(space: Mapping[str, Distribution]) -> dict[str, Distribution]:
+def check_space(space: Mapping[str, Any]) -> dict[str, Distribution]:
     """Returns the space with lists of Python's own as choices.
 
     Raises:

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from jaxrl import runs
-from jaxrl.environments import canonical_name, parameters_of
+from jaxrl import environments, runs
 from jaxrl.runs.members import LARGEST_SEED
 from jaxrl.runs.specification import from_json as run_from_json
 from jaxrl.runs.specification import require_whole
@@ -202,8 +201,8 @@ def _trial_from_json(data: Any) -> Trial:
 
 def _check_names(base: runs.Specification, space: Mapping[str, Distribution]) -> None:
     settings = {field.name: field for field in dataclasses.fields(base.settings)}
-    environment = canonical_name(base.environment)
-    parameters = parameters_of(environment)
+    environment = environments.canonical_name(base.environment)
+    parameters = environments.parameters_of(environment)
     for name, values in space.items():
         own = name.removeprefix(PARAMETER_PREFIX)
         is_parameter = name.startswith(PARAMETER_PREFIX)
