@@ -72,7 +72,9 @@ def plan(sweep: Sweep) -> list[Group]:
     groups = group_trials(sweep)
     for group in groups:
         try:
-            check_differences(group.run_of(group.trials, sweep.seeds[:1], None))
+            run = group.run_of(group.trials, sweep.seeds[:1], None)
+            runs.build(run)
+            check_differences(run)
         except ValueError as error:
             raise ValueError(f"trials {_few(group.trials)}: {error}") from error
     return groups

@@ -25,8 +25,8 @@ class Group(NamedTuple):
 
     base: runs.Specification
     trials: tuple[int, ...]
-    settings: tuple[dict[str, float], ...]
-    parameters: tuple[dict[str, float], ...]
+    settings: tuple[dict[str, Any], ...]
+    parameters: tuple[dict[str, Any], ...]
 
     def run_of(
         self, trials: Sequence[int], seeds: Sequence[int], stop_steps: int | None
@@ -66,7 +66,7 @@ def group_trials(sweep: Sweep) -> list[Group]:
         and can_differ(base, name)
     }
     found: dict[Any, list[int]] = {}
-    own: list[tuple[dict[str, float], dict[str, float]]] = []
+    own: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for index, trial in enumerate(sweep.trials):
         settings, parameters = split_trial(trial)
         changing = {name: x for name, x in settings.items() if fields[name].metadata["static"]}
@@ -106,7 +106,7 @@ def split_evenly(count: int, most: int) -> list[int]:
 def _group(
     sweep: Sweep,
     trials: tuple[int, ...],
-    own: Sequence[tuple[dict[str, float], dict[str, float]]],
+    own: Sequence[tuple[dict[str, Any], dict[str, Any]]],
     varying: set[str],
 ) -> Group:
     base = sweep.base

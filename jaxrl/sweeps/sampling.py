@@ -20,7 +20,7 @@ Trial = dict[str, Any]
 
 
 def sample_trials(
-    space: Mapping[str, Distribution], *, sampler: str, num_trials: int | None, seed: int
+    space: Mapping[str, Distribution], *, sampler: str, num_trials: Any, seed: int
 ) -> list[Trial]:
     """Draws different trials.
 

@@ -2,7 +2,6 @@
 
 import pytest
 from runs import toy
-from tiers import leading
 
 from jaxrl import PPOConfig, runs
 from jaxrl.sweeps import choice, make_sweep, plan, uniform
@@ -50,17 +49,14 @@ def test_six_thousand_members_in_three_programs():
 
 @pytest.mark.parametrize(
     ("count", "most", "sizes"),
-    leading(
-        [
-            (12, 12, [12]),
-            (12, 5, [4, 4, 4]),
-            (100, 30, [25] * 4),
-            (7, 3, [3, 3, 1]),
-            (1, 9, [1]),
-            (13, 6, [5, 5, 3]),
-        ],
-        6,
-    ),
+    [
+        (12, 12, [12]),
+        (12, 5, [4, 4, 4]),
+        (100, 30, [25] * 4),
+        (7, 3, [3, 3, 1]),
+        (1, 9, [1]),
+        (13, 6, [5, 5, 3]),
+    ],
 )
 def test_blocks_are_equal_where_they_can_be(count, most, sizes):
     assert split_evenly(count, most) == sizes
@@ -74,7 +70,6 @@ def test_blocks_are_equal_where_they_can_be(count, most, sizes):
         ({"env.wnd": [0.1]}, "toy has no parameter 'wnd'"),
         ({"total_steps": [10, 20]}, "equal budgets"),
         ({"learning_rate": [0.1, -0.5]}, "learning_rate"),
-        ({"sizes": [(2, 3), 5]}, "trial 1"),
         ({"learning_rate": [0.1, "fast"]}, "not a number"),
     ],
 )
@@ -89,6 +84,8 @@ def test_a_range_of_fractions_for_whole_numbers_is_refused():
     )
     with pytest.raises(ValueError, match="needs whole numbers"):
         make_sweep(base, {"num_steps": uniform(16, 64)}, trials=3)
+    with pytest.raises(ValueError, match=r"trials 1: .*num_minibatches"):
+        plan(make({"num_minibatches": [4, 7]}, base=base))
 
 
 @pytest.mark.parametrize(
