@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from rich.console import Console
 
 from jaxrl import runs, sweeps
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError, check_range
-from jaxrl.cli.sweep_report import show_trials, sorted_rows
+from jaxrl.cli.sweep_report import make_console, show_trials, sorted_rows
 from jaxrl.cli.user_modules import import_modules_of
 
 
@@ -50,7 +49,7 @@ def run(arguments: list[str]) -> int:
             lines = (json.dumps(row, allow_nan=False) + "\n" for row in rows[: values.top])
             sys.stdout.write("".join(lines))
         else:
-            show_trials(Console(soft_wrap=True), values.sweep, most=values.top)
+            show_trials(make_console(), values.sweep, most=values.top)
     except runs.ExperimentError as error:
         raise CommandError(str(error)) from error
     return 0

@@ -14,7 +14,7 @@ _MOST_SHOWN = 10
 
 def finish_sweep(outcome: sweeps.SweepOutcome) -> int:
     """Prints the result of a sweep, and what to type next; returns the exit code."""
-    console = Console(soft_wrap=True)
+    console = make_console()
     folder = outcome.folder
     if not outcome.finished:
         # Progress goes to standard error, and so does what belongs to it.
@@ -35,6 +35,12 @@ def finish_sweep(outcome: sweeps.SweepOutcome) -> int:
     return outcome.exit_code
 
 
+def make_console() -> Console:
+    """A console for tables: as wide as the terminal, and wide enough for all columns in a file."""
+    console = Console(soft_wrap=True)
+    return console if console.is_terminal else Console(soft_wrap=True, width=160)
+
+
 def show_trials(console: Console, folder: Path, *, most: int) -> None:
     """Prints the table of trials, the best first, and the validated return.
 
@@ -51,7 +57,8 @@ def show_trials(console: Console, folder: Path, *, most: int) -> None:
     title = f"{sweep.base.algorithm} on {sweep.base.environment}: {_counts(rows)}"
     table = Table(title=title, title_justify="left")
     for column in ("trial", *sweep.space, "mean return", "95 % CI", "seeds", "steps", "status"):
-        table.add_column(column, justify="left" if column == "status" else "right")
+        side = "left" if column == "status" else "right"
+        table.add_column(column, justify=side, no_wrap=True)
     for row in rows[:most]:
         mean, low, high = _interval(row["returns"])
         table.add_row(
