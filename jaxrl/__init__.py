@@ -22,6 +22,7 @@ from jaxrl.search.maximizing import maximize
 from jaxrl.search.openes import OpenESConfig, openes
 from jaxrl.search.simulated_annealing import SimulatedAnnealingConfig, simulated_annealing
 from jaxrl.search.steepest_ascent import SteepestAscentConfig, steepest_ascent
+from jaxrl.sweeps import sweep
 from jaxrl.training import Evaluation, Progress, TrainResult, advance, evaluate, train
 
 __version__ = "0.1.0"
@@ -73,6 +74,7 @@ __all__ = [
     "sac",
     "simulated_annealing",
     "steepest_ascent",
+    "sweep",
     "td3",
     "train",
     "trpo",

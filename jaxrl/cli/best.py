@@ -11,7 +11,6 @@ import tyro
 from jaxrl import runs, sweeps
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError
-from jaxrl.cli.sweep_report import sorted_rows
 from jaxrl.cli.user_modules import import_modules_of
 
 
@@ -36,7 +35,7 @@ def run(arguments: list[str]) -> int:
     import_modules_of(values.sweep)
     try:
         sweep = sweeps.read_sweep(values.sweep)
-        rows = sorted_rows(sweeps.trial_rows(sweep, values.sweep))
+        rows = sweeps.sorted_rows(sweeps.trial_rows(sweep, values.sweep))
     except runs.ExperimentError as error:
         raise CommandError(str(error)) from error
     if rows[0]["mean"] is None:

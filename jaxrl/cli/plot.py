@@ -11,6 +11,7 @@ from jaxrl import reports
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError, checking_input
 from jaxrl.cli.user_modules import import_modules_of
+from jaxrl.sweeps import SWEEP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,7 @@ class PlotArguments:
     """The arguments of `plot`."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of one or more runs."""
+    """Folders of one or more runs, or of one sweep."""
     out: Path = Path("curve.png")
     """The picture; its ending chooses the format: .png, .pdf or .svg."""
     statistic: Literal["mean", "iqm"] = "mean"
@@ -37,13 +38,17 @@ def run(arguments: list[str]) -> int:
         prog="jaxrl plot",
         description="Draw the learning curves of runs in one figure: every agent faintly, and "
         "over the agents of each run that share their settings the mean (or interquartile mean) "
-        "with its 95 % bootstrap interval.",
+        "with its 95 % bootstrap interval. Of a sweep: the return against each of its settings.",
     )
     if not values.runs:
         raise CommandError("no run folder was given (see jaxrl plot --help)")
     for folder in values.runs:
         import_modules_of(folder)
+    kinds = [(folder / SWEEP).is_file() for folder in values.runs]
     with checking_input():
+        if any(kinds):
+            _plot_sweep(values)
+            return 0
         reports.plot_runs(
             values.runs,
             values.out,
@@ -53,3 +58,15 @@ def run(arguments: list[str]) -> int:
         )
     sys.stdout.write(f"{values.out}\n")
     return 0
+
+
+def _plot_sweep(values: PlotArguments) -> None:
+    if len(values.runs) > 1:
+        raise CommandError("a sweep has a figure of its own: give one sweep, or runs only")
+    for name in ("statistic", "metric", "x"):
+        if getattr(values, name) != getattr(PlotArguments(()), name):
+            raise CommandError(
+                f"--{name} is for the curves of runs, and {values.runs[0]} is a sweep"
+            )
+    reports.plot_sweep(values.runs[0], values.out)
+    sys.stdout.write(f"{values.out}\n")

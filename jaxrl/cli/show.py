@@ -12,7 +12,7 @@ import tyro
 from jaxrl import runs, sweeps
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError, check_range
-from jaxrl.cli.sweep_report import make_console, show_trials, sorted_rows
+from jaxrl.cli.sweep_report import make_console, show_trials
 from jaxrl.cli.user_modules import import_modules_of
 
 
@@ -42,7 +42,7 @@ def run(arguments: list[str]) -> int:
     import_modules_of(values.sweep)
     try:
         sweep = sweeps.read_sweep(values.sweep)
-        rows = sorted_rows(sweeps.trial_rows(sweep, values.sweep))
+        rows = sweeps.sorted_rows(sweeps.trial_rows(sweep, values.sweep))
         if values.csv is not None:
             _write_csv(values.csv, rows)
         if values.json:

@@ -53,7 +53,7 @@ def show_trials(console: Console, folder: Path, *, most: int) -> None:
         ExperimentError: the folder holds no sweep, or one that is damaged.
     """
     sweep = sweeps.read_sweep(folder)
-    rows = sorted_rows(sweeps.trial_rows(sweep, folder))
+    rows = sweeps.sorted_rows(sweeps.trial_rows(sweep, folder))
     title = f"{sweep.base.algorithm} on {sweep.base.environment}: {_counts(rows)}"
     table = Table(title=title, title_justify="left")
     for column in ("trial", *sweep.space, "mean return", "95 % CI", "seeds", "steps", "status"):
@@ -86,13 +86,6 @@ def show_trials(console: Console, folder: Path, *, most: int) -> None:
             markup=False,
             highlight=False,
         )
-
-
-def sorted_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sorts rows of trials: those that came furthest first, and of these the best."""
-    order = sweeps.best_first({row["trial"]: row["mean"] for row in rows})
-    ranks = {trial: rank for rank, trial in enumerate(order)}
-    return sorted(rows, key=lambda row: (row["mean"] is None, -row["rung"], ranks[row["trial"]]))
 
 
 def _interval(returns: list[float | None]) -> tuple[float, float, float]:

@@ -31,6 +31,7 @@ from jaxrl.reports.performance import (
 )
 from jaxrl.reports.rendering import record_episode, render_episode, render_run
 from jaxrl.reports.run_curves import plot_runs
+from jaxrl.reports.sweep_pictures import plot_sweep
 from jaxrl.reports.trading import plot_frontier, plot_inventory, plot_policy_map
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "plot_inventory",
     "plot_policy_map",
     "plot_runs",
+    "plot_sweep",
     "record_episode",
     "render_episode",
     "render_run",

@@ -10,9 +10,18 @@ progress.py         the display on the terminal
 results.py          a result per block, and the table of trials
 """
 
-from jaxrl.sweeps.execution import SweepOutcome, check_new_sweep, plan, resume, start
+from jaxrl.sweeps.execution import SweepOutcome, check_new_sweep, plan, resume, start, sweep
 from jaxrl.sweeps.planning import Group
-from jaxrl.sweeps.results import VALIDATION, BlockResult, best_first, read_block, trial_rows
+from jaxrl.sweeps.results import (
+    BLOCKS,
+    VALIDATION,
+    BlockResult,
+    best_first,
+    collect,
+    read_block,
+    sorted_rows,
+    trial_rows,
+)
 from jaxrl.sweeps.spaces import (
     Choice,
     Distribution,
@@ -27,6 +36,7 @@ from jaxrl.sweeps.spaces import (
 from jaxrl.sweeps.specification import SWEEP, Sweep, make_sweep, read_sweep, split_trial
 
 __all__ = [
+    "BLOCKS",
     "SWEEP",
     "VALIDATION",
     "BlockResult",
@@ -38,6 +48,7 @@ __all__ = [
     "SweepOutcome",
     "best_first",
     "check_new_sweep",
+    "collect",
     "choice",
     "integers",
     "is_space",
@@ -48,8 +59,10 @@ __all__ = [
     "read_block",
     "read_sweep",
     "resume",
+    "sorted_rows",
     "split_trial",
     "start",
+    "sweep",
     "trial_rows",
     "uniform",
 ]

@@ -4,7 +4,7 @@ import concurrent.futures
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import runs
+from jaxrl.presets import preset_settings
 from jaxrl.runs.checkpoints import Checkpoint
 from jaxrl.runs.construction import check_differences
 from jaxrl.runs.folder import locked, remove, write_atomically, writing
@@ -31,10 +32,11 @@ from jaxrl.sweeps.results import (
     collect,
     read_block,
     result_of_run,
+    sorted_rows,
     trial_rows,
     write_block,
 )
-from jaxrl.sweeps.specification import SWEEP, Sweep, read_sweep, to_json
+from jaxrl.sweeps.specification import SWEEP, Sweep, make_sweep, read_sweep, to_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,11 +58,77 @@ class SweepOutcome:
     run_seconds: float
 
     @property
+    def trials(self) -> list[dict[str, Any]]:
+        """A row per trial as the folder has it now, the best first; see `trial_rows`."""
+        return sorted_rows(trial_rows(read_sweep(self.folder), self.folder))
+
+    @property
     def exit_code(self) -> int:
         """0 for a finished sweep, 1 where a group failed, 130 for one that Ctrl-C stopped."""
         if not self.finished:
             return EXIT_CODE
         return 1 if self.failed else 0
+
+
+def sweep(
+    algorithm: str,
+    environment: str,
+    space: Mapping[str, Any],
+    *,
+    out: str | Path,
+    settings: Any = None,
+    environment_parameters: Mapping[str, Any] | None = None,
+    seeds: int | Sequence[int] = 4,
+    trials: int | None = None,
+    sampler: str = "random",
+    overwrite: bool = False,
+    evaluation_episodes: int = 100,
+    **options: Any,
+) -> SweepOutcome:
+    """Searches over settings: trains every trial with every seed, and writes a sweep folder.
+
+    Args:
+        algorithm: a registered name.
+        environment: a name that `make_env` knows.
+        space: distributions or lists, by the name of a setting, or `env.` and that of a parameter.
+        out: the folder.
+        settings: what the trials share; None: the preset's, or the algorithm's own.
+        environment_parameters: what the trials' environments share.
+        seeds: their number, from 0 on, or the seeds.
+        trials: how many; None with a grid.
+        sampler: "grid", "random", "sobol" or "latin".
+        overwrite: whether an earlier sweep in the folder may be replaced.
+        evaluation_episodes: per agent at the end of each rung.
+        **options: `halving`, `rungs`, `validation_seeds`, `memory`, `sampler_seed`; see `Sweep`.
+
+    Returns:
+        How it went, and the table of trials.
+
+    Raises:
+        ExperimentError: the folder cannot be used.
+        ValueError: something in it is wrong. Nothing was compiled or written.
+
+    Example:
+        outcome = jaxrl.sweep(
+            "ppo",
+            "CartPole-v1",
+            {"learning_rate": log_uniform(1e-4, 1e-2), "num_steps": [16, 32, 64]},
+            trials=32,
+            out="sweeps/demo",
+        )
+        outcome.trials[0]["values"]
+    """
+    base = runs.Specification(
+        algorithm=algorithm,
+        environment=environment,
+        settings=preset_settings(algorithm, environment) if settings is None else settings,
+        environment_parameters=environment_parameters or {},
+        members=runs.make_members(range(seeds) if isinstance(seeds, int) else seeds),
+        evaluation_episodes=evaluation_episodes,
+        keep_checkpoints=1,
+    )
+    search = make_sweep(base, space, trials=trials, sampler=sampler, **options)
+    return start(search, out, overwrite=overwrite)
 
 
 def plan(sweep: Sweep) -> list[Group]:

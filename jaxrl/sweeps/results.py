@@ -170,6 +170,13 @@ def trial_rows(sweep: Sweep, folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+def sorted_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sorts the rows of trials: those that came furthest first, and of these the best."""
+    order = best_first({row["trial"]: row["mean"] for row in rows})
+    ranks = {trial: rank for rank, trial in enumerate(order)}
+    return sorted(rows, key=lambda row: (row["mean"] is None, -row["rung"], ranks[row["trial"]]))
+
+
 def best_first(scores: Mapping[int, float | None]) -> list[int]:
     """Sorts trials by their scores, the best first; those without one come last."""
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from scipy.stats import qmc
 
 from jaxrl.runs.specification import require_whole
 from jaxrl.sweeps.spaces import Choice, Distribution
@@ -83,6 +82,9 @@ def _grid(space: Mapping[str, Distribution], num_trials: int | None) -> list[Tri
 
 def _points(sampler: str, num_names: int, count: int, seed: int) -> Iterator[np.ndarray]:
     """Batches of points of the unit cube, [count, num_names], without end."""
+    # Slow to import, and every command imports this module.
+    from scipy.stats import qmc
+
     generator = np.random.default_rng(seed)
     if sampler == "random":
         while True:
