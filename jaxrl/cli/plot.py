@@ -63,10 +63,9 @@ def run(arguments: list[str]) -> int:
 def _plot_sweep(values: PlotArguments) -> None:
     if len(values.runs) > 1:
         raise CommandError("a sweep has a figure of its own: give one sweep, or runs only")
+    (folder,) = values.runs
     for name in ("statistic", "metric", "x"):
         if getattr(values, name) != getattr(PlotArguments(()), name):
-            raise CommandError(
-                f"--{name} is for the curves of runs, and {values.runs[0]} is a sweep"
-            )
-    reports.plot_sweep(values.runs[0], values.out)
+            raise CommandError(f"--{name} is for the curves of runs, and {folder} is a sweep")
+    reports.plot_sweep(folder, values.out)
     sys.stdout.write(f"{values.out}\n")

@@ -38,8 +38,8 @@ def plot_sweep(folder: str | Path, out: str | Path) -> Path:
 
     folder = Path(folder)
     sweep = sweeps.read_sweep(folder)
-    rows = [row for row in sweeps.sorted_rows(sweeps.trial_rows(sweep, folder))]
-    rows = [row for row in rows if row["mean"] is not None]
+    found = sweeps.sorted_rows(sweeps.trial_rows(sweep, folder))
+    rows = [row for row in found if row["mean"] is not None]
     if not rows:
         raise ValueError(f"{folder} has no trial with a return yet: there is nothing to plot")
     numeric = [name for name in sweep.space if _is_numeric([row["values"][name] for row in rows])]
@@ -170,9 +170,9 @@ def _most_telling(rows: list[dict[str, Any]], names: list[str]) -> tuple[str, st
     means = [row["mean"] for row in rows]
     if len(set(means)) == 1:
         return varying[0], varying[1]
-    strength = {
-        name: abs(float(stats.spearmanr([row["values"][name] for row in rows], means).statistic))
-        for name in varying
-    }
+    strength: dict[str, float] = {}
+    for name in varying:
+        correlation: Any = stats.spearmanr([row["values"][name] for row in rows], means)
+        strength[name] = abs(float(correlation.statistic))
     first, second = sorted(varying, key=lambda name: -strength[name])[:2]
     return first, second
