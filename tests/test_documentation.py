@@ -109,3 +109,11 @@ def test_the_page_of_settings_is_that_of_the_code(reference):
 @pytest.mark.full
 def test_the_page_of_metrics_is_that_of_the_code(reference):
     assert reference.page() == reference.PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.full
+def test_the_page_of_sweeps(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    best = run(blocks_of("sweeps.md"))["best"]
+    assert best["status"] == "complete"
+    assert len(best["returns"]) == 2

@@ -63,7 +63,7 @@ def run(arguments: list[str]) -> int:
 def _plot_sweep(values: PlotArguments) -> None:
     if len(values.runs) > 1:
         raise CommandError("a sweep has a figure of its own: give one sweep, or runs only")
-    (folder,) = values.runs
+    folder = next(iter(values.runs))
     for name in ("statistic", "metric", "x"):
         if getattr(values, name) != getattr(PlotArguments(()), name):
             raise CommandError(f"--{name} is for the curves of runs, and {folder} is a sweep")
