@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("jaxrl.cli.resume", "go on with a run that was stopped"),
     "evaluate": ("jaxrl.cli.evaluate", "play episodes with the policies of a run"),
     "plot": ("jaxrl.cli.plot", "draw the learning curves of runs in one figure"),
+    "compare": ("jaxrl.cli.compare", "compare what runs reached, over tasks and seeds"),
     "render": ("jaxrl.cli.render", "write an episode of a run as an animated GIF"),
     "list": ("jaxrl.cli.listing", "list algorithms, environments and presets"),
 }

@@ -4,6 +4,8 @@ What is drawn is written where the caller says.
 
     intervals.py    a mean or interquartile mean over seeds, with its interval
     scores.py       scores over tasks and seeds: aggregates, profiles, improvement
+    comparison.py   from run folders to a comparison over tasks and seeds
+    comparison_picture.py   its intervals and performance profiles
     curves.py       curves with their bands, as a picture
     run_curves.py   from run folders to curves
     performance.py  ratios, drawdowns and tails of investments, and wealth as a picture
@@ -11,6 +13,8 @@ What is drawn is written where the caller says.
     rendering/      one episode as an animated GIF
 """
 
+from jaxrl.reports.comparison import Comparison, compare_runs, read_references
+from jaxrl.reports.comparison_picture import plot_comparison
 from jaxrl.reports.curves import Curve, plot_curves, resample
 from jaxrl.reports.intervals import Interval, mean_interval, seed_interval
 from jaxrl.reports.performance import (
@@ -42,6 +46,7 @@ from jaxrl.reports.trading import plot_frontier, plot_inventory, plot_policy_map
 
 __all__ = [
     "Aggregates",
+    "Comparison",
     "Curve",
     "Interval",
     "Performance",
@@ -50,6 +55,7 @@ __all__ = [
     "annual_growth",
     "annual_turnover",
     "calmar_ratio",
+    "compare_runs",
     "drawdowns",
     "expected_shortfall",
     "maximum_drawdown",
@@ -57,6 +63,7 @@ __all__ = [
     "performance_of",
     "performance_profile",
     "play_episodes",
+    "plot_comparison",
     "plot_curves",
     "plot_equity",
     "plot_frontier",
@@ -64,6 +71,7 @@ __all__ = [
     "plot_policy_map",
     "plot_runs",
     "probability_of_improvement",
+    "read_references",
     "record_episode",
     "render_episode",
     "render_run",
