@@ -14,7 +14,7 @@ TITLES = {
     "iqm": "Interquartile mean",
     "median": "Median",
     "mean": "Mean",
-    "optimality_gap": "Optimality gap",
+    "optimality_gap": "Optimality gap (less is better)",
 }
 NUM_THRESHOLDS = 201
 
@@ -64,6 +64,9 @@ def _draw_intervals(axes: Any, intervals: Any, title: str) -> None:
         axes.vlines(interval.centre, place - 0.25, place + 0.25, color=colour, linewidth=2.2)
     axes.set_title(title, loc="left")
     axes.grid(visible=False, axis="y")
+    # A bar would have its foot at the axes' edge.
+    axes.use_sticky_edges = False
+    axes.margins(x=0.08)
     axes.tick_params(axis="y", length=0)
     axes.locator_params(axis="x", nbins=4)
 
@@ -91,7 +94,9 @@ def _draw_profiles(axes: Any, comparison: Comparison) -> None:
     axes.set_ylim(-0.03, 1.03)
     axes.margins(x=0.01)
     if len(comparison.scores) > 1:
-        axes.legend(loc="best")
+        # Below the axes, where no profile can pass behind it; long names get a line each.
+        short = max(map(len, comparison.scores)) <= 30
+        axes.figure.legend(loc="outside lower center", ncols=4 if short else 1)
     seeds = sorted({len(x) for tasks in comparison.scores.values() for x in tasks.values()})
     tasks = next(iter(comparison.scores.values()))
     axes.set_title(_note(len(tasks), seeds), loc="left")
