@@ -71,11 +71,24 @@ def mean_interval(samples: Sequence[Shaped[np.ndarray, "... _"]]) -> Interval:
         The mean and both ends, each of the leading shape; the ends are nan where a task has one
         seed.
 
+    Raises:
+        ValueError: no task.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxrl.reports import mean_interval
+        >>> mean, low, high = mean_interval([np.array([1.0, 2.0, 3.0]), np.array([5.0, 5.0])])
+        >>> print(f"{mean:.2f} ({low:.2f} to {high:.2f})")
+        3.50 (2.26 to 4.74)
+
     Source: Welch, 1947, "The generalization of Student's problem when several different population
     variances are involved".
     """
     from scipy import stats
 
+    if not len(samples):
+        raise ValueError("samples is empty: a mean needs at least one task")
+    samples = [np.asarray(sample, dtype=float) for sample in samples]
     num_tasks = len(samples)
     # An infinite return has no variance: nan, and no warning.
     with np.errstate(invalid="ignore", over="ignore"):

@@ -79,6 +79,11 @@ def test_two_tasks_of_one_kind_agree_with_welchs_test():
     np.testing.assert_allclose(2 * interval.high, expected.high)
 
 
+def test_a_mean_of_no_tasks():
+    with pytest.raises(ValueError, match="samples is empty"):
+        mean_interval([])
+
+
 def test_a_return_that_is_infinite_has_no_ends_and_no_warning():
     interval = seed_interval(np.array([1.0, np.inf, 2.0]))
     assert interval.centre == np.inf

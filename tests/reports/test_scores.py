@@ -1,5 +1,6 @@
 """Scores over tasks and seeds, against the published definitions worked out by hand."""
 
+import doctest
 import itertools
 import time
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from jaxrl import reports
 from jaxrl.reports import (
     aggregate_scores,
     performance_profile,
@@ -158,6 +160,13 @@ def test_a_benchmark_of_26_tasks_takes_well_under_a_second():
     start = time.process_time()
     aggregate_scores(scores)
     assert time.process_time() - start < 0.7
+
+
+@pytest.mark.parametrize("module", [reports.intervals, reports.scores])
+def test_examples_run(module):
+    results = doctest.testmod(module)
+    assert results.attempted >= 8
+    assert results.failed == 0
 
 
 @pytest.mark.parametrize(
