@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from machine import describe_machine
-from scipy import stats
 
 import jaxrl
 from jaxrl import registry
 from jaxrl.environments import select_observations
 from jaxrl.presets import preset_settings
+from jaxrl.reports import seed_interval
 from jaxrl.types import Environment
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results" / "learning.json"
@@ -190,10 +190,8 @@ def is_passed(task: Task, seed_means: np.ndarray) -> bool:
 
 def confidence_interval(seed_means: np.ndarray) -> tuple[float, float]:
     """Student's 95 % interval of the mean over seeds: seeds, not episodes, are independent runs."""
-    mean = float(seed_means.mean())
-    error = seed_means.std(ddof=1) / np.sqrt(len(seed_means))
-    half = float(stats.t.ppf(0.975, len(seed_means) - 1) * error)
-    return mean - half, mean + half
+    interval = seed_interval(seed_means)
+    return float(interval.low), float(interval.high)
 
 
 def store(row: dict[str, Any], file: pathlib.Path) -> None:

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import stats
 from tiers import leading
 
 BENCHMARKS = pathlib.Path(__file__).parent.parent / "benchmarks"
@@ -215,3 +216,60 @@ def test_another_commit_must_exist() -> None:
     answer = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert answer.returncode == 2
     assert "no-such-commit is no commit of this repository" in answer.stderr
+
+
+class TestCoverage:
+    """The truths that intervals are held against, and the page that states how often they hold."""
+
+    @pytest.fixture
+    def coverage(self, load):
+        return load("coverage")
+
+    def test_truths_of_one_normal_task_are_closed_forms(self, coverage) -> None:
+        truth = coverage.truths(coverage.normal, 1)
+        scores = stats.norm(0.5, 0.2)
+        for name in ("mean", "iqm", "median"):
+            assert truth[name] == pytest.approx(0.5, abs=1e-6)
+        # E max(1 - x, 0) of a normal x, with the standardised distance of 1 from its mean.
+        distance = (1 - 0.5) / 0.2
+        gap = 0.2 * (distance * stats.norm.cdf(distance) + stats.norm.pdf(distance))
+        assert truth["optimality_gap"] == pytest.approx(gap, abs=1e-4)
+        np.testing.assert_allclose(truth["thresholds"], scores.ppf([0.25, 0.5, 0.75]), atol=1e-3)
+        np.testing.assert_allclose(truth["profile"], [0.75, 0.5, 0.25], atol=1e-3)
+        # P(x > y) where y is lower by 0.1: their difference has deviation 0.2 sqrt(2).
+        better = stats.norm.cdf(0.1 / (0.2 * 2**0.5))
+        assert truth["improvement"] == pytest.approx(better, abs=1e-3)
+
+    def test_truths_of_ten_skewed_tasks(self, coverage) -> None:
+        truth = coverage.truths(coverage.skewed, 10)
+        assert truth["mean"] == pytest.approx(0.5, abs=1e-3)
+        assert truth["median"] == pytest.approx(0.5, abs=1e-3)
+        # x - y > 0.1 of two exponentials with scale 0.2, one shifted by 0.1: 1 - exp(-1/2) / 2.
+        assert truth["improvement"] == pytest.approx(1 - np.exp(-0.5) / 2, abs=1e-3)
+
+    def test_bimodal_scores_fail_once_in_five(self, coverage) -> None:
+        levels = np.linspace(0.0005, 0.9995, 1000)
+        scores = coverage.bimodal(levels)
+        assert np.mean(scores < -1) == pytest.approx(0.2)
+        assert scores.mean() == pytest.approx(0.0, abs=0.01)
+        assert scores.std() == pytest.approx((0.09 + 0.8 * 0.25 + 0.2 * 4) ** 0.5, abs=0.01)
+
+    def test_a_row_counts_the_draws_that_hold_the_truth(self, coverage, monkeypatch) -> None:
+        row = coverage.measure("normal", num_seeds=8, num_tasks=1, draws=12, num_resamples=50)
+        assert row["coverage"].keys() == {*coverage.aggregate_scores(np.eye(2))._fields} | {
+            "profile",
+            "improvement",
+        }
+        assert all(0.5 <= share <= 1 for share in row["coverage"].values())
+        elsewhere = dict.fromkeys(row["coverage"], 9.0) | {"thresholds": np.array([0.5])}
+        monkeypatch.setattr(coverage, "truths", lambda *args: elsewhere)
+        row = coverage.measure("normal", num_seeds=8, num_tasks=1, draws=2, num_resamples=50)
+        assert set(row["coverage"].values()) == {0.0}
+
+    def test_the_page_of_statistics_states_what_was_measured(self, coverage) -> None:
+        rows = json.loads(coverage.RESULTS.read_text())["results"]
+        page = (BENCHMARKS.parent / "docs" / "statistics.md").read_text()
+        assert "\n".join([coverage.header(rows[0]), *map(coverage.line, rows)]) in page
+        means = [row["coverage"]["mean"] for row in rows if row["distribution"] == "normal"]
+        assert len(means) == len(coverage.SEEDS) * len(coverage.TASKS)
+        assert all(0.93 <= share <= 0.97 for share in means)

@@ -75,6 +75,17 @@ def test_the_page_of_finance_is_true(capsys):
     assert capsys.readouterr().out.count("Sharpe") == 3
 
 
+def test_the_page_of_statistics_is_true(capsys):
+    results = run(blocks_of("statistics.md"))
+    iqm, low, high = map(float, capsys.readouterr().out.split())
+    assert low < iqm < high
+    assert iqm == pytest.approx(0.7, abs=0.1)
+    assert (np.diff(results["profile"].centre) <= 0).all()
+    # Scores whose means differ by one deviation: Phi(1 / sqrt(2)) = 0.76.
+    assert results["better"].centre == pytest.approx(0.76, abs=0.1)
+    assert results["better"].low > 0.5
+
+
 @pytest.mark.parametrize("algorithm", registry.names())
 def test_every_constructor_has_an_example_that_runs(algorithm):
     """It builds the algorithm, from nothing but an import, and trains nothing."""

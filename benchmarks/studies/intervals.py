@@ -4,16 +4,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from scipy import stats
+
+from jaxrl.reports import seed_interval
 
 
 def interval(values: Iterable[Any], *, logarithmic: bool = False) -> dict[str, Any]:
     """The mean over seeds with Student's 95 % interval; of the logarithms if so asked."""
     seeds = [float(x) for x in values]
     sample = np.log(seeds) if logarithmic else np.asarray(seeds)
-    mean, error = sample.mean(), sample.std(ddof=1) / np.sqrt(len(sample))
-    half = stats.t.ppf(0.975, len(sample) - 1) * error
-    numbers = np.array([mean, mean - half, mean + half])
+    numbers = np.array(seed_interval(sample))
     mean, low, high = np.exp(numbers) if logarithmic else numbers
     return {"mean": float(mean), "ci95": [float(low), float(high)], "seeds": seeds}
 

@@ -1,4 +1,4 @@
-"""The command line: `jaxrl train | resume | evaluate | plot | render | list`."""
+"""The command line: `jaxrl train | resume | evaluate | plot | compare | render | list`."""
 
 from jaxrl.cli.command_line import main
 

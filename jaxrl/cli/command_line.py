@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "best": ("jaxrl.cli.best", "write the settings of a sweep's best trial as a preset file"),
     "evaluate": ("jaxrl.cli.evaluate", "play episodes with the policies of a run"),
     "plot": ("jaxrl.cli.plot", "draw the learning curves of runs in one figure"),
+    "compare": ("jaxrl.cli.compare", "compare what runs reached, over tasks and seeds"),
     "render": ("jaxrl.cli.render", "write an episode of a run as an animated GIF"),
     "list": ("jaxrl.cli.listing", "list algorithms, environments and presets"),
 }

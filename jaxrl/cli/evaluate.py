@@ -46,7 +46,7 @@ def run(arguments: list[str]) -> int:
         arguments,
         prog="jaxrl evaluate",
         description="Play whole episodes with the non-exploring policies of a run. The interval "
-        "is a bootstrap over agents, or over episodes where there is one agent.",
+        "of the mean is Student's over agents, or over episodes where there is one agent.",
     )
     check_range("episodes", values.episodes, minimum=1, maximum=MOST_EPISODES)
     check_range("seed", values.seed, minimum=0, maximum=LARGEST_SEED)

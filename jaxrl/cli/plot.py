@@ -37,8 +37,9 @@ def run(arguments: list[str]) -> int:
         arguments,
         prog="jaxrl plot",
         description="Draw the learning curves of runs in one figure: every agent faintly, and "
-        "over the agents of each run that share their settings the mean (or interquartile mean) "
-        "with its 95 % bootstrap interval. Of a sweep: the return against each of its settings.",
+        "over the agents of each run that share their settings the mean with Student's 95 % "
+        "interval, or the interquartile mean with its 95 % bootstrap interval. Of a sweep: "
+        "the return against each of its settings.",
     )
     if not values.runs:
         raise CommandError("no run folder was given (see jaxrl plot --help)")

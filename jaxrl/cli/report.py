@@ -16,7 +16,7 @@ from jaxrl.runs.rows import cut_episodes, mean_over_episodes
 
 
 def return_interval(returns: Any, lengths: Any = 1) -> tuple[float, float, float]:
-    """The mean return and its 95 % bootstrap interval.
+    """The mean return and Student's 95 % interval of it.
 
     The interval is over seeds; where there is one seed, over its episodes.
 
@@ -95,7 +95,7 @@ def returns_table(
 def group_intervals(
     returns: Any, lengths: Any, groups: Sequence[runs.Group]
 ) -> list[tuple[float, float, float]]:
-    """The mean return of each group and its 95 % bootstrap interval, as `return_interval`."""
+    """The mean return of each group and its 95 % interval, as `return_interval`."""
     returns, lengths = np.asarray(returns), np.asarray(lengths)
     rows = [list(group.members) for group in groups]
     return [return_interval(returns[own], lengths[own]) for own in rows]

@@ -139,9 +139,12 @@ def _note(curves: Sequence[Curve], statistic: str) -> str:
     counts = sorted({len(curve.values) for curve in curves})
     if counts == [1]:
         return "one seed"
-    name = {"mean": "mean", "iqm": "interquartile mean"}[statistic]
+    name = {
+        "mean": "mean and Student's 95 % interval",
+        "iqm": "interquartile mean and 95 % bootstrap interval",
+    }[statistic]
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{name} and 95 % bootstrap interval over {seeds} seeds"
+    return f"{name} over {seeds} seeds"
 
 
 def resample(

@@ -1,6 +1,7 @@
 """Whatever the user gets wrong: one clear line, exit code 2, and nothing written or changed."""
 
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -113,6 +114,26 @@ CASES = [
     ("plot {run} --import quick_algorithm --metric joy", "no metric 'joy'"),
     ("plot {run} --statistic median", "invalid choice 'median'"),
     ("plot untrained --import quick_algorithm", "untrained has no"),
+    ("compare", "no run folder was given"),
+    ("compare nowhere", "nowhere is not a run"),
+    ("compare files", "files is not a run"),
+    ("compare damaged", "damaged/config.json cannot be used"),
+    ("compare ={run}", "=run: expected a run's folder, or NAME=FOLDER"),
+    ("compare a={run} a=nowhere", "nowhere is not a run"),
+    ("compare {run} untrained", "run and untrained both have seed 0 of quick on CartPole-v1"),
+    ("compare a={run} b=strange", "a has no run on Chess, max_steps_in_episode=30, which b has"),
+    ("compare lonely", "quick has one seed on CartPole-v1"),
+    ("compare unevaluated", "evaluation_episodes=0: it has no evaluations to compare"),
+    ("compare stopped", "stopped has evaluations of 2 of its 3 members"),
+    ("compare garbled", "garbled/evaluations.jsonl cannot be used: a line is not a row"),
+    ("compare {run} --normalize median", "'median' is neither none, minmax nor a file"),
+    ("compare {run} --normalize files", "cannot read files"),
+    ("compare {run} --normalize files/note.txt", "files/note.txt is no TOML file"),
+    ("compare {run} --normalize acrobot.toml", "no reference returns for CartPole-v1"),
+    ("compare {run} --normalize one.toml", "one.toml: CartPole-v1=[500] must be two numbers"),
+    ("compare {run} --normalize turned.toml", "the target must be above the lowest return"),
+    ("compare {run} --out picture.gif2", "try picture.png"),
+    ("compare {run} --jsn", "did you mean --json?"),
     ("render nowhere", "nowhere is not a run"),
     ("render {run} --import quick_algorithm --out film.mp4", "try film.gif"),
     ("render {run} --import quick_algorithm --out nowhere/film.gif", "nowhere does not exist"),
@@ -132,6 +153,23 @@ def contents(folder: pathlib.Path) -> dict[str, str]:
     }
 
 
+def spoil_evaluations(folder):
+    """Runs that cannot be compared, and references that do not fit."""
+    for name in ("lonely", "unevaluated", "stopped", "garbled"):
+        shutil.copytree(folder / "run", folder / name)
+    config = json.loads((folder / "run" / "config.json").read_text())
+    changes = {"lonely": {"members": [{"seed": 0}]}, "unevaluated": {"evaluation_episodes": 0}}
+    for name, change in changes.items():
+        (folder / name / "config.json").write_text(json.dumps(config | change))
+    rows = (folder / "run" / "evaluations.jsonl").read_text().splitlines(keepends=True)
+    for name, count in {"lonely": 1, "stopped": 2}.items():
+        (folder / name / "evaluations.jsonl").write_text("".join(rows[:count]))
+    (folder / "garbled" / "evaluations.jsonl").write_text("nothing\n")
+    references = {"acrobot": "Acrobot-v1 = [-500, -60]", "one": "CartPole-v1 = [500]"}
+    for name, text in (references | {"turned": "CartPole-v1 = [500, 9]"}).items():
+        (folder / f"{name}.toml").write_text(text)
+
+
 @pytest.fixture(scope="module")
 def workplace(finished_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("workplace")
@@ -144,6 +182,7 @@ def workplace(finished_run, tmp_path_factory):
     config.write_text(config.read_text().replace("CartPole-v1", "Chess"))
     config = folder / "moved" / "config.json"
     config.write_text(config.read_text().replace("quick_algorithm", "quick_elsewhere"))
+    spoil_evaluations(folder)
     shutil.rmtree(folder / "untrained" / "checkpoints")
     (folder / "untrained" / "metrics.jsonl").unlink()
     return folder

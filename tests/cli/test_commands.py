@@ -104,14 +104,17 @@ def test_evaluate_prints_a_table(command, finished_run, played):
     assert played == [(5, 9)]
     lines = [line.strip("│ ").split() for line in answer.out.splitlines()]
     assert ["2", "│", "2.00", "│", "0.00", "│", "2.00", "│", "2.00", "│", "5"] in lines
-    assert ["all", "│", "1.00", "│", "95", "%", "CI", "│", "0.00", "│", "2.00", "│", "15"] in lines
+    assert ["all", "│", "1.00", "│", "95", "%", "CI", "│", "-1.48", "│", "3.48", "│", "15"] in lines
 
 
 def test_the_interval_is_over_seeds_or_over_the_episodes_of_one(command, finished_run, played):
     flags = ["--episodes", "40", "--json"]
     answer = json.loads(command("evaluate", str(finished_run), *IMPORT, *flags).out)
-    assert (answer["mean"], answer["ci95"]) == (1.0, [0.0, 2.0])
-    assert return_interval([[1.0, 3.0]]) == (2.0, 1.0, 3.0)
+    # Student's interval of 0, 1 and 2: the quantile 4.3027 times the standard error 1 / sqrt(3).
+    half = 4.3026527 / 3**0.5
+    assert [answer["mean"], *answer["ci95"]] == pytest.approx([1.0, 1 - half, 1 + half])
+    # Of 1 and 3: 12.7062 times 1.
+    assert return_interval([[1.0, 3.0]]) == pytest.approx((2.0, 2 - 12.7062047, 2 + 12.7062047))
     assert np.isnan(return_interval([[1.0]])[1:]).all()
 
 
@@ -212,6 +215,49 @@ def test_plot_and_render_write_pictures(command, finished_run, tmp_path):
         assert picture.n_frames > 2
 
 
+def test_compare_prints_tables_and_draws(command, finished_run, tmp_path):
+    picture, references = tmp_path / "comparison.png", tmp_path / "references.toml"
+    references.write_text("CartPole-v1 = [0, 30]\n")
+    sides = [f"first [a]={finished_run}", f"second={finished_run}"]
+    answer = command("compare", *sides, "--normalize", str(references), "--out", str(picture))
+    assert answer.code == 0
+    lines = [line.strip("│ ").split(" │ ") for line in answer.out.splitlines()]
+    names = [cells[0].strip() for cells in lines if cells[1:] and cells[1].startswith("first [a]")]
+    assert names[1:] == ["Interquartile mean", "Median", "Mean", "Optimality gap (less is better)"]
+    assert names[0].startswith("CartPole-v1")
+    better = [cells for cells in lines if cells[0].strip() == "first [a]"]
+    assert [cell.strip() for cell in better[0][1:3]] == ["second", "0.500"]
+    assert f"scores 0 and 1 are the returns given in {references}" in answer.out
+    assert answer.out.endswith(f"picture: {picture}\n")
+    with Image.open(picture) as image:
+        assert image.width > 1000
+
+
+def test_compare_prints_json_and_nothing_else(command, finished_run):
+    answer = command("compare", f"a={finished_run}", f"b={finished_run}", "--json")
+    assert (answer.code, answer.err) == (0, "")
+    data = json.loads(answer.out)
+    task = "CartPole-v1, max_steps_in_episode=30"
+    rows = [
+        json.loads(line) for line in (finished_run / "evaluations.jsonl").read_text().splitlines()
+    ]
+    returns = [np.mean(row["returns"]) for row in rows]
+    first, second = data["sides"]
+    assert first["returns"][task] == second["returns"][task] == pytest.approx(returns)
+    assert data["references"] == {task: [min(returns), max(returns)]}
+    scores = (np.array(returns) - min(returns)) / np.ptp(returns)
+    assert first["mean"]["value"] == pytest.approx(scores.mean())
+    low, high = first["iqm"]["ci95"]
+    assert low <= first["iqm"]["value"] <= high
+    (improvement,) = data["improvement"]
+    assert (improvement["first"], improvement["second"], improvement["value"]) == ("a", "b", 0.5)
+    plain = json.loads(command("compare", str(finished_run), "--normalize", "none", "--json").out)
+    assert plain["references"] is None
+    assert plain["sides"][0]["optimality_gap"] is None
+    assert plain["sides"][0]["mean"]["value"] == pytest.approx(np.mean(returns))
+    assert plain["improvement"] == []
+
+
 def test_list_names_everything(command):
     answer = command("list", *IMPORT)
     assert answer.code == 0
@@ -227,7 +273,7 @@ def test_help_at_every_level(command):
         answer = command(*words)
         assert answer.code == 0
         assert "usage: jaxrl" in answer.out
-    for name in ("resume", "evaluate", "plot", "render", "list"):
+    for name in ("resume", "evaluate", "plot", "compare", "render", "list"):
         assert f"usage: jaxrl {name}" in command(name, "--help").out
 
 

@@ -81,7 +81,7 @@ def test_they_are_resumed_to_the_same_end(command, trained, tmp_path):
 def test_a_module_that_is_gone_is_named(command, trained):
     config = trained / "config.json"
     config.write_text(config.read_text().replace("toy_suite", "moved_suite"))
-    for words in ("resume", "evaluate", "plot", "render"):
+    for words in ("resume", "evaluate", "plot", "compare", "render"):
         answer = command(words, str(trained))
         assert answer.code == 2
         assert "--import moved_suite, and there is no such module here" in answer.err

@@ -62,8 +62,10 @@ def test_what_is_drawn_is_the_mean_its_band_and_each_seed():
     np.testing.assert_allclose(mean.get_ydata(), np.arange(5.0) + 1)
     (band,) = target.collections
     heights = band.get_paths()[0].vertices[:, 1]
-    assert heights.min() == pytest.approx(0.0)
-    assert heights.max() == pytest.approx(6.0)
+    # Student's interval of x, x + 1 and x + 2: the quantile 4.3027 times 1 / sqrt(3).
+    half = 4.3026527 / 3**0.5
+    assert heights.min() == pytest.approx(1 - half)
+    assert heights.max() == pytest.approx(5 + half)
 
 
 def test_rows_in_which_a_seed_has_nothing_are_left_out():
@@ -79,7 +81,8 @@ def test_a_single_row_is_a_point_with_its_interval():
     _draw_curve(target, Curve("a", np.array([5.0]), values), 0, statistic="mean")
     assert target.lines[-1].get_marker() == "o"
     bar = target.collections[-1].get_segments()[0]
-    np.testing.assert_allclose(bar, [[5.0, 1.0], [5.0, 3.0]])
+    # Student's interval of 1 and 3: the quantile 12.7062 times the standard error 1.
+    np.testing.assert_allclose(bar, [[5.0, 2 - 12.7062047], [5.0, 2 + 12.7062047]])
 
 
 def test_the_picture_is_large_enough_to_read_and_not_blank(tmp_path):
