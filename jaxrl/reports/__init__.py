@@ -5,6 +5,7 @@ What is drawn is written where the caller says.
     intervals.py    a mean or interquartile mean over seeds, with its interval
     curves.py       curves with their bands, as a picture
     run_curves.py   from run folders to curves
+    lineage.py      settings of population-based training over time, as a picture
     performance.py  ratios, drawdowns and tails of investments, and wealth as a picture
     trading.py      the efficient frontier, inventory over time, a policy as a map
     rendering/      one episode as an animated GIF
@@ -12,6 +13,7 @@ What is drawn is written where the caller says.
 
 from jaxrl.reports.curves import Curve, plot_curves, resample
 from jaxrl.reports.intervals import Interval, seed_interval
+from jaxrl.reports.lineage import plot_lineage
 from jaxrl.reports.performance import (
     Performance,
     PlayedEpisodes,
@@ -50,6 +52,7 @@ __all__ = [
     "plot_equity",
     "plot_frontier",
     "plot_inventory",
+    "plot_lineage",
     "plot_policy_map",
     "plot_runs",
     "record_episode",

@@ -2,8 +2,8 @@
 
 A population of members trains side by side, each with settings of its own. After every `interval`
 iterations, members that do badly copy better ones (exploitation) and vary the settings that they
-got (exploration). Here all members do so at once, and not each in its own time. A member whose
-score is no better is never copied, where the source copies equals too.
+got (exploration). Here all members do so at once, and not each in its own time; and no setting
+leaves the range that it was drawn from.
 """
 
 import dataclasses
@@ -301,11 +301,11 @@ def truncation_parents(
 ) -> Int[Array, " P"]:
     """Truncation selection: each of the lowest copies one of as many highest, drawn uniformly.
 
-    As many are floor(fraction * P), at least 1. Nobody copies what is not better.
+    As many are floor(fraction * P), at least 1. Members without a score are lowest, and no parents.
 
     Args:
         key: consumed.
-        scores: the higher the better; what is not finite is lowest, and no parent.
+        scores: the higher the better; what is not finite is no score.
         fraction: of the members, at most 0.5.
 
     Returns:
@@ -315,13 +315,12 @@ def truncation_parents(
     """
     size = scores.shape[0]
     count = _truncated(size, fraction)
-    ranked = _rankable(scores)
-    order = jnp.argsort(ranked, stable=True)
+    known = jnp.isfinite(scores)
+    order = jnp.argsort(_rankable(scores), stable=True)
     place = jnp.zeros(size, jnp.int32).at[order].set(jnp.arange(size, dtype=jnp.int32))
-    num_parents = jnp.clip(jnp.sum(jnp.isfinite(scores)), 1, count)
+    num_parents = jnp.clip(jnp.sum(known), 1, count)
     drawn = order[size - 1 - jax.random.randint(key, (size,), 0, num_parents)]
-    copies = (place < count) & (ranked[drawn] > ranked)
-    return jnp.where(copies, drawn, jnp.arange(size)).astype(jnp.int32)
+    return jnp.where((place < count) & jnp.any(known), drawn, jnp.arange(size)).astype(jnp.int32)
 
 
 def pairwise_parents(key: Key, scores: Float[Array, " P"]) -> Int[Array, " P"]:
@@ -329,7 +328,7 @@ def pairwise_parents(key: Key, scores: Float[Array, " P"]) -> Int[Array, " P"]:
 
     Args:
         key: consumed.
-        scores: the higher the better; what is not finite is lowest, and no parent.
+        scores: the higher the better; what is not finite is none, and worse than any.
 
     Returns:
         The parent of each member: itself, unless it copies.
@@ -444,7 +443,7 @@ def _example_member(build: BuildMember, space: Mapping[str, Uniform | LogUniform
         with jax.ensure_compile_time_eval():
             settings = {name: float(distribution.clip(end)) for name, distribution in space.items()}
         try:
-            member = build(settings)
+            member: Any = build(settings)
         except ValueError as error:
             raise ValueError(f"build({settings}): {error}") from error
         if not isinstance(member, Algorithm):
