@@ -34,6 +34,7 @@ SETTINGS: dict[str, Any] = {
     "total_steps": 102_400,
     "num_envs": 8,
     "num_steps": 128,
+    "hidden_sizes": (32, 32),
     "normalize_observations": True,
 }
 POPULATION: dict[str, Any] = {"exploitation": "truncation", "fraction": 0.25}

@@ -1,6 +1,7 @@
 """The picture of population-based training shows what the lineage says."""
 
 import jax.numpy as jnp
+import jaxtyping
 import matplotlib.figure
 import numpy as np
 import pytest
@@ -88,7 +89,9 @@ def test_every_setting_has_an_axis(tmp_path):
         (state_of()._replace(steps=jnp.zeros(2)), {}, r"the state is of \(2,\) runs"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(state, given, message):
+def test_what_cannot_be_drawn_is_refused(state, given, message, monkeypatch):
+    # Users run without the checks of annotations.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(ValueError, match=message):
         plot_lineage(state, "x.png", **given)
 
