@@ -254,7 +254,7 @@ def _metrics_of_population(state: PopulationBasedState, rows: Metrics) -> Metric
         "episodes": jnp.sum(rows["episodes"], dtype=jnp.int32),
         "best_return": jnp.where(known, best, missing_value()),
     }
-    for name in rows.keys() - metrics.keys():
+    for name in sorted(rows.keys() - metrics.keys()):
         values = rows[name].astype(jnp.float32)
         of_episodes = name.startswith("episode_")
         weights = rows["episodes"] if of_episodes else jnp.ones_like(values)
