@@ -105,28 +105,24 @@ def population_based(
 ) -> Algorithm:
     """Builds population-based training of any algorithm; steps are those of all members together.
 
-    The policy is that of the member with the best score. A copy is of everything: parameters,
-    optimiser, replay, and the environments too, so that the copy goes on exactly where its parent
-    stands, in the middle of an episode; it then draws other random numbers.
+    The policy is that of the member with the best score. A copy is of everything, optimiser, replay
+    and environments included: it goes on in the middle of an episode, with other random numbers.
 
     Args:
         build: (settings by name, each a float of shape ()) -> a member; called with traced values.
         space: what each setting is drawn from at the start, and may not leave later.
         population_size: P, at least 2.
         interval: iterations of a generation, at the end of which members copy and vary.
-        total_steps: of all members together; None: `population_size` times that of a member.
-            Schedules run over a member's own `total_steps`, which `build` sets.
+        total_steps: of all members together; None: the sum of their own, which schedules run over.
         exploitation: "truncation": the lowest `fraction` of the members each copy one of as many
-            highest ones, drawn uniformly; "pairwise": each copies a random other that is better.
+            highest ones, drawn uniformly; "pairwise": each copies a random other if it is better.
         fraction: of truncation, above 0 and at most 0.5; None: 0.2.
-        exploration: of each setting that was copied. "perturb": it is multiplied by one of
-            `factors`; "resample": it is drawn anew with `resample_probability`, else kept; "both":
-            drawn anew with that probability, else multiplied.
+        exploration: of a copied setting; "perturb": multiplied by one of `factors`; "resample":
+            drawn anew with `resample_probability`, else kept; "both": anew or multiplied.
         factors: drawn uniformly; None: (0.8, 1.2).
         resample_probability: from 0 to 1; None: 0.25.
-        environment: the task that the policy is evaluated in; None: that of a member whose settings
-            are the lowest of the space, which is the right one unless `build` makes another one of
-            each setting.
+        environment: that the policy is evaluated in; None: the members' own, which is that of the
+            lowest settings where `build` makes different ones.
 
     Raises:
         ValueError: an argument is not what it should be, or would do nothing.
@@ -142,12 +138,16 @@ def population_based(
         800000
     """
     evolution = _checked_evolution(
-        space, population_size, interval, exploitation, fraction, exploration, factors,
-        resample_probability,
-    )  # fmt: skip
-    example = _example_member(build, evolution.space)
-    if environment is not None:
-        example = example._replace(environment=environment)
+        space=space,
+        size=population_size,
+        interval=interval,
+        exploitation=exploitation,
+        fraction=fraction,
+        exploration=exploration,
+        factors=factors,
+        resample_probability=resample_probability,
+    )
+    example = _example_member(build, evolution.space, environment)
     return _population_of(build, example, evolution, total_steps)
 
 
@@ -160,54 +160,21 @@ def _population_of(
     build: BuildMember, example: Algorithm, evolution: _Evolution, total_steps: int | None
 ) -> Algorithm:
     """Joins members to an algorithm; `example` is one of them."""
-    size = evolution.size
+    size, cost = evolution.size, example.steps_per_iteration
     total_steps, max_iterations = _budget(example, evolution, total_steps)
     num_generations = 1 + (max_iterations - 1) // evolution.interval
 
     def init(key: Key) -> PopulationBasedState:
-        key_settings, key_members = jax.random.split(key)
-        settings = _draw(key_settings, evolution.space, size)
-        keys = jax.random.split(key_members, size)
-        members = jax.vmap(lambda own, key: build(own).init(key))(settings, keys)
-        first = jnp.int32(example.first_steps)
-        lineage = _beginning(settings, first * size, num_generations)
-        return PopulationBasedState(
-            members=members,
-            settings=settings,
-            scores=jnp.full(size, missing_value(), jnp.float32),
-            return_sum=jnp.zeros(size, jnp.float32),
-            episodes=jnp.zeros(size, jnp.int32),
-            member_steps=jnp.full(size, first),
-            iteration=jnp.int32(0),
-            steps=first * size,
-            lineage=lineage,
-        )
+        return _start(key, build, evolution, num_generations, first_steps=example.first_steps)
 
     def step(key: Key, state: PopulationBasedState) -> tuple[PopulationBasedState, Metrics]:
-        key_members, key_evolution = jax.random.split(key)
-        keys = jax.random.split(key_members, size)
-        members, rows = jax.vmap(lambda own, key, member: build(own).step(key, member))(
-            state.settings, keys, state.members
-        )
-        state = _with_scores(state._replace(members=members), rows)
-        metrics = _metrics_of_population(state, rows)
-        ended, number = state.iteration % evolution.interval == 0, _generation(state, evolution)
-        # Of the iteration, which `vmap` over keys leaves unbatched: so it stays a condition.
-        state = jax.lax.cond(
-            ended & (number < num_generations),
-            lambda key, state: _next_generation(key, state, evolution),
-            lambda key, state: state,
-            key_evolution,
-            state,
-        )
-        return state, metrics
+        return _iteration(key, state, build, evolution, num_generations)
 
     def policy(state: PopulationBasedState) -> Policy:
         best = best_member(state)
         settings, member = jax.tree.map(lambda x: x[best], (state.settings, state.members))
         return build(settings).policy(member)
 
-    cost = example.steps_per_iteration
     algorithm = Algorithm(
         init=init,
         step=step,
@@ -219,6 +186,56 @@ def _population_of(
         first_steps=size * example.first_steps,
     )
     return taking_any_key(algorithm)
+
+
+def _start(
+    key: Key, build: BuildMember, evolution: _Evolution, num_generations: int, *, first_steps: int
+) -> PopulationBasedState:
+    """Draws settings and makes the members; each took `first_steps` of its own."""
+    size = evolution.size
+    key_settings, key_members = jax.random.split(key)
+    settings = _draw(key_settings, evolution.space, size)
+    keys = jax.random.split(key_members, size)
+    members = jax.vmap(lambda own, key: build(own).init(key))(settings, keys)
+    steps = jnp.int32(first_steps) * size
+    return PopulationBasedState(
+        members=members,
+        settings=settings,
+        scores=jnp.full(size, missing_value(), jnp.float32),
+        return_sum=jnp.zeros(size, jnp.float32),
+        episodes=jnp.zeros(size, jnp.int32),
+        member_steps=jnp.full(size, first_steps, jnp.int32),
+        iteration=jnp.int32(0),
+        steps=steps,
+        lineage=_beginning(settings, steps, num_generations),
+    )
+
+
+def _iteration(
+    key: Key,
+    state: PopulationBasedState,
+    build: BuildMember,
+    evolution: _Evolution,
+    num_generations: int,
+) -> tuple[PopulationBasedState, Metrics]:
+    """One iteration of every member; then, at the end of a generation, the next one is made."""
+    key_members, key_evolution = jax.random.split(key)
+    keys = jax.random.split(key_members, evolution.size)
+    members, rows = jax.vmap(lambda own, key, member: build(own).step(key, member))(
+        state.settings, keys, state.members
+    )
+    state = _with_scores(state._replace(members=members), rows)
+    metrics = _metrics_of_population(state, rows)
+    ended = state.iteration % evolution.interval == 0
+    # Of the iteration, which `vmap` over keys leaves unbatched: so it stays a condition.
+    state = jax.lax.cond(
+        ended & (_generation(state, evolution) < num_generations),
+        lambda key, state: _next_generation(key, state, evolution),
+        lambda key, state: state,
+        key_evolution,
+        state,
+    )
+    return state, metrics
 
 
 def _with_scores(state: PopulationBasedState, rows: Metrics) -> PopulationBasedState:
@@ -427,8 +444,17 @@ def _budget(example: Algorithm, evolution: _Evolution, total_steps: int | None) 
     return total_steps, iterations
 
 
-def _example_member(build: BuildMember, space: Mapping[str, Uniform | LogUniform]) -> Algorithm:
+def _example_member(
+    build: BuildMember,
+    space: Mapping[str, Uniform | LogUniform],
+    environment: Environment | None,
+) -> Algorithm:
     """The member with the lowest settings; that the highest can be built too is checked.
+
+    Args:
+        build: makes one.
+        space: whose ends are tried.
+        environment: in the place of the member's; None: its own.
 
     Raises:
         ValueError: either cannot, and why.
@@ -452,10 +478,12 @@ def _example_member(build: BuildMember, space: Mapping[str, Uniform | LogUniform
                 f"{type(member).__name__}"
             )
         members.append(member)
-    return members[0]
+    lowest = members[0]
+    return lowest if environment is None else lowest._replace(environment=environment)
 
 
 def _checked_evolution(
+    *,
     space: Any,
     size: Any,
     interval: Any,

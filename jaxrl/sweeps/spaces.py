@@ -54,6 +54,7 @@ def uniform(low: float, high: float) -> Uniform:
         ValueError: the bounds are not finite, or not in ascending order.
 
     Example:
+        >>> from jaxrl.sweeps import uniform
         >>> uniform(0.9, 0.999)
         Uniform(low=0.9, high=0.999)
     """
@@ -68,6 +69,7 @@ def log_uniform(low: float, high: float) -> LogUniform:
         ValueError: the bounds are not finite and positive, or not in ascending order.
 
     Example:
+        >>> from jaxrl.sweeps import log_uniform
         >>> log_uniform(1e-5, 1e-1)
         LogUniform(low=1e-05, high=0.1)
     """

@@ -1,5 +1,7 @@
 """Population-based training: who copies whom, what is copied and varied, and what is kept."""
 
+import doctest
+
 import jax
 import jax.numpy as jnp
 import jaxtyping
@@ -365,6 +367,7 @@ def sac_member(settings):
 
 
 MEMBERS = {
+    "climber": (climber, CLIMB),
     "ppo": (ppo_member, {"learning_rate": log_uniform(1e-4, 1e-2)}),
     "a2c": (
         a2c_member,
@@ -377,9 +380,7 @@ MEMBERS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["ppo", *(pytest.param(x, marks=pytest.mark.full) for x in ("a2c", "sac"))]
-)
+@pytest.mark.parametrize("name", leading(MEMBERS))
 def test_resumed_to_the_same_bits(name, tmp_path):
     build, space = MEMBERS[name]
     algorithm = population_based(
@@ -520,6 +521,14 @@ def test_members_without_returns_are_refused():
 def test_wrong_bounds_are_refused(make, bounds, message):
     with pytest.raises(ValueError, match=message):
         make(*bounds)
+
+
+@pytest.mark.parametrize("function", leading([uniform, log_uniform, population_based], 2))
+def test_examples_run(function):
+    (found,) = doctest.DocTestFinder(recurse=False).find(function, function.__name__, globs={})
+    results = doctest.DocTestRunner().run(found)
+    assert results.attempted >= 2
+    assert results.failed == 0
 
 
 def test_logarithms_are_uniform_within_the_bounds():
