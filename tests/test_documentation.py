@@ -61,6 +61,22 @@ def test_a_new_environment_is_learnt(monkeypatch):
 
 
 @pytest.mark.full
+def test_the_page_of_population_based_training_is_true(monkeypatch, tmp_path):
+    """A random policy reaches about 22; 40,960 steps of a member with a good rate suffice."""
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    monkeypatch.chdir(tmp_path)
+    results = run(blocks_of("population_based_training.md"))
+    assert results["algorithm"].total_steps == 8 * 40_960
+    assert float(results["result"].evaluations.returns.mean()) > 300
+    assert 1e-4 < results["found"]["learning_rate"] < 3e-2
+    assert (tmp_path / "lineage.png").is_file()
+    entry = registry.get("ppo-population")
+    registered = entry.build(results["env"], entry.settings())
+    assert registered.total_steps == 800_000
+    assert registered.steps_per_iteration == 8 * 512
+
+
+@pytest.mark.full
 def test_the_page_of_finance_is_true(capsys):
     results = run(blocks_of("finance.md"))
     assert results["least"] == pytest.approx(911_227 + 364_129, rel=1e-5)

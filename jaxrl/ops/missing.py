@@ -36,6 +36,22 @@ def is_missing(values: Float[Array, "..."]) -> Bool[Array, "..."]:
     return values == -jnp.inf if _stops_at_nan() else jnp.isnan(values)
 
 
+def known_mean(values: Float[Array, " n"], weights: Float[Array, " n"]) -> Float[Array, ""]:
+    """The weighted mean of what is not missing; missing where there is nothing of any weight.
+
+    Args:
+        values: nan, or what stands for it, where there is nothing to report.
+        weights: not negative.
+    """
+    weights = jnp.where(is_missing(values), 0.0, weights)
+    total = jnp.sum(weights)
+    # A weight of 0 does not silence an infinite value: 0 * inf is nan.
+    products = jnp.where(weights > 0, values * weights, 0.0)
+    # Nor may a division that is not needed make a nan.
+    mean = jnp.sum(products) / jnp.where(total > 0, total, 1.0)
+    return jnp.where(total > 0, mean, missing_value())
+
+
 def with_nan(values: Any) -> Any:
     """Numpy arrays, among them of numbers, with nan for what is missing: outside of JAX it may be.
 

@@ -8,6 +8,7 @@ What is drawn is written where the caller says.
     comparison_picture.py   its intervals and performance profiles
     curves.py       curves with their bands, as a picture
     run_curves.py   from run folders to curves
+    lineage.py      settings of population-based training over time, as a picture
     performance.py  ratios, drawdowns and tails of investments, and wealth as a picture
     trading.py      the efficient frontier, inventory over time, a policy as a map
     rendering/      one episode as an animated GIF
@@ -17,6 +18,7 @@ from jaxrl.reports.comparison import Comparison, compare_runs, read_references
 from jaxrl.reports.comparison_picture import plot_comparison
 from jaxrl.reports.curves import Curve, plot_curves, resample
 from jaxrl.reports.intervals import Interval, mean_interval, seed_interval
+from jaxrl.reports.lineage import plot_lineage
 from jaxrl.reports.performance import (
     Performance,
     PlayedEpisodes,
@@ -69,6 +71,7 @@ __all__ = [
     "plot_equity",
     "plot_frontier",
     "plot_inventory",
+    "plot_lineage",
     "plot_policy_map",
     "plot_runs",
     "plot_sweep",

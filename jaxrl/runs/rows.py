@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import chex
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Int, Shaped
 
-from jaxrl.ops.missing import is_missing, missing_value
+from jaxrl.ops.missing import known_mean
 from jaxrl.runs.folder import EVALUATIONS, METRICS, ExperimentError
 from jaxrl.runs.grouping import is_identity
 from jaxrl.types import Metrics
@@ -60,18 +60,8 @@ def aggregate(metrics: Mapping[str, Shaped[Array, " rows"]], num_used: Int[Array
             weights = used.astype(jnp.float32)
             if name.startswith("episode_") and episodes is not None:
                 weights = episodes.astype(jnp.float32)
-            row[name] = _weighted_mean(values.astype(jnp.float32), weights)
+            row[name] = known_mean(values.astype(jnp.float32), weights)
     return row
-
-
-def _weighted_mean(values: Float[Array, " n"], weights: Float[Array, " n"]) -> Float[Array, ""]:
-    weights = jnp.where(is_missing(values), 0.0, weights)
-    total = jnp.sum(weights)
-    # A weight of 0 does not silence an infinite value: 0 * inf is nan.
-    products = jnp.where(weights > 0, values * weights, 0.0)
-    # Nor may a division that is not needed make a nan.
-    mean = jnp.sum(products) / jnp.where(total > 0, total, 1.0)
-    return jnp.where(total > 0, mean, missing_value())
 
 
 def cut_episodes(returns: Any, lengths: Any) -> np.ndarray:

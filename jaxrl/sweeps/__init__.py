@@ -8,10 +8,17 @@ compiled_groups.py  their programs, cut to fit into memory
 execution.py        start, resume: rung after rung, block after block
 progress.py         the display on the terminal
 results.py          a result per block, and the table of trials
+population_based.py members that copy better ones and vary their settings, as an algorithm
 """
 
 from jaxrl.sweeps.execution import SweepOutcome, check_new_sweep, plan, resume, start, sweep
 from jaxrl.sweeps.planning import Group
+from jaxrl.sweeps.population_based import (
+    Lineage,
+    PopulationBasedState,
+    best_member,
+    population_based,
+)
 from jaxrl.sweeps.results import (
     BLOCKS,
     VALIDATION,
@@ -43,10 +50,13 @@ __all__ = [
     "Choice",
     "Distribution",
     "Group",
+    "Lineage",
+    "PopulationBasedState",
     "Range",
     "Sweep",
     "SweepOutcome",
     "best_first",
+    "best_member",
     "check_new_sweep",
     "collect",
     "choice",
@@ -56,6 +66,7 @@ __all__ = [
     "make_sweep",
     "parse_space",
     "plan",
+    "population_based",
     "read_block",
     "read_sweep",
     "resume",

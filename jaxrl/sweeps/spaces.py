@@ -6,7 +6,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
+
+from jaxrl.types import Key
 
 _LARGEST = float(np.finfo(np.float32).max)
 _RANGE = re.compile(r"(?P<log>log:)?(?P<low>[^:]+)\.\.(?P<high>[^:]+?)(?::(?P<points>[^:]*))?")
@@ -58,6 +63,19 @@ class Range:
         if self.whole:
             return int(min(math.floor(value), self.high))
         return float(min(max(value, self.low), self.high))
+
+    def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+        """Draws float32 numbers, or whole ones as floats, inside a program; the key is consumed."""
+        low, high = (self.low, self.high + 1) if self.whole else (self.low, self.high)
+        if self.log:
+            low, high = math.log(low), math.log(high)
+        drawn = jax.random.uniform(key, shape, jnp.float32, low, high)
+        drawn = jnp.exp(drawn) if self.log else drawn
+        return self.clip(jnp.floor(drawn) if self.whole else drawn)
+
+    def clip(self, values: Any) -> Float[Array, "..."]:
+        """Returns the nearest numbers of the range, inside a program."""
+        return jnp.clip(jnp.asarray(values, jnp.float32), self.low, self.high)
 
     def points(self, count: int) -> "Choice":
         """Returns evenly spaced values, the ends among them.

@@ -2,11 +2,15 @@
 
 import math
 
+import jax
+import numpy as np
 import pytest
 
 from jaxrl import sweeps
 from jaxrl.sweeps import Choice, Range, choice, integers, log_uniform, parse_space, uniform
 from jaxrl.sweeps.spaces import check_space, from_json, is_space, to_json
+
+KEY = jax.random.key(0)
 
 
 def test_quantiles():
@@ -26,6 +30,16 @@ def test_ends_are_never_passed():
         low, high = space.at(0.0), space.at(math.nextafter(1.0, 0.0))
         assert low >= space.low
         assert high <= space.high
+
+
+def test_draws_inside_a_program_have_the_same_distribution():
+    for space in (uniform(2, 6), log_uniform(1e-4, 1e-2), integers(1, 4)):
+        drawn = np.asarray(jax.jit(lambda key, space=space: space.sample(key, (8000,)))(KEY))
+        at = np.array([space.at((i + 0.5) / 8000) for i in range(8000)])
+        assert np.sort(drawn)[::800] == pytest.approx(at[::800], rel=0.08)
+        assert drawn.min() >= np.float32(space.low)
+        assert drawn.max() <= np.float32(space.high)
+    np.testing.assert_array_equal(uniform(0, 1).clip([-1.0, 0.5, 2.0]), [0.0, 0.5, 1.0])
 
 
 def test_points_hold_the_ends():
