@@ -97,7 +97,6 @@ def read_run(
         with checking_input():
             environments.make_env(environment)
             parameters = environments.parameters_of(environment)
-    given = reader.given_flags(rest)
     with checking_input():
         defaults, source = _defaults(entry, environment, rest)
     values: Any = reader.parse(
@@ -107,11 +106,7 @@ def read_run(
         description=_description(entry, source),
     )
     options: Flags = values.run
-    changed = {
-        name: getattr(values.env, name)
-        for name in vars(values.env)
-        if given & {f"env.{name}".replace("_", "-"), f"env.no-{name}".replace("_", "-")}
-    }
+    changed = _given_parameters(vars(values.env), reader.given_flags(rest))
     common = {field.name for field in dataclasses.fields(runs.Specification)}
     check_range("seeds", options.seeds, minimum=1)
     check_range("seed", options.seed, minimum=0, maximum=LARGEST_SEED)
@@ -148,6 +143,15 @@ def default_folder(parent: str, specification: runs.Specification) -> Path:
         folder = folder.with_name(f"{name}-{count}".replace("/", "-"))
         count += 1
     return folder
+
+
+def _given_parameters(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
+    """The environment's parameters that were typed; the others keep their defaults."""
+    return {
+        name: value
+        for name, value in values.items()
+        if given & {f"env.{name}".replace("_", "-"), f"env.no-{name}".replace("_", "-")}
+    }
 
 
 def _run_arguments(flags: Any, settings: type, parameters: dict[str, Any]) -> type:

@@ -111,9 +111,9 @@ class Killed(BaseException):
     """Stands for the end of the process: nothing that tidies up hears it."""
 
 
-@pytest.mark.parametrize("after", leading([6, 1, 2, 3, 4, 5, 7, 8], 1))
+@pytest.mark.parametrize("after", leading([3, 1, 2, 4, 5, 6], 1))
 def test_a_sweep_that_was_killed_goes_on_to_the_same_table(tmp_path, monkeypatch, after):
-    space = {"learning_rate": [0.1, 0.2, 0.4, 0.8], "sizes": [(2, 3), (4, 3)]}
+    space = {"learning_rate": [0.1, 0.2, 0.4, 0.8]}
     sweep = make(space, halving=2, rungs=2, validation_seeds=2)
     whole = _whole_sweep(tmp_path.parent / "whole", sweep)
     count = itertools.count(1)
