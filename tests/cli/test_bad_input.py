@@ -21,7 +21,7 @@ TRAIN = "train ppo CartPole-v1"
 CASES = [
     ("", "no command was given"),
     ("trian ppo CartPole-v1", "did you mean train?"),
-    ("fly", "known: train, resume"),
+    ("fly", "known: train, sweep, resume"),
     ("train", "no algorithm was given"),
     ("train ppo", "no environment was given"),
     ("train pppo CartPole-v1", "did you mean ppo?"),
