@@ -278,8 +278,8 @@ TASKS = (
         for name in ("2e-7", "1e-6", "3e-6")
     ),
     liquidation("power-law", "ppo", 400_000, **POWER_LAW),
-    liquidation("stochastic", "ppo", 2_000_000, **STOCHASTIC),
-    liquidation("power-law-stochastic", "ppo", 2_000_000, **POWER_LAW, **STOCHASTIC),
+    liquidation("stochastic", "ppo", 1_000_000, **STOCHASTIC),
+    liquidation("power-law-stochastic", "ppo", 1_000_000, **POWER_LAW, **STOCHASTIC),
     Task(
         "market-making/ppo/mean-variance",
         "ppo",
