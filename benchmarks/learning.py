@@ -194,10 +194,13 @@ def confidence_interval(seed_means: np.ndarray) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def store(row: dict[str, Any], file: pathlib.Path) -> None:
-    """Puts a row in the place of the one for the same task."""
+def store(
+    row: dict[str, Any],
+    file: pathlib.Path,
+    identity: tuple[str, ...] = ("algorithm", "environment", "total_steps"),
+) -> None:
+    """Puts a row in the place of the one for the same task, which has the same identity."""
     rows = json.loads(file.read_text())["results"] if file.is_file() else []
-    identity = ("algorithm", "environment", "total_steps")
     rows = [old for old in rows if any(old[name] != row[name] for name in identity)]
     rows = sorted([*rows, row], key=lambda r: [r[name] for name in identity])
     file.parent.mkdir(parents=True, exist_ok=True)

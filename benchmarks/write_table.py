@@ -114,6 +114,25 @@ def to_reach(row: dict[str, Any]) -> str:
     return f"{row['target']:g}"
 
 
+def finance_table(file: pathlib.Path) -> str:
+    """Learned policies in finance beside the optima and the baselines."""
+    lines = [
+        "| task | steps | seeds | seconds | compared | difference (95 % CI) | to reach | reached |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in json.loads(file.read_text())["results"]:
+        for place, check in enumerate(row["checks"]):
+            low, high = check["ci95"]
+            asked = f"{'surely above ' if check['surely'] else ''}{check['least']:.0%}"
+            run = f"{row['task']} | {row['total_steps']:,} | {row['seeds']} | {row['seconds']:,.0f}"
+            lines.append(
+                f"| {run if place == 0 else ' | | |'} | {check['score']} beside {check['beside']} "
+                f"| {check['mean']:+.2%} ({low:+.2%} to {high:+.2%}) | {asked} "
+                f"| {'yes' if check['passed'] else 'no'} |"
+            )
+    return "\n".join(lines)
+
+
 def population_table(file: pathlib.Path) -> str:
     """Steps per second of a population's episodes."""
     content = json.loads(file.read_text())
@@ -244,6 +263,7 @@ def main() -> None:
         text = replace_between_markers(text, "accelerator", "\n\n".join(measured))
     tables = {
         "learning": learning_table,
+        "finance_learning": finance_table,
         "population": population_table,
         "recurrence": recurrence_table,
         "resets": resets_table,
