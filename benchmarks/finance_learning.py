@@ -277,6 +277,8 @@ TASKS = (
         for algorithm, total_steps in (("ppo", 400_000), ("sac", 40_000))
         for name in ("2e-7", "1e-6", "3e-6")
     ),
+    liquidation("1e-6", "ddpg", 80_000, risk_aversion=1e-6),
+    liquidation("1e-6", "cem", 3_000_000, risk_aversion=1e-6),
     liquidation("power-law", "ppo", 400_000, **POWER_LAW),
     liquidation("stochastic", "ppo", 1_000_000, **STOCHASTIC),
     liquidation("power-law-stochastic", "ppo", 1_000_000, **POWER_LAW, **STOCHASTIC),
