@@ -10,6 +10,7 @@ program and writes the folder; `resume` goes on with one that was stopped, to th
     construction.py    from a specification to algorithms
     plan.py            how a run is cut into chunks, and how far it has come
     batched.py         initialise, advance one chunk and evaluate, as functions of all members
+    devices.py         each local device runs its share of the members
     memory.py          what a traced program needs at least
     preparation.py     judges a run before anything is compiled or written
     programs.py        the same functions, compiled

@@ -9,6 +9,7 @@ import numpy as np
 from jaxrl.runs import batched
 from jaxrl.runs.charts import check_wandb_is_installed
 from jaxrl.runs.construction import Constructor, build, check_differences, constructor
+from jaxrl.runs.devices import ALL, EACH, jit_over_devices
 from jaxrl.runs.grouping import Differences, differences_of
 from jaxrl.runs.memory import check_memory, largest_array, num_bytes
 from jaxrl.runs.plan import (
@@ -140,15 +141,26 @@ def _trace(
     states: Any,
 ) -> tuple[Any, Any, Any]:
     keys = jax.eval_shape(lambda: batched.make_keys(specification).init)
+    count = len(specification.members)
     progress = relative_progress(first_progress(specification, algorithm), 0)
+    counted = ALL if algorithm.steps_per_iteration is not None else EACH
     # The state is donated: a chunk updates it in place.
-    chunk = batched.advance_of(construct, algorithm, chunks.num_iterations)
-    advance = jax.jit(chunk, donate_argnums=3).trace(
-        *floats, keys, states, progress, np.int32(0), np.int32(0)
-    )
-    init = jax.jit(batched.init_of(construct)).trace(*floats, keys)
+    advance = jit_over_devices(
+        batched.advance_of(construct, algorithm, chunks.num_iterations),
+        count,
+        arguments=(ALL, EACH, EACH, EACH, counted, ALL, ALL),
+        results=(EACH, counted, EACH),
+        donate=3,
+    ).trace(*floats, keys, states, progress, np.int32(0), np.int32(0))
+    init = jit_over_devices(
+        batched.init_of(construct), count, arguments=(ALL, EACH, EACH), results=EACH
+    ).trace(*floats, keys)
     if not specification.evaluation_episodes:
         return init, advance, None
-    evaluate = batched.evaluate_of(construct, specification.evaluation_episodes)
-    steps = np.zeros(len(specification.members), np.uint32)
-    return init, advance, jax.jit(evaluate).trace(*floats, keys, states, steps)
+    evaluate = jit_over_devices(
+        batched.evaluate_of(construct, specification.evaluation_episodes),
+        count,
+        arguments=(ALL, EACH, EACH, EACH, EACH),
+        results=EACH,
+    )
+    return init, advance, evaluate.trace(*floats, keys, states, np.zeros(count, np.uint32))

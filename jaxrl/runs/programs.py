@@ -12,6 +12,7 @@ from jaxrl import training
 from jaxrl.ops.missing import with_nan
 from jaxrl.runs import batched
 from jaxrl.runs.construction import constructor
+from jaxrl.runs.devices import num_devices
 from jaxrl.runs.grouping import differences_of
 from jaxrl.runs.memory import num_bytes
 from jaxrl.runs.plan import (
@@ -81,14 +82,19 @@ class Programs:
 
     @property
     def memory(self) -> int:
-        """Bytes that the largest program needs, its arguments and results among them.
+        """Bytes of one device that the largest program needs, arguments and results among them.
 
-        The State counts once more: a checkpoint is a copy of it. 0 where the compiler does not say.
+        The State counts once more: a checkpoint is a copy of it. Devices that are threads of one
+        host share its memory, and count together. 0 where the compiler does not say.
         """
-        needs = [
-            _memory_of(x) for x in (self._init, self._advance, self._evaluate) if x is not None
-        ]
-        return max(needs) + num_bytes(self.state_type) if all(needs) else 0
+        present = [x for x in (self._init, self._advance, self._evaluate) if x is not None]
+        needs = [_memory_of(program) for program in present]
+        if not all(needs):
+            return 0
+        devices = num_devices(len(self._specification.members))
+        if jax.local_devices()[0].platform == "cpu":
+            return max(needs) * devices + num_bytes(self.state_type)
+        return max(needs) + num_bytes(self.state_type) // devices
 
     def init(self) -> State:
         """Makes the State of all members at the start of a run."""
