@@ -49,9 +49,10 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         raise CommandError(f"cannot write {values.preset}: {error.strerror}") from None
     base = sweep.base
+    flags = "".join(f" {flag}" for flag in _environment_flags(sweep, rows[0]))
     sys.stdout.write(
         f"{values.preset}: trial {rows[0]['trial']}; train with it: jaxrl train {base.algorithm} "
-        f"{base.environment} --preset-file {values.preset}\n"
+        f"{base.environment} --preset-file {values.preset}{flags}\n"
     )
     return 0
 
@@ -59,26 +60,41 @@ def run(arguments: list[str]) -> int:
 def _preset_text(sweep: sweeps.Sweep, row: dict[str, Any]) -> str:
     """A preset: every setting that departs from the algorithm's default, under the environment."""
     base = sweep.base
-    settings, parameters = sweeps.split_trial(row["values"])
+    settings, _ = sweeps.split_trial(row["values"])
     found = dataclasses.replace(base.settings, **settings)
     default = type(base.settings)()
     lines = [
         f"# {base.algorithm}: trial {row['trial']} of {len(sweep.trials)}, mean return "
         f"{row['mean']:.6g} over {len(row['returns'])} seeds"
     ]
-    parameters = {**base.environment_parameters, **parameters}
-    if parameters:
-        flags = " ".join(f"--env.{name} {value}" for name, value in parameters.items())
-        lines.append(f"# in an environment with {flags}")
+    flags = _environment_flags(sweep, row)
+    if flags:
+        lines.append(f"# in an environment with {' '.join(flags)}")
     lines.append(f"[{json.dumps(base.environment)}]")
     for field in dataclasses.fields(found):
         value = getattr(found, field.name)
-        if value != getattr(default, field.name) and value is not None:
+        if value != getattr(default, field.name):
             lines.append(f"{field.name} = {_toml(value)}")
     return "\n".join(lines) + "\n"
 
 
+def _environment_flags(sweep: sweeps.Sweep, row: dict[str, Any]) -> list[str]:
+    """The environment's parameters of a trial, as they are typed."""
+    _, own = sweeps.split_trial(row["values"])
+    flags: list[str] = []
+    for name, value in {**sweep.base.environment_parameters, **own}.items():
+        flag = f"env.{name}".replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--env.no-{name}".replace("_", "-"))
+        else:
+            flags.append(f"--{flag} {value}")
+    return flags
+
+
 def _toml(value: Any) -> str:
+    if value is None:
+        # TOML has no word for it; a preset file has this one.
+        return '"none"'
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, float):

@@ -37,9 +37,11 @@ def take_spaces(
         word = words.pop(0)
         name, _, value = word[2:].partition("=") if word.startswith("--") else ("", "", "")
         name = name.replace("-", "_")
-        separate = name in kinds and not value and bool(words)
+        separate = name in kinds and not value and bool(words) and not words[0].startswith("--")
         value = words[0] if separate else value
-        if name not in kinds or not sweeps.is_space(value):
+        # Paths have dots, too: a range is of numbers.
+        is_space = "," in value if kinds.get(name) is str else sweeps.is_space(value)
+        if name not in kinds or not is_space:
             rest.append(word)
             continue
         if separate:

@@ -75,6 +75,9 @@ def _settings(algorithm: str, values: dict[str, Any]) -> Any:
     for name, value in values.items():
         if name not in fields:
             raise ValueError(f"{algorithm} has no setting {name!r}: it has {', '.join(fields)}")
+        if value == "none" and "none" not in (fields[name].metadata.get("choices") or ()):
+            # TOML has no word for it.
+            values[name] = value = None
         # TOML and people write 1 where a number such as 1.0 is meant.
         if isinstance(value, int) and not fields[name].metadata["static"]:
             values[name] = float(value)

@@ -97,11 +97,13 @@ def _stopping(algorithm: Algorithm, stop_steps: int | None) -> Algorithm:
     """The same algorithm with a budget that ends earlier; its schedules know nothing of it."""
     if stop_steps is None or stop_steps >= algorithm.total_steps:
         return algorithm
+    # One iteration at least: what the first steps collect is nothing to compare.
+    stop = min(max(stop_steps, algorithm.first_steps + 1), algorithm.total_steps)
     iterations = algorithm.max_iterations
     if algorithm.steps_per_iteration is not None:
-        left = max(stop_steps - algorithm.first_steps, 0)
+        left = stop - algorithm.first_steps
         iterations = min(iterations, math.ceil(left / algorithm.steps_per_iteration))
-    return algorithm._replace(total_steps=stop_steps, max_iterations=iterations)
+    return algorithm._replace(total_steps=stop, max_iterations=iterations)
 
 
 def _can_be_traced(specification: Specification, name: str) -> bool:

@@ -165,6 +165,9 @@ def carry_out(
         checkpoint = checkpoints.load_newest(folder, prepared.state_type)
         if checkpoint is not None and plan.is_finished(prepared.algorithm, checkpoint.progress):
             cut_back(folder, checkpoint.file_sizes)
+            if not checkpoint.file_sizes:
+                # It began where it ends: only its evaluation is missing.
+                return Session(folder, prepared, checkpoint, display, compiled).evaluate()
             steps = plan.all_steps(prepared.specification, checkpoint.progress)
             return Outcome.nothing_left(folder, steps)
         return Session(folder, prepared, checkpoint, display, compiled).run()

@@ -26,6 +26,7 @@ class Outcome:
         steps: environment steps of all members at the end.
         compile_seconds: spent on tracing and compiling.
         run_seconds: spent on training, evaluating and writing; 0 where nothing was left to do.
+        interrupted: Ctrl-C was pressed, be it in the last chunk.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Outcome:
     steps: int
     compile_seconds: float
     run_seconds: float
+    interrupted: bool = False
 
     @classmethod
     def nothing_left(cls, folder: Path, steps: int) -> "Outcome":
@@ -113,6 +115,24 @@ class Session:
             folder=self._folder,
             finished=self._is_finished(),
             steps_before=steps_before,
+            steps=self._all_steps(),
+            compile_seconds=self._programs.compile_seconds,
+            run_seconds=time.perf_counter() - began,
+            interrupted=stop.requested,
+        )
+
+    def evaluate(self) -> Outcome:
+        """Plays the evaluation at the end of a run in which nothing is left to train."""
+        began = time.perf_counter()
+        first_step = int(np.max(self._progress.steps))
+        with Logs(self._folder, self._specification, first_step=first_step) as logs:
+            evaluation = self._programs.evaluate(self._state, self._progress)
+            logs.write_evaluation(self._steps_of_members(), evaluation)
+            self._save(logs)
+        return Outcome(
+            folder=self._folder,
+            finished=True,
+            steps_before=self._all_steps(),
             steps=self._all_steps(),
             compile_seconds=self._programs.compile_seconds,
             run_seconds=time.perf_counter() - began,

@@ -7,6 +7,7 @@ from jaxrl import runs
 from jaxrl.runs import batched
 from jaxrl.runs.construction import constructor
 from jaxrl.runs.grouping import differences_of
+from jaxrl.runs.members import MOST_MEMBERS
 from jaxrl.runs.memory import free_memory, num_bytes
 from jaxrl.runs.preparation import Prepared, with_members
 from jaxrl.runs.programs import Programs
@@ -95,7 +96,8 @@ def fit(
     programs = GroupPrograms(group, seeds, stop_steps)
     trials = group.trials
     # Before and after a step there is the State, and there is its copy for the checkpoint.
-    most = max(1, min(len(trials), limit // max(2 * programs.state_bytes(), 1)))
+    most = min(len(trials), limit // max(2 * programs.state_bytes(), 1), MOST_MEMBERS // len(seeds))
+    most = max(1, most)
     sizes = split_evenly(len(trials), most)
     need = programs.memory(trials[: sizes[0]])
     if need > limit and sizes[0] > 1:

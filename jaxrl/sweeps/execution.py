@@ -166,14 +166,15 @@ def start(sweep: Sweep, folder: str | Path, *, overwrite: bool = False) -> Sweep
     folder = Path(folder)
     check_new_sweep(folder, overwrite=overwrite)
     groups = plan(sweep)
+    text = json.dumps(to_json(sweep) | {"provenance": provenance()}, indent=1) + "\n"
     with locked(folder):
         check_new_sweep(folder, overwrite=overwrite)
         with writing(folder):
-            remove(folder / SWEEP)
-            for name in (BLOCKS, VALIDATION, TRIALS):
+            # The new sweep.json last: killed in between, the folder holds the earlier sweep, to be
+            # run again, and never something that is no sweep.
+            for name in (TRIALS, f"{VALIDATION}-result.json", VALIDATION, BLOCKS):
                 remove(folder / name)
-            config = to_json(sweep) | {"provenance": provenance()}
-            write_atomically(folder / SWEEP, json.dumps(config, indent=1) + "\n")
+            write_atomically(folder / SWEEP, text)
         return _Execution(sweep, folder, groups).run()
 
 
@@ -253,7 +254,7 @@ class _Execution:
             for number, group in enumerate(self._groups)
             if alive & set(group.trials)
         ]
-        todo = [(number, group) for number, group in todo if not self._is_done(rung, number)]
+        todo = [item for item in todo if not self._is_done(rung, *item)]
         with concurrent.futures.ThreadPoolExecutor(max_workers=1) as compiler:
 
             def begin(place: int) -> concurrent.futures.Future[Fitted] | None:
@@ -280,9 +281,8 @@ class _Execution:
 
     def _fit(self, rung: int, number: int, group: Group, stop_steps: int | None) -> Fitted:
         """Compiles a group; cut as it was before, where it was cut before."""
-        sweep, path = self._sweep, self._cut_path(rung, number)
-        if path.exists():
-            blocks = tuple(map(tuple, json.loads(path.read_text(encoding="utf-8"))))
+        sweep, blocks = self._sweep, self._read_cut(rung, number, group)
+        if blocks is not None:
             return Fitted(group, blocks, GroupPrograms(group, sweep.seeds, stop_steps))
         return fit(group, sweep.seeds, stop_steps, memory=sweep.memory)
 
@@ -294,40 +294,66 @@ class _Execution:
                 write_atomically(path, json.dumps(fitted.blocks) + "\n")
         for index, trials in enumerate(fitted.blocks):
             name = f"{path.stem}-{index:03d}"
-            before = self._steps_before(rung, len(trials))
-            result = read_block(self._folder, name)
-            if result is not None:
-                steps = result.steps * len(trials) * len(self._sweep.seeds)
-                self._display.add_done(steps - before)
+            if self._count_block(rung, name, trials):
                 continue
             prepared, compiled = fitted.programs.of(trials)
             first = self._first_checkpoint(rung, trials) if rung else None
-            outcome = carry_out(
-                prepared,
-                self._folder / BLOCKS / name,
-                self._display,
-                compiled=compiled,
-                first=first,
-            )
+            run = self._folder / BLOCKS / name
+            outcome = carry_out(prepared, run, self._display, compiled=compiled, first=first)
             self._run_seconds += outcome.run_seconds
             if not outcome.finished:
                 return False
-            run = self._folder / BLOCKS / name
             result = result_of_run(run, trials, len(self._sweep.seeds), rung=rung)
             write_block(self._folder, name, result)
-            self._display.add_done(outcome.steps - before)
+            self._count_block(rung, name, trials)
             self._say_best()
+            if outcome.interrupted:
+                return False
         self._compile_seconds += fitted.programs.compile_seconds
         return True
 
-    def _is_done(self, rung: int, number: int) -> bool:
-        """Whether all blocks of a group are there; their steps then count as done."""
+    def _is_done(self, rung: int, number: int, group: Group) -> bool:
+        """Whether a group failed or all of its blocks are there; their steps then count as done.
+
+        A group that failed is not tried again: what goes on after a rung depends on who was in it.
+        """
+        failure = read_block(self._folder, self._failure_name(rung, number))
+        if failure is not None:
+            self._failed.append(str(failure.reason))
+            return True
+        blocks = self._read_cut(rung, number, group)
+        stem = self._cut_path(rung, number).stem
+        if blocks is None:
+            return False
+        names = [f"{stem}-{index:03d}" for index in range(len(blocks))]
+        if any(read_block(self._folder, name) is None for name in names):
+            return False
+        for name, trials in zip(names, blocks, strict=True):
+            self._count_block(rung, name, trials)
+        return True
+
+    def _count_block(self, rung: int, name: str, trials: Sequence[int]) -> bool:
+        """Adds the steps of a block to the display, if it has ended; returns whether it has."""
+        result = read_block(self._folder, name)
+        if result is None:
+            return False
+        before = self._sweep.stops[rung - 1] if rung else 0
+        agents = len(trials) * len(self._sweep.seeds)
+        self._display.add_done(max(result.steps - (before or 0), 0) * agents)
+        return True
+
+    def _read_cut(self, rung: int, number: int, group: Group) -> tuple[tuple[int, ...], ...] | None:
+        """The trials of each block of a group; None where it was not cut yet."""
         path = self._cut_path(rung, number)
         if not path.exists():
-            return False
-        blocks = json.loads(path.read_text(encoding="utf-8"))
-        names = [f"{path.stem}-{index:03d}" for index in range(len(blocks))]
-        return all(read_block(self._folder, name) is not None for name in names)
+            return None
+        try:
+            blocks = tuple(map(tuple, json.loads(path.read_text(encoding="utf-8"))))
+            if sorted(trial for block in blocks for trial in block) == sorted(group.trials):
+                return blocks
+        except (OSError, TypeError, ValueError, RecursionError):
+            pass
+        raise runs.ExperimentError(f"{path} cannot be used: it is damaged")
 
     def _first_checkpoint(self, rung: int, trials: Sequence[int]) -> Checkpoint:
         """The States of trials at the end of the rung before, from the blocks that they were in."""
@@ -335,6 +361,8 @@ class _Execution:
         parts: list[Any] = []
         order: list[int] = []
         for name, result in collect(self._folder, rung=rung - 1).items():
+            if result.reason is not None:
+                continue
             places = [i for i, trial in enumerate(result.trials) if trial in wanted]
             if not places:
                 continue
@@ -370,8 +398,10 @@ class _Execution:
             for result in collect(self._folder, rung=rung).values()
             for trial, score in zip(result.trials, result.scores(), strict=True)
         }
+        # Those that failed or diverged have nothing to go on with.
+        known = {trial: score for trial, score in scores.items() if math.isfinite(score)}
         count = math.ceil(len(alive) / self._sweep.halving)
-        return sorted(best_first(scores)[:count])
+        return sorted(best_first(known)[:count])
 
     def _validate(self) -> bool:
         """Trains the best trial again with seeds that it was not chosen on."""
@@ -385,7 +415,11 @@ class _Execution:
         best = best_first({row["trial"]: row["mean"] for row in complete})[0]
         group = next(group for group in self._groups if best in group.trials)
         self._display.say(f"validating trial {best} with {sweep.validation_seeds} fresh seeds")
-        prepared, compiled = GroupPrograms(group, sweep.fresh_seeds, None).of([best])
+        try:
+            prepared, compiled = GroupPrograms(group, sweep.fresh_seeds, None).of([best])
+        except (jax.errors.JaxRuntimeError, ValueError) as error:
+            self._failed.append(f"validation of trial {best}: {' '.join(str(error).split())}")
+            return True
         folder = self._folder / VALIDATION
         outcome = carry_out(prepared, folder, self._display, compiled=compiled)
         self._compile_seconds += compiled.compile_seconds
@@ -402,12 +436,15 @@ class _Execution:
         with writing(self._folder):
             (self._folder / BLOCKS).mkdir(exist_ok=True)
         result = BlockResult.of_failure(group.trials, rung=rung, reason=reason)
-        write_block(self._folder, f"{self._cut_path(rung, number).stem}-failed", result)
+        write_block(self._folder, self._failure_name(rung, number), result)
+
+    def _failure_name(self, rung: int, number: int) -> str:
+        return f"{self._cut_path(rung, number).stem}-failed"
 
     def _say_best(self) -> None:
         rows = [row for row in trial_rows(self._sweep, self._folder) if row["mean"] is not None]
         if rows:
-            best = max(rows, key=lambda row: row["mean"])
+            best = sorted_rows(rows)[0]
             self._display.say(
                 f"{len(rows)} of {len(self._sweep.trials)} trials; best so far: trial "
                 f"{best['trial']}, mean return {best['mean']:.4g}"
@@ -421,10 +458,6 @@ class _Execution:
 
     def _cut_path(self, rung: int, number: int) -> Path:
         return self._folder / BLOCKS / f"rung{rung}-group{number:03d}.json"
-
-    def _steps_before(self, rung: int, num_trials: int) -> int:
-        stop = self._sweep.stops[rung - 1] if rung else 0
-        return (stop or 0) * num_trials * len(self._sweep.seeds)
 
     def _planned_steps(self) -> int:
         sweep = self._sweep

@@ -69,7 +69,7 @@ def group_trials(sweep: Sweep) -> list[Group]:
     own: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for index, trial in enumerate(sweep.trials):
         settings, parameters = split_trial(trial)
-        changing = {name: x for name, x in settings.items() if fields[name].metadata["static"]}
+        changing = {name: x for name, x in settings.items() if _changes_program(fields[name], x)}
         fixed = {name: x for name, x in parameters.items() if name not in varying}
         own.append(
             (
@@ -112,7 +112,7 @@ def _group(
     base = sweep.base
     settings, parameters = split_trial(sweep.trials[trials[0]])
     fields = {field.name: field for field in dataclasses.fields(base.settings)}
-    static = {name: x for name, x in settings.items() if fields[name].metadata["static"]}
+    static = {name: x for name, x in settings.items() if _changes_program(fields[name], x)}
     fixed = {name: x for name, x in parameters.items() if name not in varying}
     interval = base.log_interval or math.ceil(base.settings.total_steps / _LOGGED_ROWS)
     try:
@@ -130,6 +130,11 @@ def _group(
         settings=tuple(own[trial][0] for trial in trials),
         parameters=tuple(own[trial][1] for trial in trials),
     )
+
+
+def _changes_program(field: "dataclasses.Field[Any]", value: Any) -> bool:
+    """Whether a setting is no number that members of one program may differ in."""
+    return field.metadata["static"] or value is None
 
 
 def _hashable(value: Any) -> Any:

@@ -73,11 +73,7 @@ def result_of_run(folder: Path, trials: Sequence[int], num_seeds: int, *, rung: 
     rows = runs.read_evaluations(folder)
     cut = cut_episodes(rows.returns[:, -1], rows.lengths[:, -1])
     means = mean_over_episodes(rows.returns[:, -1], cut).reshape(len(trials), num_seeds)
-    metrics = runs.read_metrics(folder)
-    broken = np.zeros(means.shape, bool)
-    for name in _LOSSES:
-        if name in metrics and metrics[name].shape[1]:
-            broken |= ~np.isfinite(metrics[name][:, -1]).reshape(means.shape)
+    broken = _ended_without_loss(folder, means.size).reshape(means.shape)
     return BlockResult(
         trials=tuple(trials),
         rung=rung,
@@ -87,6 +83,25 @@ def result_of_run(folder: Path, trials: Sequence[int], num_seeds: int, *, rung: 
         ),
         diverged=tuple(bool(row.any()) for row in broken),
     )
+
+
+def _ended_without_loss(folder: Path, num_members: int) -> np.ndarray:
+    """Which members had a loss that was not a finite number in their last row.
+
+    A loss that nobody ever reported does not count.
+    """
+    broken = np.zeros(num_members, bool)
+    metrics = runs.read_metrics(folder)
+    if "steps" not in metrics:
+        # A rung may end where the one before did: nothing was trained in it.
+        return broken
+    known = np.isfinite(metrics["steps"])
+    # Where the cost of iterations varies, some members have fewer rows.
+    last = np.maximum(known.sum(axis=1) - 1, 0)
+    for name in _LOSSES:
+        if name in metrics and np.isfinite(metrics[name]).any():
+            broken |= known.any(axis=1) & ~np.isfinite(metrics[name][np.arange(num_members), last])
+    return broken
 
 
 def write_block(folder: Path, name: str, result: BlockResult) -> None:
@@ -106,14 +121,36 @@ def read_block(folder: Path, name: str) -> BlockResult | None:
     if not path.exists():
         return None
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        data["trials"] = tuple(data["trials"])
-        data["returns"] = tuple(map(tuple, data["returns"]))
-        data["diverged"] = tuple(data["diverged"])
-        result = BlockResult(**data)
-        result.scores()
-    except (OSError, TypeError, KeyError, ValueError):
+        result = _block_from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, KeyError, ValueError, RecursionError):
         raise runs.ExperimentError(f"{path} cannot be used: it is damaged") from None
+    return result
+
+
+def _block_from_json(data: dict[str, Any]) -> BlockResult:
+    """Rebuilds a result; raises TypeError, KeyError or ValueError where it is none."""
+    result = BlockResult(
+        trials=tuple(data["trials"]),
+        rung=data["rung"],
+        steps=data["steps"],
+        returns=tuple(map(tuple, data["returns"])),
+        diverged=tuple(data["diverged"]),
+        reason=data["reason"],
+    )
+    wholes = (*result.trials, result.rung, result.steps)
+    failed = isinstance(result.reason, str)
+    returns = [value for own in result.returns for value in own]
+    lengths = {len(own) for own in result.returns}
+    is_right = (
+        all(type(number) is int and number >= 0 for number in wholes)
+        and 0 < len(result.trials) == len(set(result.trials))
+        and len(result.trials) == len(result.returns) == len(result.diverged)
+        and all(type(flag) is bool for flag in result.diverged)
+        and all(value is None or type(value) in (int, float) for value in returns)
+        and (failed or (result.reason is None and len(lengths) == 1 and 0 not in lengths))
+    )
+    if not is_right:
+        raise ValueError("it is not as a sweep writes it")
     return result
 
 
@@ -144,6 +181,8 @@ def trial_rows(sweep: Sweep, folder: Path) -> list[dict[str, Any]]:
     last = len(sweep.stops) - 1
     found: dict[int, dict[str, Any]] = {}
     for name, result in sorted(collect(folder).items(), key=lambda item: item[1].rung):
+        if max(result.trials) >= len(sweep.trials) or result.rung > last:
+            raise runs.ExperimentError(f"{folder / BLOCKS / name} is of another sweep")
         for place, (trial, score) in enumerate(zip(result.trials, result.scores(), strict=True)):
             status = "complete" if result.rung == last else "stopped"
             if result.diverged[place]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxrl.runs.specification import require_whole
-from jaxrl.sweeps.spaces import Choice, Distribution
+from jaxrl.sweeps.spaces import Choice, Distribution, identity_of
 
 SAMPLERS = ("grid", "random", "sobol", "latin")
 _MOST_TRIALS = 100_000
@@ -102,7 +102,4 @@ def _points(sampler: str, num_names: int, count: int, seed: int) -> Iterator[np.
 
 def _identity(trial: Trial) -> Any:
     """Equal for trials that a program of float32 cannot tell apart."""
-    return tuple(
-        float(np.float32(value)) if isinstance(value, float) else (type(value).__name__, value)
-        for value in trial.values()
-    )
+    return tuple(map(identity_of, trial.values()))

@@ -13,6 +13,8 @@ from jaxtyping import Array, Float
 
 from jaxrl.types import Key
 
+# Of a list.
+MOST_VALUES = 100_000
 _LARGEST = float(np.finfo(np.float32).max)
 _RANGE = re.compile(r"(?P<log>log:)?(?P<low>[^:]+)\.\.(?P<high>[^:]+?)(?::(?P<points>[^:]*))?")
 
@@ -83,8 +85,8 @@ class Range:
         Args:
             count: how many, at least 2.
         """
-        if count < 2:
-            raise ValueError(f"{count} points are too few for a range: at least 2")
+        if not 2 <= count <= MOST_VALUES:
+            raise ValueError(f"{count} points of a range: at least 2 and at most {MOST_VALUES:,}")
         space = np.geomspace if self.log else np.linspace
         values = [float(value) for value in space(self.low, self.high, count)]
         values[0], values[-1] = float(self.low), float(self.high)
@@ -109,9 +111,15 @@ class Choice:
     def __post_init__(self) -> None:
         if not self.values:
             raise ValueError("a choice needs at least one value")
-        for index, value in enumerate(self.values):
-            if any(type(value) is type(other) and value == other for other in self.values[:index]):
-                raise ValueError(f"{_to_word(value)} stands in the list twice")
+        if len(self.values) > MOST_VALUES:
+            raise ValueError(f"a list of {len(self.values):,} values: at most {MOST_VALUES:,}")
+        # A frozen dataclass sets its own fields this way too.
+        object.__setattr__(self, "values", tuple(map(_plain, self.values)))
+        seen: set[Any] = set()
+        for value in self.values:
+            if identity_of(value) in seen:
+                raise ValueError(f"{_to_word(value)} stands in the list twice, as float32 has it")
+            seen.add(identity_of(value))
 
     def at(self, quantile: float) -> Any:
         """Returns the value below which a share of the list lies.
@@ -162,6 +170,13 @@ def choice(*values: Any) -> Choice:
         space = {"num_steps": choice(16, 32, 64), "activation": choice("tanh", "relu")}
     """
     return Choice(values)
+
+
+def identity_of(value: Any) -> Any:
+    """Returns what is equal for values that a program of float32 cannot tell apart."""
+    if isinstance(value, bool):
+        return "flag", value
+    return float(np.float32(value)) if isinstance(value, float) else value
 
 
 def is_space(word: str) -> bool:
@@ -249,9 +264,18 @@ def _read_end(word: str, *, whole: bool) -> float:
         value = float(word)
     except ValueError:
         raise ValueError(f"{word!r} is not a number") from None
+    if not math.isfinite(value):
+        raise ValueError(f"{word!r} is not finite")
     if whole and value != int(value):
         raise ValueError(f"{word!r} is not a whole number")
     return int(value) if whole else value
+
+
+def _plain(value: Any) -> Any:
+    """The value as Python's own data: no number of NumPy's, no list."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def _to_word(value: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from jaxrl import environments, runs
-from jaxrl.runs.members import LARGEST_SEED
+from jaxrl.runs.members import LARGEST_SEED, MOST_MEMBERS
 from jaxrl.runs.specification import from_json as run_from_json
 from jaxrl.runs.specification import require_whole
 from jaxrl.runs.specification import to_json as run_to_json
@@ -57,6 +57,8 @@ class Sweep:
             if trial.keys() != self.space.keys():
                 raise ValueError(f"trials[{index}] does not have the names of the space")
         require_whole("validation_seeds", self.validation_seeds, minimum=0)
+        if self.validation_seeds > MOST_MEMBERS:
+            raise ValueError(f"validation_seeds={self.validation_seeds}: at most {MOST_MEMBERS:,}")
         if max(self.fresh_seeds, default=0) > LARGEST_SEED:
             raise ValueError(f"validation_seeds: their seeds must stay at most {LARGEST_SEED}")
         require_whole("rungs", self.rungs, minimum=2)
@@ -217,8 +219,19 @@ def _check_names(base: runs.Specification, space: Mapping[str, Distribution]) ->
             raise ValueError("total_steps cannot be searched: trials are compared at equal budgets")
         if is_parameter and own in base.environment_parameters:
             raise ValueError(f"{name} is both in the space and fixed for all trials")
-        if isinstance(values, spaces.Range) and not values.whole and _is_whole(known[own]):
+        _check_kind(name, values, known[own])
+
+
+def _check_kind(name: str, values: Distribution, known: Any) -> None:
+    if isinstance(values, spaces.Range):
+        if not values.whole and _is_whole(known):
             raise ValueError(f"{name}={values} needs whole numbers: use integers or a list")
+        if not isinstance(known, dataclasses.Field) and known.kind in (bool, str):
+            raise ValueError(f"{name}={values}: a range is of numbers, use a list")
+        return
+    for value in values.values:
+        if _is_whole(known) and isinstance(value, float):
+            raise ValueError(f"{name}: {value!r} is not a whole number")
 
 
 def _is_whole(known: Any) -> bool:

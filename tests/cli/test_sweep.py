@@ -7,6 +7,7 @@ import tomllib
 import pytest
 
 from jaxrl import sweeps
+from jaxrl.presets import settings_from_file
 
 IMPORT = ("--import", "quick_algorithm")
 SMALL = ("--seeds", "2", "--evaluation-episodes", "2", "--env.max-steps-in-episode", "20")
@@ -82,6 +83,14 @@ def test_the_best_trial_becomes_a_preset(command, swept, tmp_path):
     assert config["settings"]["learning_rate"] == best["values"]["learning_rate"]
 
 
+def test_none_in_a_preset_file_is_none(tmp_path):
+    path = tmp_path / "my.toml"
+    path.write_text('["CartPole-v1"]\nmax_gradient_norm = "none"\nlearning_rate = 1')
+    settings = settings_from_file(path, "ppo", "CartPole-v1")
+    assert settings.max_gradient_norm is None
+    assert settings.learning_rate == 1.0
+
+
 def test_a_finished_sweep_goes_on_to_nothing(command, swept):
     before = (swept / "trials.jsonl").read_bytes()
     answer = command("resume", str(swept))
@@ -105,6 +114,14 @@ def test_ranges_are_drawn(command, tmp_path):
     assert sweep.seeds == (7, 8)
     assert sweep.memory == 2**30
     assert "one in 2 goes on after each rung, which end at 100, 200 steps" in answer.out
+
+
+def test_a_flag_without_a_value_stands_before_a_list(command, tmp_path):
+    flags = ("--crash", "--learning-rate=0.1,0.2", "--sampler", "grid", "--no-crash")
+    answer = command(
+        *("sweep", "quick", "CartPole-v1", *IMPORT, *flags, *SMALL, "--out", str(tmp_path / "s"))
+    )
+    assert answer.code == 0, answer.err
 
 
 def test_help_tells_how_ranges_are_written(command):
@@ -145,6 +162,8 @@ WRONG = [
     (("--total-steps", "100,200", "--sampler", "grid"), "equal budgets"),
     (("--total-steps", "1.5..3", "--trials", "2"), "whole number"),
     (("--crash", "true,maybe", "--sampler", "grid"), "'maybe' is neither true nor false"),
+    (("--learning-rate", "1..1e999", "--trials", "2"), "not finite"),
+    (("--env.max-steps-in-episode", "10.5,20", "--sampler", "grid"), "not a whole number"),
     (("--sizes", "2x3,4xb", "--sampler", "grid"), "'b' is not a whole number"),
     (("--sizes", "2x3,0x1", "--sampler", "grid"), "sizes"),
     (("--learning-rate", "0.1,0.2", "--learning-rate", "0.3,0.4"), "given twice"),

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -212,3 +213,147 @@ def test_damaged_sweeps(tmp_path, text):
     (tmp_path / "sweep.json").write_text(text)
     with pytest.raises(runs.ExperimentError, match="cannot be used"):
         sweeps.read_sweep(tmp_path)
+
+
+def statuses(folder):
+    return [json.loads(line)["status"] for line in table(folder).splitlines()]
+
+
+def test_members_with_fewer_rows_have_not_diverged(tmp_path):
+    sweep = make({"learning_rate": [0.1, 0.2, 0.3]}, seeds=3, varies=True, total_steps=100)
+    sweeps.start(sweep, tmp_path / "sweep")
+    (name,) = collect(tmp_path / "sweep")
+    steps = runs.read_metrics(tmp_path / "sweep" / "blocks" / name)["steps"]
+    assert np.isnan(steps[:, -1]).any()
+    assert statuses(tmp_path / "sweep") == ["complete"] * 3
+
+
+def failing(monkeypatch, *sizes):
+    """Lets the groups with these sizes fail to compile; returns how often one was tried."""
+    fit, tried = execution.fit, []
+
+    def fail(group, *arguments, **options):
+        tried.append(group.base.settings.sizes)
+        if group.base.settings.sizes in sizes:
+            raise jax.errors.JaxRuntimeError("no memory")
+        return fit(group, *arguments, **options)
+
+    monkeypatch.setattr(execution, "fit", fail)
+    return tried
+
+
+def test_what_failed_does_not_go_on_after_a_rung_and_is_not_tried_again(tmp_path, monkeypatch):
+    tried = failing(monkeypatch, (2, 3))
+    space = {"learning_rate": [0.1, 0.2], "sizes": [(2, 3), (4, 3)]}
+    outcome = sweeps.start(make(space, halving=2, rungs=2), tmp_path / "sweep")
+    assert outcome.exit_code == 1
+    before = table(tmp_path / "sweep")
+    assert statuses(tmp_path / "sweep") == ["failed", "complete", "failed", "complete"]
+    assert tried == [(2, 3), (4, 3), (4, 3)]
+    again = sweeps.resume(tmp_path / "sweep")
+    assert again.failed == outcome.failed
+    assert table(tmp_path / "sweep") == before
+    assert len(tried) == 3
+
+
+def test_a_sweep_of_which_everything_failed_ends(tmp_path, monkeypatch):
+    failing(monkeypatch, (2, 3))
+    sweep = make({"learning_rate": [0.1, 0.2]}, halving=2, rungs=2, validation_seeds=2)
+    assert sweeps.start(sweep, tmp_path / "sweep").exit_code == 1
+    assert statuses(tmp_path / "sweep") == ["failed"] * 2
+
+
+def test_rungs_may_end_in_the_same_iteration(tmp_path):
+    # An iteration takes 8 steps; the rungs end at 4, 8 and 16.
+    sweep = make({"learning_rate": [0.1, 0.2, 0.3, 0.4]}, total_steps=16, halving=2, rungs=3)
+    sweeps.start(sweep, tmp_path / "sweep")
+    assert sorted(statuses(tmp_path / "sweep")) == ["complete", "stopped", "stopped", "stopped"]
+    results = collect(tmp_path / "sweep")
+    assert [result.steps for result in results.values()] == [8, 8, 16]
+
+
+def test_ctrl_c_in_the_last_chunk_of_a_block_stops_the_sweep(tmp_path, monkeypatch):
+    carry_out = execution.carry_out
+
+    def interrupted(*arguments, **options):
+        return dataclasses.replace(carry_out(*arguments, **options), interrupted=True)
+
+    sweep = make({"sizes": [(2, 3), (4, 3)]})
+    with monkeypatch.context() as patch:
+        patch.setattr(execution, "carry_out", interrupted)
+        outcome = sweeps.start(sweep, tmp_path / "sweep")
+    assert outcome.exit_code == 130
+    assert statuses(tmp_path / "sweep") == ["complete", "waiting"]
+    assert sweeps.resume(tmp_path / "sweep").exit_code == 0
+    assert statuses(tmp_path / "sweep") == ["complete", "complete"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return tmp_path_factory.mktemp("finished") / "sweep"
+
+
+def _finished_copy(finished, folder):
+    if not finished.exists():
+        sweeps.start(make({"learning_rate": [0.1, 0.2]}, validation_seeds=2), finished)
+    shutil.copytree(finished, folder)
+    return folder
+
+
+@pytest.mark.parametrize("text", ["", "{}", "null", "[[99]]", "[[0]]", "[[0, 0], [1]]", "[0, 1]"])
+def test_damaged_cuts(tmp_path, finished, text):
+    folder = _finished_copy(finished, tmp_path / "sweep")
+    (folder / "blocks" / "rung0-group000.json").write_text(text)
+    with pytest.raises(runs.ExperimentError, match=r"rung0-group000.json cannot be used"):
+        sweeps.resume(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("rung", "0"),
+        ("rung", 7),
+        ("steps", None),
+        ("trials", []),
+        ("trials", [7, 8]),
+        ("trials", [0, 0]),
+        ("trials", [0, True]),
+        ("returns", [[], []]),
+        ("returns", [[1.0, 2.0], [1.0]]),
+        ("returns", [["a", 1.0], [1.0, 1.0]]),
+        ("returns", None),
+        ("diverged", ["a", "b"]),
+        ("diverged", [False]),
+        ("reason", 3),
+    ],
+)
+def test_damaged_results(tmp_path, finished, field, value):
+    folder = _finished_copy(finished, tmp_path / "sweep")
+    path = folder / "blocks" / "rung0-group000-000-result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.raises(runs.ExperimentError, match=r"cannot be used|of another sweep"):
+        sweeps.trial_rows(sweeps.read_sweep(folder), folder)
+
+
+def test_overwriting_removes_the_earlier_validation(tmp_path, finished):
+    folder = _finished_copy(finished, tmp_path / "sweep")
+    assert sweeps.read_block(folder, sweeps.VALIDATION) is not None
+    sweeps.start(
+        make({"learning_rate": [np.float32(0.1), np.float32(0.2)]}), folder, overwrite=True
+    )
+    assert sweeps.read_block(folder, sweeps.VALIDATION) is None
+    assert statuses(folder) == ["complete"] * 2
+
+
+def test_a_group_has_no_more_members_side_by_side_than_a_run(monkeypatch):
+    monkeypatch.setattr(compiled_groups, "MOST_MEMBERS", 6)
+    sweep = make({"learning_rate": [0.1, 0.2, 0.3, 0.4]})
+    (group,) = sweeps.plan(sweep)
+    fitted = compiled_groups.fit(group, sweep.seeds, None, memory=2**30)
+    assert [len(block) for block in fitted.blocks] == [2, 2]
+
+
+def test_a_number_that_may_be_none_is_a_group_of_its_own():
+    groups = sweeps.plan(make({"bound": [None, 0.5, 1.0]}))
+    assert [group.trials for group in groups] == [(0,), (1, 2)]
+    assert groups[0].base.settings.bound is None

@@ -81,6 +81,9 @@ def test_text(word, whole, space):
         ("0..1:x", "number of points"),
         ("lin:0..1", "no range"),
         ("0..inf", "finite"),
+        ("1..1e999", "finite"),
+        ("0..1:1000000", "at most 100,000"),
+        ("0.1,0.10000000001", "twice, as float32 has it"),
         ("0..1e39", "finite"),
     ],
 )
@@ -111,6 +114,12 @@ def test_lists_are_choices():
 def test_what_is_no_space(space):
     with pytest.raises(ValueError, match=r"space is empty|no distribution|at least one value"):
         check_space(space)
+
+
+def test_values_become_plain_data():
+    space = choice(np.float32(0.5), np.int64(3), [64, 64])
+    assert space.values == (0.5, 3, (64, 64))
+    assert [type(value) for value in space.values] == [float, int, tuple]
 
 
 def test_one_and_true_are_two_values():
