@@ -1586,15 +1586,48 @@ _EXPERIMENTS = [
         "reports/intervals.py",
         (
             "the-interquartile-mean-cuts-less-off",
-            "stats.trim_mean(sample, 0.25",
-            "stats.trim_mean(sample, 0.1",
+            "stats.trim_mean(drawn[0], 0.25",
+            "stats.trim_mean(drawn[0], 0.1",
             "reports/test_intervals.py",
         ),
         (
             "one-seed-has-an-interval",
-            "if values.shape[0] < 2:",
-            "if values.shape[0] < 1:",
+            "            return _without_ends(centre)\n        parts = ",
+            "            pass\n        parts = ",
             "reports/test_intervals.py",
+        ),
+    ),
+    _of(
+        "sweeps/spaces.py",
+        (
+            "a-logarithmic-range-is-uniform",
+            "value = math.exp(math.log(low) + quantile * (math.log(high) - math.log(low)))",
+            "value = low + quantile * (high - low)",
+            "sweeps/test_spaces.py",
+        ),
+    ),
+    _of(
+        "sweeps/execution.py",
+        (
+            "states-after-a-rung-are-not-sorted",
+            "(ranks[:, None] * count + np.arange(count)).reshape(-1)",
+            "np.arange(len(order) * count)",
+            "sweeps/test_execution.py::test_halving_keeps_the_best_and_their_state",
+        ),
+        (
+            "what-failed-goes-on-after-a-rung",
+            "if math.isfinite(score)}",
+            "}",
+            "sweeps/test_execution.py::test_a_sweep_of_which_everything_failed_ends",
+        ),
+    ),
+    _of(
+        "sweeps/results.py",
+        (
+            "a-member-with-fewer-rows-diverged",
+            "last = np.maximum(known.sum(axis=1) - 1, 0)",
+            "last = np.full(num_members, -1)",
+            "sweeps/test_execution.py::test_members_with_fewer_rows_have_not_diverged",
         ),
     ),
 ]
