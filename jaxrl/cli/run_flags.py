@@ -148,10 +148,16 @@ def default_folder(parent: str, specification: runs.Specification) -> Path:
 def _given_parameters(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
     """The environment's parameters that were typed; the others keep their defaults."""
     return {
-        name: value
+        name: _absolute(value)
         for name, value in values.items()
         if given & {f"env.{name}".replace("_", "-"), f"env.no-{name}".replace("_", "-")}
     }
+
+
+def _absolute(value: Any) -> Any:
+    """The value, a file's path in full: a run is resumed and evaluated from other folders too."""
+    is_file = isinstance(value, str) and Path(value).suffix and Path(value).is_file()
+    return str(Path(value).absolute()) if is_file else value
 
 
 def _run_arguments(flags: Any, settings: type, parameters: dict[str, Any]) -> type:

@@ -6,6 +6,7 @@ import pytest
 
 from jaxrl import registry
 from jaxrl.cli.arguments import flags, parse
+from jaxrl.cli.run_flags import _given_parameters
 from jaxrl.cli.settings_flags import field_meanings, parameter_arguments, settings_arguments
 from jaxrl.environments import Parameter
 from jaxrl.settings import number, settings, static
@@ -65,3 +66,16 @@ def test_parameters_of_plain_kinds_can_be_typed():
     words = ["--name", "none"]
     values = parse(parameter_arguments(known), words, prog="test", description="")
     assert vars(values) == {"gravity": 9, "name": None, "torques": (1.0, 2.0)}
+
+
+def test_files_are_kept_with_their_whole_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prices.csv").write_text("day,a\n1,2\n")
+    (tmp_path / "log").write_text("no parameter means this file")
+    values = {"prices": "prices.csv", "reward": "log", "window": 3, "limit": 2}
+    given = {"env.prices", "env.reward", "env.window"}
+    assert _given_parameters(values, given) == {
+        "prices": str(tmp_path / "prices.csv"),
+        "reward": "log",
+        "window": 3,
+    }
