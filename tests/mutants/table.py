@@ -1609,16 +1609,17 @@ _EXPERIMENTS = [
     _of(
         "sweeps/execution.py",
         (
-            "states-after-a-rung-are-not-sorted",
-            "(ranks[:, None] * count + np.arange(count)).reshape(-1)",
-            "np.arange(len(order) * count)",
+            "the-first-members-go-on-after-a-rung",
+            "np.arange(i * count, (i + 1) * count)",
+            "np.arange(count)",
             "sweeps/test_execution.py::test_halving_keeps_the_best_and_their_state",
         ),
         (
             "what-failed-goes-on-after-a-rung",
             "if math.isfinite(score)}",
             "}",
-            "sweeps/test_execution.py::test_a_sweep_of_which_everything_failed_ends",
+            "sweeps/test_execution.py::"
+            "test_what_failed_does_not_go_on_after_a_rung_and_is_not_tried_again",
         ),
     ),
     _of(

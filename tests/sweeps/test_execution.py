@@ -243,17 +243,18 @@ def failing(monkeypatch, *sizes):
 
 
 def test_what_failed_does_not_go_on_after_a_rung_and_is_not_tried_again(tmp_path, monkeypatch):
-    tried = failing(monkeypatch, (2, 3))
-    space = {"learning_rate": [0.1, 0.2], "sizes": [(2, 3), (4, 3)]}
+    tried = failing(monkeypatch, (2, 3), (5, 3))
+    space = {"learning_rate": [0.1, 0.2], "sizes": [(2, 3), (4, 3), (5, 3)]}
     outcome = sweeps.start(make(space, halving=2, rungs=2), tmp_path / "sweep")
     assert outcome.exit_code == 1
     before = table(tmp_path / "sweep")
-    assert statuses(tmp_path / "sweep") == ["failed", "complete", "failed", "complete"]
-    assert tried == [(2, 3), (4, 3), (4, 3)]
+    assert statuses(tmp_path / "sweep") == 2 * ["failed", "complete", "failed"]
+    # Half of six may go on, and only two have something to go on with.
+    assert tried == [(2, 3), (4, 3), (5, 3), (4, 3)]
     again = sweeps.resume(tmp_path / "sweep")
     assert again.failed == outcome.failed
     assert table(tmp_path / "sweep") == before
-    assert len(tried) == 3
+    assert len(tried) == 4
 
 
 def test_a_sweep_of_which_everything_failed_ends(tmp_path, monkeypatch):
