@@ -33,6 +33,7 @@ __all__ = [
     "number",
     "require_scalars",
     "require_settings",
+    "require_whole",
     "settings",
     "static",
     "unless",
@@ -406,6 +407,22 @@ def _hint(value: Any) -> str:
         return ""
     is_text = isinstance(value, str | bytes)
     return f" of type int: write {int(number)}" if number.is_integer() and not is_text else ""
+
+
+def require_whole(name: str, value: Any, *, minimum: int, maximum: int | None = None) -> None:
+    """Checks an argument that is part of the program's shape.
+
+    Raises:
+        ValueError: it is traced, not a whole number, or out of range.
+    """
+    if isinstance(value, Tracer):
+        raise ValueError(f"{name} changes the program and cannot be traced: give a plain number")
+    if not _is_whole(value):
+        raise ValueError(f"{name}={value!r} is not a whole number")
+    if value < minimum:
+        raise ValueError(f"{name}={value} must be at least {minimum}")
+    if maximum is not None and value > maximum:
+        raise ValueError(f"{name}={value} must be at most {maximum}")
 
 
 def _is_whole(value: Any) -> bool:

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import (
@@ -23,7 +21,7 @@ from jaxrl.environments import (
 from jaxrl.keys import scan_keys, typed_key
 from jaxrl.loops.worlds import act_without_extras, start_world, step_world
 from jaxrl.ops.missing import missing_value
-from jaxrl.settings import MAX_STEPS
+from jaxrl.settings import MAX_STEPS, require_whole
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
 
 # Where the cost of an iteration varies, metrics are put in place so many rows at a time.
@@ -94,8 +92,8 @@ def train(
     _require_algorithm(algorithm, key)
     _require_countable(algorithm)
     key = typed_key(key)
-    _require_whole("num_evaluations", num_evaluations, minimum=0)
-    _require_whole("evaluation_episodes", evaluation_episodes, minimum=min(1, num_evaluations))
+    require_whole("num_evaluations", num_evaluations, minimum=0)
+    require_whole("evaluation_episodes", evaluation_episodes, minimum=min(1, num_evaluations))
     key_init, key_steps, key_evaluation = jax.random.split(key, 3)
     state = algorithm.init(key_init)
     progress = Progress(iteration=jnp.int32(0), steps=jnp.int32(algorithm.first_steps))
@@ -153,7 +151,7 @@ def advance(
     _require_algorithm(algorithm, key)
     key = typed_key(key)
     _require_progress(progress)
-    _require_whole("num_rows", num_rows, minimum=1)
+    require_whole("num_rows", num_rows, minimum=1)
     step = _traced_once(algorithm)
     rows = _unused_rows(step, key, state, num_rows)
     run = (state, progress, rows)
@@ -182,7 +180,7 @@ def evaluate(
     key = typed_key(key)
     environment = require_environment(environment)
     _require_policy(policy)
-    _require_whole("num_episodes", num_episodes, minimum=1)
+    require_whole("num_episodes", num_episodes, minimum=1)
     _require_time_limit(environment)
     # A policy may give vectors where the environment's own actions have another shape.
     environment = record_episode_statistics(flatten_actions(clip_actions(environment)))
@@ -262,16 +260,6 @@ def _require_policy(policy: Any) -> None:
     if not isinstance(policy, Policy):
         hint = ": algorithm.policy(state) gives one" if isinstance(policy, Algorithm) else ""
         raise ValueError(f"a jaxrl Policy is needed, not {type(policy).__name__}{hint}")
-
-
-def _require_whole(name: str, value: Any, *, minimum: int) -> None:
-    """Refuses what is not a whole number that is large enough."""
-    if isinstance(value, Tracer):
-        raise ValueError(f"{name} changes the program and cannot be traced: give a plain number")
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise ValueError(f"{name}={value!r} is not a whole number")
-    if value < minimum:
-        raise ValueError(f"{name}={value} must be at least {minimum}")
 
 
 def _traced_once(algorithm: Algorithm) -> Any:

@@ -1,4 +1,4 @@
-"""The command line: `jaxrl train | resume | evaluate | plot | compare | render | list`."""
+"""The command line; `command_line.COMMANDS` lists its commands."""
 
 from jaxrl.cli.command_line import main
 

@@ -77,10 +77,9 @@ def value_of(arguments: Sequence[str], flag: str) -> str | None:
     """The word that a flag has as its value; None where the flag or its value is missing."""
     for index, word in enumerate(arguments):
         if _flag_name(word) == flag:
-            value = (
-                word.partition("=")[2] if "=" in word else "".join(arguments[index + 1 : index + 2])
-            )
-            return value or None
+            following = arguments[index + 1 : index + 2]
+            words = [word.partition("=")[2]] if "=" in word else following
+            return "".join(words) or None
     return None
 
 

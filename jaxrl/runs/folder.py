@@ -5,9 +5,11 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -49,6 +51,29 @@ def locked(folder: Path) -> Generator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def read_own_file(folder: str | Path, name: str, build: Callable[[Any], T], *, kind: str) -> T:
+    """Reads the file that says what a folder is.
+
+    Args:
+        folder: of a run, or of what else keeps such a file.
+        name: of the file, which holds JSON.
+        build: from its content to what it describes; raises ValueError.
+        kind: of the folder, for messages.
+
+    Raises:
+        ExperimentError: there is no such file, or it is damaged.
+    """
+    path = Path(folder) / name
+    try:
+        return build(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ExperimentError(f"{folder} is not a {kind}: it has no {name}") from None
+    except OSError as error:
+        raise ExperimentError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ExperimentError(f"{path} cannot be used: {error}") from None
 
 
 def check_new(folder: Path, *, overwrite: bool) -> None:

@@ -94,13 +94,14 @@ def to_rows(
     ]
 
 
-def _to_json(values: np.ndarray | np.generic) -> Any:
-    if values.ndim > 0:
-        return [_to_json(value) for value in np.asarray(values)]
+def _to_json(values: np.ndarray) -> Any:
+    """The values as lists of plain numbers, a whole column at once."""
     if np.issubdtype(values.dtype, np.integer) or values.dtype == bool:
-        return values.item()
+        return values.tolist()
     # The shortest decimal that reads back to the same float32, not the double's 17 digits.
-    return float(str(values.astype(np.float32))) if np.isfinite(values) else None
+    plain = values.astype(np.float32).astype(str).astype(float).astype(object)
+    plain[~np.isfinite(values)] = None
+    return plain.tolist()
 
 
 def read_metrics(folder: str | Path) -> dict[str, np.ndarray]:

@@ -1,7 +1,6 @@
 """A run as data: everything that config.json holds and a resumed run needs."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxrl import registry
-from jaxrl.runs.folder import CONFIG, ExperimentError
+from jaxrl.runs.folder import CONFIG, read_own_file
 from jaxrl.runs.members import Member, check_members, make_members
 
 
@@ -146,15 +145,7 @@ def read_specification(folder: str | Path) -> Specification:
     Raises:
         ExperimentError: there is no run in the folder, or its config.json is damaged.
     """
-    path = Path(folder) / CONFIG
-    try:
-        return from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ExperimentError(f"{folder} is not a run: it has no {CONFIG}") from None
-    except OSError as error:
-        raise ExperimentError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise ExperimentError(f"{path} cannot be used: {error}") from None
+    return read_own_file(folder, CONFIG, from_json, kind="run")
 
 
 def _member_to_json(member: Member) -> dict[str, Any]:

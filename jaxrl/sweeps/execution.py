@@ -357,37 +357,34 @@ class _Execution:
 
     def _first_checkpoint(self, rung: int, trials: Sequence[int]) -> Checkpoint:
         """The States of trials at the end of the rung before, from the blocks that they were in."""
-        wanted = {trial: place for place, trial in enumerate(trials)}
-        parts: list[Any] = []
+        wanted, count = {trial: place for place, trial in enumerate(trials)}, len(self._sweep.seeds)
+        sources: list[tuple[runs.Run, np.ndarray]] = []
         order: list[int] = []
         for name, result in collect(self._folder, rung=rung - 1).items():
-            if result.reason is not None:
-                continue
             places = [i for i, trial in enumerate(result.trials) if trial in wanted]
-            if not places:
+            if result.reason is not None or not places:
                 continue
-            run = runs.load(self._folder / BLOCKS / name)
-            count = len(self._sweep.seeds)
             members = np.concatenate([np.arange(i * count, (i + 1) * count) for i in places])
-            parts.append((run.states, run.progress, members))
+            sources.append((runs.load(self._folder / BLOCKS / name), members))
             order += [wanted[result.trials[i]] for i in places]
         ranks = np.argsort(np.array(order))
-        count = len(self._sweep.seeds)
         sorting = (ranks[:, None] * count + np.arange(count)).reshape(-1)
 
         def gather(*leaves: Any) -> Any:
-            taken = [leaf[part[2]] for leaf, part in zip(leaves, parts, strict=True)]
-            return jnp.concatenate(taken)[sorting]
-
-        def gather_progress(*leaves: Any) -> Any:
             if np.ndim(leaves[0]) == 0:
+                # Counts that all members share.
                 return leaves[0]
-            taken = [leaf[part[2]] for leaf, part in zip(leaves, parts, strict=True)]
-            return np.concatenate(taken)[sorting]
+            pairs = zip(leaves, sources, strict=True)
+            taken = [leaf[members] for leaf, (_, members) in pairs]
+            # The progress counts in int64, on the host.
+            joined = np if isinstance(leaves[0], np.ndarray) else jnp
+            return joined.concatenate(taken)[sorting]
 
+        states = [run.states for run, _ in sources]
+        progress = [run.progress for run, _ in sources]
         return Checkpoint(
-            state=jax.tree.map(gather, *(part[0] for part in parts)),
-            progress=jax.tree.map(gather_progress, *(part[1] for part in parts)),
+            state=jax.tree.map(gather, *states),
+            progress=jax.tree.map(gather, *progress),
             file_sizes={},
         )
 

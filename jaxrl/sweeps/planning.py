@@ -65,21 +65,29 @@ def group_trials(sweep: Sweep) -> list[Group]:
         if all(isinstance(split_trial(trial)[1][name], int | float) for trial in sweep.trials)
         and can_differ(base, name)
     }
-    found: dict[Any, list[int]] = {}
+    found: dict[Any, _Shared] = {}
     own: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for index, trial in enumerate(sweep.trials):
         settings, parameters = split_trial(trial)
-        changing = {name: x for name, x in settings.items() if _changes_program(fields[name], x)}
+        static = {name: x for name, x in settings.items() if _changes_program(fields[name], x)}
         fixed = {name: x for name, x in parameters.items() if name not in varying}
         own.append(
             (
-                {name: x for name, x in settings.items() if name not in changing},
+                {name: x for name, x in settings.items() if name not in static},
                 {name: x for name, x in parameters.items() if name in varying},
             )
         )
-        key = (tuple(changing.items()), tuple(fixed.items()))
-        found.setdefault(_hashable(key), []).append(index)
-    return [_group(sweep, tuple(trials), own, varying) for trials in found.values()]
+        key = _hashable((tuple(static.items()), tuple(fixed.items())))
+        found.setdefault(key, _Shared(static, fixed, [])).trials.append(index)
+    return [
+        Group(
+            base=_shared_run(base, shared),
+            trials=tuple(shared.trials),
+            settings=tuple(own[trial][0] for trial in shared.trials),
+            parameters=tuple(own[trial][1] for trial in shared.trials),
+        )
+        for shared in found.values()
+    ]
 
 
 def split_evenly(count: int, most: int) -> list[int]:
@@ -103,33 +111,26 @@ def split_evenly(count: int, most: int) -> list[int]:
     return [size] * full + ([rest] if rest else [])
 
 
-def _group(
-    sweep: Sweep,
-    trials: tuple[int, ...],
-    own: Sequence[tuple[dict[str, Any], dict[str, Any]]],
-    varying: set[str],
-) -> Group:
-    base = sweep.base
-    settings, parameters = split_trial(sweep.trials[trials[0]])
-    fields = {field.name: field for field in dataclasses.fields(base.settings)}
-    static = {name: x for name, x in settings.items() if _changes_program(fields[name], x)}
-    fixed = {name: x for name, x in parameters.items() if name not in varying}
+class _Shared(NamedTuple):
+    """What the trials of a group have in common."""
+
+    static: dict[str, Any]
+    fixed: dict[str, Any]
+    trials: list[int]
+
+
+def _shared_run(base: runs.Specification, shared: _Shared) -> runs.Specification:
+    """The run of a group, without members of its own."""
     interval = base.log_interval or math.ceil(base.settings.total_steps / _LOGGED_ROWS)
     try:
-        shared = dataclasses.replace(
+        return dataclasses.replace(
             base,
-            settings=dataclasses.replace(base.settings, **static),
-            environment_parameters={**base.environment_parameters, **fixed},
+            settings=dataclasses.replace(base.settings, **shared.static),
+            environment_parameters={**base.environment_parameters, **shared.fixed},
             log_interval=interval,
         )
     except (TypeError, ValueError) as error:
-        raise ValueError(f"trial {trials[0]}: {error}") from None
-    return Group(
-        base=shared,
-        trials=trials,
-        settings=tuple(own[trial][0] for trial in trials),
-        parameters=tuple(own[trial][1] for trial in trials),
-    )
+        raise ValueError(f"trial {shared.trials[0]}: {error}") from None
 
 
 def _changes_program(field: "dataclasses.Field[Any]", value: Any) -> bool:

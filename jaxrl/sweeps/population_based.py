@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxrl.keys import taking_any_key
 from jaxrl.ops.missing import known_mean, missing_value
-from jaxrl.settings import MAX_BUDGET, MAX_STEPS
+from jaxrl.settings import MAX_BUDGET, MAX_STEPS, require_whole
 from jaxrl.sweeps.spaces import Range
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
 
@@ -424,7 +424,7 @@ def _budget(example: Algorithm, evolution: _Evolution, total_steps: int | None) 
     size = evolution.size
     if total_steps is None:
         total_steps = size * example.total_steps
-    _require_whole("total_steps", total_steps, minimum=1, maximum=MAX_BUDGET)
+    require_whole("total_steps", total_steps, minimum=1, maximum=MAX_BUDGET)
     left = max(total_steps - size * example.first_steps, 0)
     if example.steps_per_iteration is not None:
         iterations = -(-left // (size * example.steps_per_iteration))
@@ -494,8 +494,8 @@ def _checked_evolution(
     resample_probability: Any,
 ) -> _Evolution:
     """Checks the arguments of `population_based` that are not of its members."""
-    _require_whole("population_size", size, minimum=2)
-    _require_whole("interval", interval, minimum=1)
+    require_whole("population_size", size, minimum=2, maximum=MAX_STEPS)
+    require_whole("interval", interval, minimum=1, maximum=MAX_STEPS)
     _require_choice("exploitation", exploitation, _EXPLOITATIONS)
     _require_choice("exploration", exploration, _EXPLORATIONS)
     needs = (
@@ -554,14 +554,6 @@ def _checked_factors(factors: Any) -> tuple[float, ...]:
     if all(x == 1 for x in factors):
         raise ValueError(f"factors={factors!r} would do nothing: give others than 1")
     return tuple(float(x) for x in factors)
-
-
-def _require_whole(name: str, value: Any, *, minimum: int, maximum: int = MAX_STEPS) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise ValueError(f"{name}={value!r} is not a whole number")
-    if not minimum <= value <= maximum:
-        bound = f"at least {minimum}" if value < minimum else f"at most {maximum}"
-        raise ValueError(f"{name}={value} must be {bound}")
 
 
 def _require_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -2,12 +2,12 @@
 
 import dataclasses
 import difflib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from jaxrl import environments, runs
+from jaxrl.runs.folder import read_own_file
 from jaxrl.runs.members import LARGEST_SEED, MOST_MEMBERS
 from jaxrl.runs.specification import from_json as run_from_json
 from jaxrl.runs.specification import require_whole
@@ -173,15 +173,7 @@ def read_sweep(folder: str | Path) -> Sweep:
     Raises:
         ExperimentError: there is no sweep in the folder, or its sweep.json is damaged.
     """
-    path = Path(folder) / SWEEP
-    try:
-        return from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError):
-        raise runs.ExperimentError(f"{folder} is not a sweep: it has no {SWEEP}") from None
-    except OSError as error:
-        raise runs.ExperimentError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise runs.ExperimentError(f"{path} cannot be used: {error}") from None
+    return read_own_file(folder, SWEEP, from_json, kind="sweep")
 
 
 def split_trial(trial: Trial) -> tuple[dict[str, Any], dict[str, Any]]:
