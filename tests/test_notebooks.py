@@ -13,6 +13,7 @@ def test_there_are_notebooks():
     assert [path.name for path in NOTEBOOKS] == [
         "01_quickstart.ipynb",
         "02_policy_search.ipynb",
+        "03_sweeps.ipynb",
         "04_finance.ipynb",
     ]
 
