@@ -86,6 +86,14 @@ def register(
     return _entries[name]
 
 
+def register_own(
+    name: str, settings: type, build: Callable[[Environment, Any], Algorithm], description: str
+) -> None:
+    """Registers an algorithm of the library itself, whose name users cannot take."""
+    register(name, settings, build, description=description)
+    _own_names.add(name)
+
+
 def get(name: str) -> Entry:
     """The algorithm of that name.
 
@@ -151,5 +159,4 @@ _OWN = (
     ),
 )
 for _name, _settings, _build, _description in _OWN:
-    register(_name, _settings, _build, description=_description)
-_own_names.update(_entries)
+    register_own(_name, _settings, _build, _description)

@@ -151,6 +151,7 @@ def static(
     maximum: float = math.inf,
     choices: Sequence[Any] | None = None,
     takes: Callable[[str, Any], bool] | None = None,
+    items: type = int,
     needs: Needs | None = None,
 ) -> Any:
     """A setting that changes a shape or the program: a count, size, flag, name or function.
@@ -163,10 +164,11 @@ def static(
         takes: (field's name, value that is no choice) -> whether it is of another kind that the
             field takes; a ValueError says why one of that kind cannot be used. None: as in the base
             class whose field this one takes the place of.
+        items: int, float or str: what a tuple holds, where the default is one.
         needs: as for `number`.
     """
     limits = {"minimum": minimum, "maximum": maximum, "open_minimum": False}
-    given = {"choices": choices, "takes": takes, "needs": _as_needs(needs)}
+    given = {"choices": choices, "takes": takes, "items": items, "needs": _as_needs(needs)}
     return dataclasses.field(default=default, metadata={"static": True, **given, **limits})
 
 
@@ -381,10 +383,14 @@ def _validate_static(field: "dataclasses.Field[Any]", value: Any) -> None:
         if not _is_whole(value):
             raise ValueError(f"{field.name}={value!r} is not a whole number{_hint(value)}")
         _check_limits(field, value, np.asarray(value))
+    elif isinstance(field.default, float):
+        _validate_number(field, value)
     elif isinstance(field.default, tuple):
-        if not isinstance(value, tuple) or not all(map(_is_whole, value)):
-            raise ValueError(f"{field.name}={value!r} is not a tuple of whole numbers")
-        _check_limits(field, value, np.asarray(value))
+        is_item, items = _ITEMS[field.metadata["items"]]
+        if not isinstance(value, tuple) or not all(map(is_item, value)):
+            raise ValueError(f"{field.name}={value!r} is not a tuple of {items}")
+        if field.metadata["items"] is not str:
+            _check_limits(field, value, np.asarray(value))
     elif isinstance(field.default, str) and not isinstance(value, str):
         raise ValueError(f"{field.name}={value!r} is not a name")
 
@@ -427,6 +433,22 @@ def require_whole(name: str, value: Any, *, minimum: int, maximum: int | None = 
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_ITEMS: dict[type, tuple[Callable[[Any], bool], str]] = {
+    int: (_is_whole, "whole numbers"),
+    float: (_is_finite, "finite numbers"),
+    str: (_is_text, "words"),
+}
 
 
 def _check_limits(

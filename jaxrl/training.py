@@ -22,6 +22,7 @@ from jaxrl.keys import scan_keys, typed_key
 from jaxrl.loops.worlds import act_without_extras, start_world, step_world
 from jaxrl.ops.missing import missing_value
 from jaxrl.settings import MAX_STEPS, require_whole
+from jaxrl.transfer import take_learned
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
 
 # Where the cost of an iteration varies, metrics are put in place so many rows at a time.
@@ -71,7 +72,12 @@ class TrainResult(NamedTuple):
 
 
 def train(
-    key: Key, algorithm: Algorithm, *, num_evaluations: int = 0, evaluation_episodes: int = 32
+    key: Key,
+    algorithm: Algorithm,
+    *,
+    num_evaluations: int = 0,
+    evaluation_episodes: int = 32,
+    start_from: State | None = None,
 ) -> TrainResult:
     """Runs an algorithm for the fewest iterations that reach `algorithm.total_steps`.
 
@@ -81,13 +87,16 @@ def train(
         num_evaluations: how often to evaluate the non-exploring policy, evenly spaced over the
             budget, the last time at its end.
         evaluation_episodes: episodes of each evaluation.
+        start_from: a State of an earlier run, what is learnt of which this one begins with, as
+            `take_learned` says; None: nothing.
 
     Returns:
         The final state, one row of metrics per iteration, and the evaluations.
 
     Raises:
         ValueError: the key or the algorithm is none, a count is out of range, the budget cannot be
-            counted in int32, or the environment has no time limit to evaluate under.
+            counted in int32, the environment has no time limit to evaluate under, or the earlier
+            State does not fit.
     """
     _require_algorithm(algorithm, key)
     _require_countable(algorithm)
@@ -96,6 +105,8 @@ def train(
     require_whole("evaluation_episodes", evaluation_episodes, minimum=min(1, num_evaluations))
     key_init, key_steps, key_evaluation = jax.random.split(key, 3)
     state = algorithm.init(key_init)
+    if start_from is not None:
+        state = take_learned(state, start_from)
     progress = Progress(iteration=jnp.int32(0), steps=jnp.int32(algorithm.first_steps))
     step = _traced_once(algorithm)
     metrics = _unused_rows(step, key, state, algorithm.max_iterations)

@@ -57,6 +57,8 @@ SMALL = {
     "population_size": 4,
     "num_directions": 2,
     "num_workers": 2,
+    "interval": 1,
+    "member_settings": ("num_envs=2", "num_steps=4", "num_minibatches=2", "hidden_sizes=4"),
 }
 
 

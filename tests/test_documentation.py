@@ -70,10 +70,6 @@ def test_the_page_of_population_based_training_is_true(monkeypatch, tmp_path):
     assert float(results["result"].evaluations.returns.mean()) > 300
     assert 1e-4 < results["found"]["learning_rate"] < 3e-2
     assert (tmp_path / "lineage.png").is_file()
-    entry = registry.get("ppo-population")
-    registered = entry.build(results["env"], entry.settings())
-    assert registered.total_steps == 800_000
-    assert registered.steps_per_iteration == 8 * 512
 
 
 @pytest.mark.full

@@ -27,6 +27,7 @@ ROOMS = [
     ("policy_gradient", "q_learning", "actor_critic", "search"),
     ("registry",),
     ("presets",),
+    ("transfer",),
     ("training",),
     ("alternation",),
     ("runs",),

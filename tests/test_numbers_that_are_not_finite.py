@@ -14,7 +14,7 @@ from tiers import leading, named
 from jaxrl import registry, train
 
 CHEAP = ("dqn", "ppo")
-LEARNERS = [name for name in registry.names() if name not in ("toy", "evosax")]
+LEARNERS = [name for name in registry.names() if name not in ("toy", "evosax", "pbt")]
 
 
 def spoilt(environment, *, terminal=None, seen=None, reward=None):

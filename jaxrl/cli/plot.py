@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from jaxrl import reports
+from jaxrl import reports, runs
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError, checking_input
 from jaxrl.cli.user_modules import import_modules_of
@@ -28,6 +28,10 @@ class PlotArguments:
     """A column of metrics.jsonl, or evaluation_return."""
     x: Literal["steps", "episodes"] = "steps"
     """What the horizontal axis counts."""
+    lineage: bool = False
+    """Of a run of pbt: the settings of its members over time, and who descends from whom."""
+    member: int = 0
+    """Which agent's population, with --lineage."""
 
 
 def run(arguments: list[str]) -> int:
@@ -50,6 +54,10 @@ def run(arguments: list[str]) -> int:
         if any(kinds):
             _plot_sweep(values)
             return 0
+        if values.lineage:
+            _plot_lineage(values)
+            return 0
+        _require_defaults(values, ("member",), "needs --lineage")
         reports.plot_runs(
             values.runs,
             values.out,
@@ -65,8 +73,25 @@ def _plot_sweep(values: PlotArguments) -> None:
     if len(values.runs) > 1:
         raise CommandError("a sweep has a figure of its own: give one sweep, or runs only")
     folder = next(iter(values.runs))
-    for name in ("statistic", "metric", "x"):
-        if getattr(values, name) != getattr(PlotArguments(()), name):
-            raise CommandError(f"--{name} is for the curves of runs, and {folder} is a sweep")
+    others = ("statistic", "metric", "x", "lineage", "member")
+    _require_defaults(values, others, f"is for runs, and {folder} is a sweep")
     reports.plot_sweep(folder, values.out)
     sys.stdout.write(f"{values.out}\n")
+
+
+def _plot_lineage(values: PlotArguments) -> None:
+    if len(values.runs) > 1:
+        raise CommandError("--lineage is of one run: give one folder")
+    _require_defaults(values, ("statistic", "metric", "x"), "is for curves, not for --lineage")
+    run = runs.load(next(iter(values.runs)))
+    count = len(run.specification.members)
+    if not 0 <= values.member < count:
+        raise CommandError(f"--member {values.member}: the run has the agents 0 to {count - 1}")
+    reports.plot_lineage(run.state_of(values.member), values.out)
+    sys.stdout.write(f"{values.out}\n")
+
+
+def _require_defaults(values: PlotArguments, names: tuple[str, ...], reason: str) -> None:
+    for name in names:
+        if getattr(values, name) != getattr(PlotArguments(()), name):
+            raise CommandError(f"--{name} {reason}")

@@ -39,8 +39,7 @@ def take_spaces(
         name = name.replace("-", "_")
         separate = name in kinds and not value and bool(words) and not words[0].startswith("--")
         value = words[0] if separate else value
-        # Paths have dots, too: a range is of numbers.
-        is_space = "," in value if kinds.get(name) is str else sweeps.is_space(value)
+        is_space = _is_space(value, kinds.get(name))
         if name not in kinds or not is_space:
             rest.append(word)
             continue
@@ -50,6 +49,15 @@ def take_spaces(
             raise CommandError(f"--{name.replace('_', '-')} is given twice")
         space[name] = _read_space(name, value, kinds[name])
     return space, rest
+
+
+def _is_space(value: str, kind: Any) -> bool:
+    """Whether a flag's word is a range or a list of what the flag takes."""
+    if get_args(kind)[:1] == (str,):
+        # Words may hold ranges of their own.
+        return False
+    # Paths have dots, too: a range is of numbers.
+    return "," in value if kind is str else sweeps.is_space(value)
 
 
 def _kinds(

@@ -51,6 +51,8 @@ class SweepArguments:
     """Episodes per agent at the end of each rung."""
     checkpoint_minutes: float | None = 5.0
     """Minutes between two checkpoints; none: only at the end."""
+    wandb_project: str | None = None
+    """Also log every trial to this Weights & Biases project (pip install "jaxrl[wandb]")."""
 
 
 def run(arguments: list[str], *, imports: tuple[str, ...] = ()) -> int:

@@ -3,12 +3,15 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from jaxrl import registry, runs
 from jaxrl.cli.errors import CommandError, checking_input
 from jaxrl.cli.finish import finish
 from jaxrl.cli.run_flags import default_folder, read_run, take_names
+from jaxrl.cli.user_modules import import_modules_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +26,10 @@ class RunArguments:
     """Start from the tuned settings for this algorithm and environment, where there are some."""
     preset_file: Path | None = None
     """Start from the settings in this file, as jaxrl best writes it."""
+    start_from: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """Begin with the parameters and normalisers of this run; all the rest begins anew."""
+    start_from_member: Annotated[int | None, tyro.conf.arg(name="from-member")] = None
+    """Which agent of that run, for all; none: its only one, or each of as many for its own."""
     seeds: int = 1
     """How many independent agents to train side by side."""
     seed: int = 0
@@ -52,6 +59,11 @@ def run(arguments: list[str], *, imports: tuple[str, ...] = ()) -> int:
     specification, options, defaults = read_run(
         entry, environment, rest, command="train", flags_type=RunArguments
     )
+    if options.start_from is not None:
+        import_modules_of(options.start_from)
+        # A run is resumed from other folders too.
+        folder = str(options.start_from.absolute())
+        specification = dataclasses.replace(specification, start_from=folder)
     return _train(dataclasses.replace(specification, imports=imports), options, defaults)
 
 

@@ -24,9 +24,11 @@ program and writes the folder; `resume` goes on with one that was stopped, to th
     interruption.py    Ctrl-C
     session.py         one process's part of a run: the loop over chunks
     runner.py          start, resume, load
+    acting.py          a trained policy outside of any program
     compilation_cache.py   programs kept on the disk between processes
 """
 
+from jaxrl.runs.acting import TrainedPolicy, load_policy, save_state
 from jaxrl.runs.compilation_cache import enable_compilation_cache
 from jaxrl.runs.construction import build
 from jaxrl.runs.folder import ExperimentError, check_new
@@ -47,17 +49,20 @@ __all__ = [
     "Prepared",
     "Run",
     "Specification",
+    "TrainedPolicy",
     "build",
     "check_new",
     "enable_compilation_cache",
     "evaluate_run",
     "groups_of",
     "load",
+    "load_policy",
     "make_members",
     "prepare",
     "read_evaluations",
     "read_metrics",
     "read_specification",
     "resume",
+    "save_state",
     "start",
 ]

@@ -16,11 +16,12 @@ METRICS = "metrics.jsonl"
 EVALUATIONS = "evaluations.jsonl"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
+WANDB = "wandb"
 
 _LOCK = ".lock"
 _PARTIAL = ".partial"
 # What overwriting removes: the files that runs write, and nothing else that lies beside them.
-_WRITTEN_BY_RUNS = (METRICS, EVALUATIONS, CHECKPOINTS, TENSORBOARD, "learning_curve.png", "wandb")
+_WRITTEN_BY_RUNS = (METRICS, EVALUATIONS, CHECKPOINTS, TENSORBOARD, "learning_curve.png", WANDB)
 
 
 class ExperimentError(ValueError):

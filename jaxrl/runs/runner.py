@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from jaxrl.runs import batched, checkpoints, plan, programs
 from jaxrl.runs.construction import build, constructor
@@ -26,6 +27,7 @@ from jaxrl.runs.provenance import provenance, warn_of_changes
 from jaxrl.runs.session import Outcome, Session, say_outcome
 from jaxrl.runs.specification import Specification, read_specification, to_json
 from jaxrl.training import Evaluation, Progress
+from jaxrl.transfer import take_learned
 from jaxrl.types import Algorithm, State
 
 
@@ -76,13 +78,14 @@ def start(
     check_new(folder, overwrite=overwrite)
     is_prepared = isinstance(specification, Prepared)
     prepared = specification if is_prepared else prepare(specification)
+    earlier = _earlier_states(prepared)
     config = to_json(prepared.specification) | provenance()
     with locked(folder):
         check_new(folder, overwrite=overwrite)
         create(folder, config)
         display = Display()
         try:
-            session = Session(folder, prepared, None, display)
+            session = Session(folder, prepared, None, display, earlier=earlier)
         except Exception:
             # Nothing happened that could be resumed: the folder is free again.
             remove(folder / CONFIG)
@@ -121,7 +124,8 @@ def resume(folder: str | Path) -> Outcome:
             outcome = Outcome.nothing_left(folder, steps)
         else:
             warn_of_changes(folder / CONFIG)
-            outcome = Session(folder, prepared, checkpoint, display).run()
+            earlier = _earlier_states(prepared) if checkpoint is None else None
+            outcome = Session(folder, prepared, checkpoint, display, earlier=earlier).run()
     say_outcome(display, outcome)
     return outcome
 
@@ -219,6 +223,36 @@ def evaluate_run(run: Run, *, num_episodes: int, seed: int = 0) -> Evaluation:
     key = jax.random.fold_in(jax.random.key(seed), 2**31)
     keys = jax.random.split(key, len(run.specification.members))
     return programs.evaluate_states(run.specification, keys, run.states, num_episodes=num_episodes)
+
+
+def _earlier_states(prepared: Prepared) -> State | None:
+    """The States that a run begins from, one for each of its members; None: it begins from none.
+
+    Raises:
+        ExperimentError: the earlier run cannot be read, or does not fit.
+    """
+    specification = prepared.specification
+    if specification.start_from is None:
+        return None
+    run = load(specification.start_from)
+    present, wanted = len(run.specification.members), len(specification.members)
+    member = specification.start_from_member
+    if member is not None and member >= present:
+        raise ExperimentError(
+            f"start_from_member={member}: {run.folder} has the agents 0 to {present - 1}"
+        )
+    if member is None and present not in (1, wanted):
+        raise ExperimentError(
+            f"{run.folder} has {present} agents and the new run {wanted}: choose one of them for "
+            "all (start_from_member, --from-member)"
+        )
+    places = np.arange(wanted) if member is None and present > 1 else np.full(wanted, member or 0)
+    states = jax.tree.map(lambda leaf: leaf[places], run.states)
+    try:
+        jax.eval_shape(take_learned, prepared.state_type, states)
+    except ValueError as error:
+        raise ExperimentError(f"cannot start from {run.folder}: {error}") from error
+    return states
 
 
 def _state_type(specification: Specification) -> Any:

@@ -13,6 +13,8 @@ from jaxrl.runs.interruption import EXIT_CODE, Interruption
 from jaxrl.runs.logs import Logs, cut_back
 from jaxrl.runs.preparation import Prepared
 from jaxrl.runs.progress import Display
+from jaxrl.transfer import take_learned
+from jaxrl.types import State
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,8 +67,18 @@ class Session:
         checkpoint: checkpoints.Checkpoint | None,
         display: Display,
         compiled: programs.Programs | None = None,
+        earlier: State | None = None,
     ) -> None:
-        """Compiles what is not compiled, and takes the state from the checkpoint or makes it."""
+        """Compiles what is not compiled, and takes the state from the checkpoint or makes it.
+
+        Args:
+            folder: of the run.
+            prepared: the run.
+            checkpoint: where it goes on; None: at the beginning.
+            display: of the progress.
+            compiled: its programs; None: they are compiled.
+            earlier: States of an earlier run, [members], which it begins from.
+        """
         self._folder = folder
         self._specification = specification = prepared.specification
         self._display = display
@@ -79,11 +91,14 @@ class Session:
             self._state, self._progress = checkpoint.state, checkpoint.progress
         else:
             self._state = self._programs.init()
+            if earlier is not None:
+                self._state = take_learned(self._state, earlier)
             self._progress = plan.first_progress(specification, self._algorithm)
         cut_back(folder, checkpoint.file_sizes if checkpoint is not None else {})
         self._saved_at = time.monotonic()
         self._saved_steps = self._slowest_steps()
-        self._is_saved = True
+        # What an earlier run was when this one began is not to be found again.
+        self._is_saved = checkpoint is not None or earlier is None
 
     def run(self) -> Outcome:
         """Trains to the end, or until Ctrl-C."""
@@ -104,6 +119,8 @@ class Session:
             stop,
         ):
             self._display.begin(done=steps_before, total=self._budget())
+            if not self._is_saved:
+                worker.submit(self._save, logs).result()
             while not (self._is_finished() or stop.requested):
                 worker.submit(self._run_chunk, logs).result()
                 if self._is_checkpoint_due():

@@ -30,6 +30,10 @@ class Specification:
         members: what is trained side by side; `make_members` makes products of values and seeds.
         stop_steps: environment steps of a member after which the run ends, although its schedules
             and its budget reach further; None: at the budget.
+        start_from: the folder of an earlier run, what is learnt of which this one begins with;
+            None: nothing. It is read once: afterwards the run goes on without it.
+        start_from_member: of the earlier run, for all members; None: its only one, or each of as
+            many for its own.
         preset: the name of the preset that the settings came from, for people.
         log_interval: between two rows of metrics; None: a two-hundredth of the run.
         evaluation_interval: between two evaluations; None: one at the end.
@@ -59,6 +63,8 @@ class Specification:
     environment_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     members: Sequence[Member] = (Member(),)
     stop_steps: int | None = None
+    start_from: str | None = None
+    start_from_member: int | None = None
     preset: str | None = None
     log_interval: int | None = None
     evaluation_interval: int | None = None
@@ -80,6 +86,10 @@ class Specification:
                 require_whole(name, getattr(self, name), minimum=1)
         require_whole("evaluation_episodes", self.evaluation_episodes, minimum=0)
         require_whole("keep_checkpoints", self.keep_checkpoints, minimum=1)
+        if self.start_from_member is not None:
+            require_whole("start_from_member", self.start_from_member, minimum=0)
+            if self.start_from is None:
+                raise ValueError("start_from_member needs start_from: the run that it is of")
         minutes = self.checkpoint_minutes
         if minutes is not None and not (_is_real(minutes) and 0 < minutes < math.inf):
             raise ValueError(f"checkpoint_minutes={minutes!r} must be a number greater than 0")

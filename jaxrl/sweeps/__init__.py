@@ -8,10 +8,13 @@ compiled_groups.py  their programs, cut to fit into memory
 execution.py        start, resume: rung after rung, block after block
 progress.py         the display on the terminal
 results.py          a result per block, and the table of trials
+viewers.py          the trials for TensorBoard and Weights & Biases
 population_based.py members that copy better ones and vary their settings, as an algorithm
+pbt.py              the same by its name, for the command line
 """
 
 from jaxrl.sweeps.execution import SweepOutcome, check_new_sweep, plan, resume, start, sweep
+from jaxrl.sweeps.pbt import PBTConfig, pbt
 from jaxrl.sweeps.planning import Group
 from jaxrl.sweeps.population_based import (
     Lineage,
@@ -51,6 +54,7 @@ __all__ = [
     "Distribution",
     "Group",
     "Lineage",
+    "PBTConfig",
     "PopulationBasedState",
     "Range",
     "Sweep",
@@ -65,6 +69,7 @@ __all__ = [
     "log_uniform",
     "make_sweep",
     "parse_space",
+    "pbt",
     "plan",
     "population_based",
     "read_block",

@@ -14,9 +14,10 @@ import numpy as np
 
 from jaxrl import runs
 from jaxrl.presets import preset_settings
+from jaxrl.runs.charts import check_wandb_is_installed
 from jaxrl.runs.checkpoints import Checkpoint
 from jaxrl.runs.construction import check_differences
-from jaxrl.runs.folder import locked, remove, write_atomically, writing
+from jaxrl.runs.folder import TENSORBOARD, WANDB, locked, remove, write_atomically, writing
 from jaxrl.runs.interruption import EXIT_CODE
 from jaxrl.runs.provenance import provenance
 from jaxrl.runs.runner import carry_out
@@ -37,6 +38,17 @@ from jaxrl.sweeps.results import (
     write_block,
 )
 from jaxrl.sweeps.specification import SWEEP, Sweep, make_sweep, read_sweep, to_json
+from jaxrl.sweeps.viewers import log_block, write_hparams
+
+# What overwriting removes.
+_WRITTEN_BY_SWEEPS = (
+    TRIALS,
+    f"{VALIDATION}-result.json",
+    VALIDATION,
+    BLOCKS,
+    TENSORBOARD,
+    WANDB,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,6 +95,7 @@ def sweep(
     sampler: str = "random",
     overwrite: bool = False,
     evaluation_episodes: int = 100,
+    wandb_project: str | None = None,
     **options: Any,
 ) -> SweepOutcome:
     """Searches over settings: trains every trial with every seed, and writes a sweep folder.
@@ -99,6 +112,7 @@ def sweep(
         sampler: "grid", "random", "sobol" or "latin".
         overwrite: whether an earlier sweep in the folder may be replaced.
         evaluation_episodes: per agent at the end of each rung.
+        wandb_project: also log every trial to this Weights & Biases project, in one group.
         **options: `halving`, `rungs`, `validation_seeds`, `memory`, `sampler_seed`; see `Sweep`.
 
     Returns:
@@ -126,6 +140,7 @@ def sweep(
         members=runs.make_members(range(seeds) if isinstance(seeds, int) else seeds),
         evaluation_episodes=evaluation_episodes,
         keep_checkpoints=1,
+        wandb_project=wandb_project,
     )
     search = make_sweep(base, space, trials=trials, sampler=sampler, **options)
     return start(search, out, overwrite=overwrite)
@@ -137,6 +152,8 @@ def plan(sweep: Sweep) -> list[Group]:
     Raises:
         ValueError: naming the trial whose settings or parameters cannot be.
     """
+    if sweep.base.wandb_project is not None:
+        check_wandb_is_installed()
     groups = group_trials(sweep)
     for group in groups:
         try:
@@ -172,7 +189,7 @@ def start(sweep: Sweep, folder: str | Path, *, overwrite: bool = False) -> Sweep
         with writing(folder):
             # The new sweep.json last: killed in between, the folder holds the earlier sweep, to be
             # run again, and never something that is no sweep.
-            for name in (TRIALS, f"{VALIDATION}-result.json", VALIDATION, BLOCKS):
+            for name in _WRITTEN_BY_SWEEPS:
                 remove(folder / name)
             write_atomically(folder / SWEEP, text)
         return _Execution(sweep, folder, groups).run()
@@ -304,6 +321,8 @@ class _Execution:
             if not outcome.finished:
                 return False
             result = result_of_run(run, trials, len(self._sweep.seeds), rung=rung)
+            if self._sweep.base.wandb_project is not None:
+                log_block(self._sweep, self._folder, run, result)
             write_block(self._folder, name, result)
             self._count_block(rung, name, trials)
             self._say_best()
@@ -452,6 +471,7 @@ class _Execution:
         text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
         with writing(self._folder):
             write_atomically(self._folder / TRIALS, text)
+        write_hparams(self._folder, rows)
 
     def _cut_path(self, rung: int, number: int) -> Path:
         return self._folder / BLOCKS / f"rung{rung}-group{number:03d}.json"

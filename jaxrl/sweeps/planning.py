@@ -128,6 +128,8 @@ def _shared_run(base: runs.Specification, shared: _Shared) -> runs.Specification
             settings=dataclasses.replace(base.settings, **shared.static),
             environment_parameters={**base.environment_parameters, **shared.fixed},
             log_interval=interval,
+            # A trial is a run of its own there, which the sweep logs.
+            wandb_project=None,
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"trial {shared.trials[0]}: {error}") from None

@@ -25,8 +25,8 @@ Settings: TypeAlias = dict[str, Any]
 """The settings in which members differ, by name; of one member shape (), of all [P]."""
 BuildMember: TypeAlias = Callable[[Settings], Algorithm]
 
-_EXPLOITATIONS = ("truncation", "pairwise")
-_EXPLORATIONS = ("perturb", "resample", "both")
+EXPLOITATIONS = ("truncation", "pairwise")
+EXPLORATIONS = ("perturb", "resample", "both")
 
 
 class Lineage(NamedTuple):
@@ -496,8 +496,8 @@ def _checked_evolution(
     """Checks the arguments of `population_based` that are not of its members."""
     require_whole("population_size", size, minimum=2, maximum=MAX_STEPS)
     require_whole("interval", interval, minimum=1, maximum=MAX_STEPS)
-    _require_choice("exploitation", exploitation, _EXPLOITATIONS)
-    _require_choice("exploration", exploration, _EXPLORATIONS)
+    _require_choice("exploitation", exploitation, EXPLOITATIONS)
+    _require_choice("exploration", exploration, EXPLORATIONS)
     needs = (
         ("fraction", fraction, "exploitation='truncation'", exploitation == "truncation"),
         ("factors", factors, "exploration='perturb' or 'both'", exploration != "resample"),

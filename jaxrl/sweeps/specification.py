@@ -67,6 +67,8 @@ class Sweep:
             _check_rungs(self)
         if self.memory is not None:
             require_whole("memory", self.memory, minimum=1)
+        if self.base.start_from is not None:
+            raise ValueError("base.start_from: the trials of a sweep begin from nothing")
         if self.base.evaluation_episodes == 0:
             raise ValueError("evaluation_episodes=0: a sweep compares the trials' evaluations")
         if any(member.settings or member.environment_parameters for member in self.base.members):

@@ -1,0 +1,108 @@
+"""Taking over what an earlier run has learnt: fine-tuning, or another task of the same spaces."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.types import State
+
+# The fields of a State that hold what was learnt, and those that hold other States.
+LEARNT = (
+    "params",
+    "target_params",
+    "networks",
+    "targets",
+    "worker_params",
+    "queue",
+    "statistics",
+    "mean",
+    "best",
+    "current",
+    "inner",
+    "is_first",
+)
+_WITHIN = ("agent", "learner", "search", "members")
+
+
+def take_learned(state: State, earlier: State) -> State:
+    """Puts what an earlier State has learnt into a new one.
+
+    That is the parameters of all networks, their targets and the normalisers; the vectors of a
+    policy search, and of evosax the whole strategy. Everything else is the new State's: optimisers,
+    schedules and their counters, replay, environments, and the deviation of a search.
+
+    Args:
+        state: new, as `algorithm.init(key)` makes it.
+        earlier: of the same algorithm, or of one whose State holds the same networks in the same
+            places; its settings, its optimiser and its task may be others.
+
+    Returns:
+        The new State with what was learnt.
+
+    Raises:
+        ValueError: nothing of the one has a place in the other, or shapes differ, as with other
+            hidden sizes or spaces.
+
+    Example:
+        >>> import jax
+        >>> import jaxrl
+        >>> shorter = jaxrl.ppo(jaxrl.make_env("Pendulum-v1", l=0.5), jaxrl.PPOConfig())
+        >>> algorithm = jaxrl.ppo(jaxrl.make_env("Pendulum-v1"), jaxrl.PPOConfig(num_epochs=2))
+        >>> earlier = shorter.init(jax.random.key(0))
+        >>> state = take_learned(algorithm.init(jax.random.key(1)), earlier)
+        >>> bool((state.agent.params["log_std"] == earlier.agent.params["log_std"]).all())
+        True
+    """
+    taken: list[str] = []
+    found = _take(state, earlier, "", taken)
+    if not taken:
+        raise ValueError(
+            f"a {type(earlier).__name__} holds nothing that a {type(state).__name__} can go on "
+            "from: take a run of the same algorithm"
+        )
+    return found
+
+
+def _take(state: Any, earlier: Any, path: str, taken: list[str]) -> Any:
+    names = getattr(state, "_fields", ())
+    changes = {}
+    for name in names:
+        if not hasattr(earlier, name):
+            if name in LEARNT and path:
+                raise ValueError(f"the earlier run has no {path}{name}: {_SAME}")
+            continue
+        own, other = getattr(state, name), getattr(earlier, name)
+        if name in LEARNT:
+            changes[name] = _checked(own, other, f"{path}{name}")
+            taken.append(name)
+        elif name in _WITHIN:
+            changes[name] = _take(own, other, f"{path}{name}.", taken)
+    return state._replace(**changes) if changes else state
+
+
+_SAME = "the same algorithm, hidden sizes, normalisers and spaces are needed"
+
+
+def _checked(own: Any, other: Any, path: str) -> Any:
+    """What was learnt, in the types of the new State.
+
+    Raises:
+        ValueError: it has another structure or shape.
+    """
+    described = [
+        {jax.tree_util.keystr(at): leaf for at, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+        for tree in (own, other)
+    ]
+    for at in described[0].keys() ^ described[1].keys():
+        where = "the earlier" if at in described[1] else "the new"
+        raise ValueError(f"only {where} run has {path}{at}: {_SAME}")
+    for at, leaf in described[0].items():
+        before = described[1][at]
+        if jnp.shape(leaf) != jnp.shape(before):
+            raise ValueError(
+                f"{path}{at} has shape {jnp.shape(before)} in the earlier run and "
+                f"{jnp.shape(leaf)} in the new one: {_SAME}"
+            )
+    leaves = [jnp.asarray(described[1][at], leaf.dtype) for at, leaf in described[0].items()]
+    return jax.tree.unflatten(jax.tree.structure(own), leaves)
