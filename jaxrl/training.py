@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxrl.environments import (
@@ -19,6 +20,7 @@ from jaxrl.environments import (
     require_environment,
 )
 from jaxrl.keys import scan_keys, typed_key
+from jaxrl.loops.finished_episodes import reported_of
 from jaxrl.loops.worlds import act_without_extras, start_world, step_world
 from jaxrl.ops.missing import missing_value
 from jaxrl.settings import MAX_STEPS, require_whole
@@ -50,10 +52,13 @@ class Evaluation(NamedTuple):
     Attributes:
         returns: [episodes], the undiscounted sum of the task's own rewards.
         lengths: [episodes], in environment steps.
+        reported: by name, [episodes], what the environment reports as its `metrics`, as it was
+            where the episode ended; nan where it was cut.
     """
 
     returns: Float[Array, "*runs episodes"]
     lengths: Int[Array, "*runs episodes"]
+    reported: dict[str, Float[Array, "*runs episodes"]] = {}  # noqa: RUF012 - never written into.
 
 
 class TrainResult(NamedTuple):
@@ -78,6 +83,8 @@ def train(
     num_evaluations: int = 0,
     evaluation_episodes: int = 32,
     start_from: State | None = None,
+    callback: Callable[[dict[str, np.ndarray]], Any] | None = None,
+    callback_interval: int = 1,
 ) -> TrainResult:
     """Runs an algorithm for the fewest iterations that reach `algorithm.total_steps`.
 
@@ -89,6 +96,10 @@ def train(
         evaluation_episodes: episodes of each evaluation.
         start_from: a State of an earlier run, what is learnt of which this one begins with, as
             `take_learned` says; None: nothing.
+        callback: called on the host while the program runs, with a row of metrics as NumPy scalars;
+            for a logger. Rows may come out of order: their `steps` say where they belong. Under
+            vmap it is called for every run. None: the program is what it is without.
+        callback_interval: iterations between two rows.
 
     Returns:
         The final state, one row of metrics per iteration, and the evaluations.
@@ -103,6 +114,7 @@ def train(
     key = typed_key(key)
     require_whole("num_evaluations", num_evaluations, minimum=0)
     require_whole("evaluation_episodes", evaluation_episodes, minimum=min(1, num_evaluations))
+    report = _report_to(callback, callback_interval)
     key_init, key_steps, key_evaluation = jax.random.split(key, 3)
     state = algorithm.init(key_init)
     if start_from is not None:
@@ -113,7 +125,15 @@ def train(
     run = (state, progress, metrics)
 
     def iterate(run: Any, until_steps: Any) -> Any:
-        return _iterate(key_steps, algorithm, step, run, first_iteration=0, until_steps=until_steps)
+        return _iterate(
+            key_steps,
+            algorithm,
+            step,
+            run,
+            first_iteration=0,
+            until_steps=until_steps,
+            report=report,
+        )
 
     if num_evaluations == 0:
         state, _, metrics = iterate(run, algorithm.total_steps)
@@ -204,6 +224,10 @@ def evaluate(
     blank = Evaluation(
         returns=jnp.full(num_episodes, missing_value(), jnp.float32),
         lengths=jnp.zeros(num_episodes, jnp.int32),
+        reported={
+            name: jnp.full(num_episodes, missing_value(), jnp.float32)
+            for name in environment.metrics
+        },
     )
 
     def unfinished(carry: Any) -> Any:
@@ -221,6 +245,10 @@ def evaluate(
         result = Evaluation(
             returns=jnp.where(ends, info["episode_return"], result.returns),
             lengths=jnp.where(ends, info["episode_length"], result.lengths),
+            reported={
+                name: jnp.where(ends, value, result.reported[name])
+                for name, value in jax.vmap(partial(reported_of, environment))(info).items()
+            },
         )
         return time + 1, worlds, finished | ends, result
 
@@ -273,6 +301,30 @@ def _require_policy(policy: Any) -> None:
         raise ValueError(f"a jaxrl Policy is needed, not {type(policy).__name__}{hint}")
 
 
+def _report_to(
+    callback: Callable[[dict[str, np.ndarray]], Any] | None, interval: int
+) -> Callable[[Any, Any, Metrics], None] | None:
+    """Makes what reports a row to the host: (iteration, whether the run goes on, row)."""
+    require_whole("callback_interval", interval, minimum=1)
+    if callback is None:
+        if interval != 1:
+            raise ValueError(f"callback_interval={interval} needs a callback: it would do nothing")
+        return None
+    if not callable(callback):
+        raise ValueError(f"callback={callback!r} must be a function of a row of metrics")
+
+    def receive(due: Any, row: dict[str, Any]) -> None:
+        # Under vmap a batched condition does not keep the call from happening.
+        if due:
+            callback({name: np.asarray(value) for name, value in row.items()})
+
+    def report(iteration: Any, goes_on: Any, row: Metrics) -> None:
+        due = goes_on & ((iteration + 1) % interval == 0)
+        jax.lax.cond(due, lambda: jax.debug.callback(receive, due, row), lambda: None)
+
+    return report
+
+
 def _traced_once(algorithm: Algorithm) -> Any:
     """The step, traced once for its rows' types and for the loop; `inline` compiles nothing."""
     return jax.jit(algorithm.step, inline=True)
@@ -296,12 +348,19 @@ def _iterate(
     *,
     first_iteration: Any,
     until_steps: Any,
+    report: Callable[[Any, Any, Metrics], None] | None = None,
 ) -> tuple[State, Progress, Metrics]:
     """Takes iterations as long as there are rows, of which the first is `first_iteration`'s."""
     until_steps = jnp.asarray(until_steps, jnp.int32)
     if algorithm.steps_per_iteration is None and _num_rows(run) > _ROWS_OF_A_BLOCK:
         return _iterate_in_blocks(
-            key, algorithm, step, run, first_iteration=first_iteration, until_steps=until_steps
+            key,
+            algorithm,
+            step,
+            run,
+            first_iteration=first_iteration,
+            until_steps=until_steps,
+            report=report,
         )
 
     unfinished = _unfinished(algorithm, first_iteration=first_iteration, until_steps=until_steps)
@@ -309,6 +368,8 @@ def _iterate(
     def iterate(run: Any) -> Any:
         state, progress, metrics = run
         state, row = step(jax.random.fold_in(key, progress.iteration), state)
+        if report is not None:
+            report(progress.iteration, unfinished(run), row)
         index = progress.iteration - first_iteration
         metrics = jax.tree.map(
             lambda rows, value: jax.lax.dynamic_update_index_in_dim(rows, value, index, 0),
@@ -334,6 +395,7 @@ def _iterate_in_blocks(
     *,
     first_iteration: Any,
     until_steps: Any,
+    report: Callable[[Any, Any, Metrics], None] | None,
 ) -> tuple[State, Progress, Metrics]:
     """As `_iterate`, where the cost of an iteration varies.
 
@@ -358,6 +420,7 @@ def _iterate_in_blocks(
             (state, progress, rows),
             first_iteration=progress.iteration,
             until_steps=until_steps,
+            report=report,
         )
         # Rows of a last block that is not full lie beyond the end, or are those of later turns.
         metrics = jax.tree.map(

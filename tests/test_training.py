@@ -2,6 +2,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 from probe_environments import constant_reward
@@ -208,3 +209,57 @@ class TestEvaluate:
         env = jaxrl.make_env("CartPole-v1")
         result = evaluate(jax.random.key(0), env, policy, num_episodes=8)
         assert (np.asarray(result.lengths) > 12).all()
+
+
+def test_a_callback_gets_every_third_row():
+    algorithm = fixed(20, 2)
+    rows = []
+    result = jax.jit(lambda key: train(key, algorithm, callback=rows.append, callback_interval=3))(
+        jax.random.key(0)
+    )
+    jax.effects_barrier()
+    assert sorted(int(row["steps"]) for row in rows) == [6, 12, 18]
+    assert all(isinstance(row["steps"], np.ndarray) for row in rows)
+    np.testing.assert_array_equal(result.metrics["steps"], np.arange(2, 21, 2))
+
+
+VARYING = toy(
+    20, cost=lambda key: jax.random.randint(key, (), 3, 9), per_iteration=None, max_iterations=10
+)
+
+
+@pytest.mark.parametrize("varies", [False, True])
+def test_a_callback_under_vmap_and_where_runs_end_at_different_times(varies):
+    """Every run reports each of its own iterations once, and none that it did not take."""
+    algorithm = VARYING if varies else fixed(20, 2)
+    rows = []
+    keys = jax.random.split(jax.random.key(0), 3)
+    result = jax.jit(jax.vmap(lambda key: train(key, algorithm, callback=rows.append)))(keys)
+    jax.effects_barrier()
+    taken = np.asarray(result.metrics["steps"])
+    assert sorted(int(row["steps"]) for row in rows) == sorted(taken[taken >= 0].tolist())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"callback": 3}, "callback=3 must be a function"),
+        ({"callback_interval": 2}, "callback_interval=2 needs a callback"),
+        ({"callback": print, "callback_interval": 0}, "callback_interval=0 must be at least 1"),
+    ],
+)
+def test_bad_callbacks(given, message, monkeypatch):
+    # Users have no checks of annotations.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match=message):
+        train(jax.random.key(0), fixed(20, 2), **given)
+
+
+def test_nothing_is_left_of_a_callback_that_is_not_given():
+    algorithm = fixed(20, 2)
+    with_one = str(
+        jax.make_jaxpr(lambda key: train(key, algorithm, callback=print))(jax.random.key(0))
+    )
+    without = str(jax.make_jaxpr(lambda key: train(key, algorithm))(jax.random.key(0)))
+    assert "callback" in with_one
+    assert "callback" not in without

@@ -109,7 +109,7 @@ def test_a2c_goes_on_from_ppo():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"hidden_sizes": (8,)}, r"has shape \(1, 4\) in the earlier run and \(1, 8\) in the new"),
+        ({"hidden_sizes": (8,)}, r"has shape \(4,\) in the earlier run and \(8,\) in the new one"),
         ({"hidden_sizes": (4, 4)}, "only the new run has agent.params"),
         ({"normalize_observations": True}, "the earlier run has no agent.statistics"),
     ],

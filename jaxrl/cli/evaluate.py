@@ -18,7 +18,8 @@ from jaxrl.cli.report import cut_short, group_intervals, returns_table
 from jaxrl.cli.user_modules import import_modules_of
 from jaxrl.runs.grouping import identities_of
 from jaxrl.runs.members import LARGEST_SEED
-from jaxrl.runs.rows import cut_episodes
+from jaxrl.runs.rows import cut_episodes, mean_over_episodes
+from jaxrl.training import Evaluation
 
 MOST_EPISODES = 10_000_000
 
@@ -33,6 +34,8 @@ class EvaluateArguments:
     """Episodes of each agent."""
     seed: int = 0
     """Of the episodes."""
+    sample: bool = False
+    """Play with the policies that explore, as in training."""
     json: bool = False
     """Print nothing but JSON: the agents, returns per agent and episode, mean, its 95 % interval,
     and how many episodes were cut; the returns of those are null. Where agents differ in their
@@ -45,7 +48,8 @@ def run(arguments: list[str]) -> int:
         EvaluateArguments,
         arguments,
         prog="jaxrl evaluate",
-        description="Play whole episodes with the non-exploring policies of a run. The interval "
+        description="Play whole episodes with the policies of a run, which do not explore unless "
+        "--sample is given. The interval "
         "of the mean is Student's over agents, or over episodes where there is one agent.",
     )
     check_range("episodes", values.episodes, minimum=1, maximum=MOST_EPISODES)
@@ -59,10 +63,15 @@ def run(arguments: list[str]) -> int:
                 f"{loaded.algorithm.environment.name} has no time limit, so an episode might "
                 "never end"
             )
-    evaluation = runs.evaluate_run(loaded, num_episodes=values.episodes, seed=values.seed)
+        if values.sample and loaded.algorithm.behavior is None:
+            raise ValueError(f"{loaded.specification.algorithm} has no policy that explores")
+    evaluation = runs.evaluate_run(
+        loaded, num_episodes=values.episodes, seed=values.seed, explores=values.sample
+    )
     returns = np.asarray(evaluation.returns, dtype=float)
     if values.json:
         answer = _plain(returns, evaluation.lengths, loaded.specification)
+        answer |= {f"episode_{name}": mean for name, mean in _reported(evaluation).items()}
         sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
         return 0
     specification = loaded.specification
@@ -72,7 +81,20 @@ def run(arguments: list[str]) -> int:
     cut = cut_short(returns, evaluation.lengths, loaded.algorithm.environment.max_episode_steps)
     if cut is not None:
         console.print(cut, markup=False, highlight=False, soft_wrap=True)
+    for name, mean in _reported(evaluation).items():
+        shown = "none" if mean is None else f"{mean:.4g}"
+        sys.stdout.write(f"{name}: {shown}, the mean over all episodes\n")
     return 0
+
+
+def _reported(evaluation: Evaluation) -> dict[str, float | None]:
+    """The mean of each metric of the environment's own, over the episodes that were not cut."""
+    cut = cut_episodes(evaluation.returns, evaluation.lengths)
+    means = {
+        name: float(mean_over_episodes(np.ravel(values), np.ravel(cut)))
+        for name, values in evaluation.reported.items()
+    }
+    return {name: mean if math.isfinite(mean) else None for name, mean in means.items()}
 
 
 def _plain(returns: np.ndarray, lengths: Any, specification: runs.Specification) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from jaxrl import reports, runs
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError, checking_input
 from jaxrl.cli.user_modules import import_modules_of
-from jaxrl.sweeps import SWEEP
+from jaxrl.sweeps import SWEEP, PopulationBasedState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,13 @@ def _plot_lineage(values: PlotArguments) -> None:
     count = len(run.specification.members)
     if not 0 <= values.member < count:
         raise CommandError(f"--member {values.member}: the run has the agents 0 to {count - 1}")
-    reports.plot_lineage(run.state_of(values.member), values.out)
+    state = run.state_of(values.member)
+    if not isinstance(state, PopulationBasedState):
+        raise CommandError(
+            f"--lineage is of population-based training, and {run.folder} is a run of "
+            f"{run.specification.algorithm}"
+        )
+    reports.plot_lineage(state, values.out)
     sys.stdout.write(f"{values.out}\n")
 
 

@@ -19,7 +19,14 @@ from jaxtyping import Array, Int
 from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.keys import taking_any_key
 from jaxrl.loops.finished_episodes import FinishedEpisodes, episode_metrics
-from jaxrl.loops.worlds import EVERY_STEP, Resets, Worlds, collect, start_worlds
+from jaxrl.loops.worlds import (
+    EVERY_STEP,
+    Resets,
+    Worlds,
+    collect,
+    exploring_policy,
+    start_worlds,
+)
 from jaxrl.types import (
     AgentState,
     Algorithm,
@@ -111,6 +118,7 @@ def asynchronous(
         total_steps=total_steps,
         steps_per_iteration=size,
         max_iterations=-(-total_steps // size),
+        behavior=lambda state: exploring_policy(agent.start, agent.act, agent.params(state.agent)),
     )
     return taking_any_key(algorithm)
 

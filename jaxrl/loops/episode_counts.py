@@ -1,5 +1,6 @@
 """What is counted of a population's episodes: returns, lengths, moments of what was seen."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -26,12 +27,14 @@ class PlayedEpisodes(NamedTuple):
         fitness: float32 [N, E], sums of the reward that the search maximises.
         returns: float32 [N, E], sums of the task's own reward.
         lengths: int32 [N, E], environment steps.
+        reported: by name, float32 [N, E], of the environment's `metrics`, at the last step so far.
         observations: sums over what the actions were chosen from; None if not asked for.
     """
 
     fitness: Float[Array, "*lanes"]
     returns: Float[Array, "*lanes"]
     lengths: Int[Array, "*lanes"]
+    reported: dict[str, Float[Array, "*lanes"]]
     observations: ObservationSums | None
 
 
@@ -52,6 +55,10 @@ def episode_metrics(played: PlayedEpisodes) -> Metrics:
         "episode_return": reported(jnp.any(whole), jnp.nanmean(played.returns)),
         "episode_length": reported(jnp.any(whole), jnp.mean(lengths, where=whole)),
         "best_return": reported(jnp.any(jnp.all(whole, axis=1)), best_return),
+        **{
+            f"episode_{name}": reported(jnp.any(whole), jnp.mean(values, where=whole))
+            for name, values in played.reported.items()
+        },
     }
 
 
@@ -61,7 +68,10 @@ def normalized(statistics: ObservationStatistics | None, observation: Observatio
 
 
 def nothing_played(
-    shape: tuple[int, int], statistics: ObservationStatistics | None, observation: Observation
+    shape: tuple[int, int],
+    statistics: ObservationStatistics | None,
+    observation: Observation,
+    metrics: Sequence[str] = (),
 ) -> PlayedEpisodes:
     """Zeros [N, E], and sums of observations where there are statistics to normalise by.
 
@@ -69,11 +79,13 @@ def nothing_played(
         shape: (N, E).
         statistics: of what was seen so far; None where observations are not normalised.
         observation: the first ones, leaves [N, E, ...].
+        metrics: the names of what the environment reports.
     """
     return PlayedEpisodes(
         fitness=jnp.zeros(shape, jnp.float32),
         returns=jnp.zeros(shape, jnp.float32),
         lengths=jnp.zeros(shape, jnp.int32),
+        reported={name: jnp.zeros(shape, jnp.float32) for name in metrics},
         observations=None if statistics is None else init_observed_sums(statistics, observation),
     )
 
@@ -94,6 +106,9 @@ def count_step(
         fitness=played.fitness + jnp.where(running, transition.reward, 0.0).astype(jnp.float32),
         returns=played.returns + jnp.where(running, task_reward, 0.0).astype(jnp.float32),
         lengths=played.lengths + running,
+        reported={
+            name: jnp.where(running, info[name], value) for name, value in played.reported.items()
+        },
         observations=sums,
     )
 
@@ -109,4 +124,7 @@ def without_parts(played: PlayedEpisodes, running: Bool[Array, "*lanes"]) -> Pla
         fitness=jnp.where(running, jnp.nan, played.fitness),
         returns=jnp.where(running, jnp.nan, played.returns),
         lengths=jnp.where(running, 0, played.lengths),
+        reported={
+            name: jnp.where(running, jnp.nan, value) for name, value in played.reported.items()
+        },
     )

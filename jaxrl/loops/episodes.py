@@ -17,6 +17,7 @@ from jaxrl.loops.episode_counts import (
     nothing_played,
     without_parts,
 )
+from jaxrl.loops.finished_episodes import reported_of
 from jaxrl.loops.worlds import Worlds, step_world
 from jaxrl.types import Action, Carry, Environment, Key, Observation, Params, Transition
 
@@ -88,7 +89,7 @@ def play_population(
         time=jnp.int32(0),
         worlds=Worlds(env_state=env_state, observation=observation, carry=()),
         running=jnp.ones(shape, bool),
-        played=nothing_played(shape, statistics, observation),
+        played=nothing_played(shape, statistics, observation, environment.metrics),
     )
 
     def keys_at(time: Array) -> Key:
@@ -124,7 +125,8 @@ def _step_candidate(
     def choose(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Action, Any]:
         return carry, act(key, params, normalized(statistics, observation)), ()
 
-    return step_world(key_act, key_step, world, environment, choose)
+    world, transition, info = step_world(key_act, key_step, world, environment, choose)
+    return world, transition, {**info, **reported_of(environment, info)}
 
 
 def _play(playing: Playing, interaction: Interaction, *, until: int, limit: Any) -> Playing:

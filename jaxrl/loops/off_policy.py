@@ -17,7 +17,15 @@ from jaxrl.distributions import Categorical, MultiCategorical, mask_logits
 from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.keys import scan_keys, taking_any_key
 from jaxrl.loops.finished_episodes import episode_metrics
-from jaxrl.loops.worlds import EVERY_STEP, Act, Resets, Worlds, collect, start_worlds
+from jaxrl.loops.worlds import (
+    EVERY_STEP,
+    Act,
+    Resets,
+    Worlds,
+    collect,
+    exploring_policy,
+    start_worlds,
+)
 from jaxrl.types import (
     Action,
     AgentState,
@@ -110,6 +118,7 @@ def off_policy(
         steps_per_iteration=size,
         max_iterations=-(-(total_steps - num_random * size) // size),
         first_steps=num_random * size,
+        behavior=lambda state: exploring_policy(agent.start, agent.act, state.agent),
     )
     return taking_any_key(algorithm)
 

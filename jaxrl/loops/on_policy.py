@@ -10,7 +10,14 @@ from jaxtyping import Array, Int
 from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.keys import taking_any_key
 from jaxrl.loops.finished_episodes import episode_metrics
-from jaxrl.loops.worlds import EVERY_STEP, Resets, Worlds, collect, start_worlds
+from jaxrl.loops.worlds import (
+    EVERY_STEP,
+    Resets,
+    Worlds,
+    collect,
+    exploring_policy,
+    start_worlds,
+)
 from jaxrl.types import (
     Agent,
     AgentState,
@@ -92,5 +99,6 @@ def on_policy(
         total_steps=total_steps,
         steps_per_iteration=steps_per_iteration,
         max_iterations=-(-total_steps // steps_per_iteration),
+        behavior=lambda state: exploring_policy(agent.start, agent.act, state.agent),
     )
     return taking_any_key(algorithm)

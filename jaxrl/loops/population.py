@@ -125,6 +125,7 @@ def population(
         total_steps=total_steps,
         steps_per_iteration=None,
         max_iterations=-(-total_steps // fewest_steps),
+        behavior=lambda state: _candidate(policy, strategy, state),
     )
     return taking_any_key(algorithm)
 
@@ -199,6 +200,16 @@ def _recommended(policy: VectorPolicy, strategy: Strategy, state: PopulationStat
         return ()
 
     return Policy(start=start, act=act)
+
+
+def _candidate(policy: VectorPolicy, strategy: Strategy, state: PopulationState) -> Policy:
+    """The recommended parameters, acting as candidates do."""
+    params = policy.unravel(strategy.solution(state.search))
+
+    def act(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Action]:
+        return carry, policy.act(key, params, normalized(state.statistics, observation))
+
+    return Policy(start=lambda key: (), act=act)
 
 
 def _require_time_limit(environment: Environment) -> None:

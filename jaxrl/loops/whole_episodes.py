@@ -10,7 +10,7 @@ from jaxtyping import Array, Int
 from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.keys import taking_any_key
 from jaxrl.loops.finished_episodes import FinishedEpisodes, episode_metrics
-from jaxrl.loops.worlds import Act, Start, Worlds, collect, start_worlds
+from jaxrl.loops.worlds import Act, Start, Worlds, collect, exploring_policy, start_worlds
 from jaxrl.types import (
     Agent,
     AgentState,
@@ -112,6 +112,7 @@ def whole_episodes(
         steps_per_iteration=None,
         # An episode has at least one step.
         max_iterations=-(-total_steps // num_episodes),
+        behavior=lambda state: exploring_policy(agent.start, agent.act, state.agent),
     )
     return taking_any_key(algorithm)
 

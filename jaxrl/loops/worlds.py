@@ -28,7 +28,7 @@ from jaxtyping import Array, Bool
 
 from jaxrl.environments import reads_key
 from jaxrl.keys import scan_keys
-from jaxrl.loops.finished_episodes import FinishedEpisodes
+from jaxrl.loops.finished_episodes import FinishedEpisodes, reported_of
 from jaxrl.types import (
     Action,
     Carry,
@@ -36,6 +36,7 @@ from jaxrl.types import (
     EnvState,
     Key,
     Observation,
+    Policy,
     PyTree,
     Rollout,
     Transition,
@@ -219,12 +220,29 @@ def collect(
         if has_memory:
             carry = jax.vmap(where_ended)(ended, jax.vmap(start)(keys[2]), playing.carry)
             playing = playing._replace(carry=carry)
-        finished = FinishedEpisodes(ended, info["episode_return"], info["episode_length"])
+        reported = jax.vmap(partial(reported_of, environment))(info)
+        finished = FinishedEpisodes(ended, info["episode_return"], info["episode_length"], reported)
         return playing, (transition, finished)
 
     after, (transitions, finished) = scan_keys(interact, worlds._replace(starts=()), keys)
     rollout = Rollout(transitions=transitions, carry=worlds.carry)
     return after._replace(starts=starts), rollout, finished
+
+
+def exploring_policy(start: Start, act: Callable[..., Any], state: Any) -> Policy:
+    """The policy that an agent collects with.
+
+    Args:
+        start: (key) -> carry, at an episode's start.
+        act: (key, state, carry, observation) -> (carry, action, ...).
+        state: what `act` goes by.
+    """
+
+    def choose(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Action]:
+        carry, action, *_ = act(key, state, carry, observation)
+        return carry, action
+
+    return Policy(start=start, act=choose)
 
 
 def where_ended(ended: Bool[Array, ""], fresh: PyTree, present: PyTree) -> PyTree:

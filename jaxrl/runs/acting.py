@@ -7,10 +7,11 @@ import jax
 import numpy as np
 
 from jaxrl.runs import checkpoints
+from jaxrl.runs.construction import build_task
 from jaxrl.runs.folder import CONFIG, ExperimentError, locked
 from jaxrl.runs.runner import load
 from jaxrl.training import Progress
-from jaxrl.types import Algorithm, Box, State, zero_element
+from jaxrl.types import Algorithm, Box, Environment, State, zero_element
 
 
 class TrainedPolicy:
@@ -31,19 +32,28 @@ class TrainedPolicy:
     """
 
     def __init__(
-        self, algorithm: Algorithm, state: State, *, name: str = "", seed: int = 0
+        self,
+        algorithm: Algorithm,
+        state: State,
+        *,
+        environment: Environment | None = None,
+        name: str = "",
+        seed: int = 0,
     ) -> None:
         """Makes the policy of a state.
 
         Args:
             algorithm: whose State it is.
             state: of one agent.
+            environment: the task as the algorithm was given it, whose actions may have another
+                shape than vectors; None: as the algorithm has it.
             name: of what acts, for people.
             seed: of the draws of a policy that has some.
         """
         self.algorithm = algorithm
         self.state = state
-        self._name = name or "a policy"
+        self._environment = algorithm.environment if environment is None else environment
+        self._name = name or f"a policy on {self._environment.name}"
         self._policy = algorithm.policy(state)
         self._act = jax.jit(jax.vmap(self._policy.act))
         self._start = jax.jit(jax.vmap(self._policy.start))
@@ -119,7 +129,7 @@ class TrainedPolicy:
 
     def _as_batch(self, observation: Any) -> tuple[Any, bool]:
         """The observation with a leading axis, and whether it had none."""
-        environment = self.algorithm.environment
+        environment = self._environment
         example = zero_element(environment.observation_space)
         structure = jax.tree.structure(example)
         try:
@@ -150,7 +160,7 @@ class TrainedPolicy:
         )
 
     def _as_actions(self, actions: Any, count: int) -> np.ndarray:
-        space = self.algorithm.environment.action_space
+        space = self._environment.action_space
         actions = np.asarray(actions).reshape(count, *space.shape)
         if isinstance(space, Box):
             actions = np.clip(actions, *map(np.asarray, space.bounds())).astype(space.dtype)
@@ -191,7 +201,13 @@ def load_policy(
             f"{specification.algorithm} on {specification.environment}, agent {member} of {count}, "
             f"{steps:,} steps"
         )
-        return TrainedPolicy(run.algorithm_of(member), run.state_of(member), name=name, seed=seed)
+        return TrainedPolicy(
+            run.algorithm_of(member),
+            run.state_of(member),
+            environment=build_task(specification, member),
+            name=name,
+            seed=seed,
+        )
     if algorithm is None:
         if (path / checkpoints.CHECKPOINTS).exists():
             raise ValueError(f"{path} holds a State alone: give the algorithm that it is of")
@@ -199,8 +215,7 @@ def load_policy(
     checkpoint = checkpoints.load_newest(path, jax.eval_shape(algorithm.init, jax.random.key(0)))
     if checkpoint is None:
         raise ExperimentError(f"{path} holds no State")
-    name = f"a policy on {algorithm.environment.name}"
-    return TrainedPolicy(algorithm, checkpoint.state, name=name, seed=seed)
+    return TrainedPolicy(algorithm, checkpoint.state, seed=seed)
 
 
 def save_state(path: str | Path, algorithm: Algorithm, state: State) -> None:

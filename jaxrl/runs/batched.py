@@ -106,8 +106,15 @@ def advance_of(
     return advance
 
 
-def evaluate_of(construct: Constructor, num_episodes: int) -> Callable[..., training.Evaluation]:
+def evaluate_of(
+    construct: Constructor, num_episodes: int, *, explores: bool = False
+) -> Callable[..., training.Evaluation]:
     """Makes the program that plays `num_episodes` with each member's policy.
+
+    Args:
+        construct: of any member's algorithm.
+        num_episodes: of each member.
+        explores: whether it is the policy that explores, which the algorithm must have.
 
     Returns:
         (settings, differences, keys, states, steps uint32 [members]) -> Evaluation [members].
@@ -124,10 +131,12 @@ def evaluate_of(construct: Constructor, num_episodes: int) -> Callable[..., trai
             own: Differences, key: Key, state: State, steps: UInt[Array, ""]
         ) -> training.Evaluation:
             algorithm = construct(settings, own)
+            policy = algorithm.behavior if explores else algorithm.policy
+            assert policy is not None
             return training.evaluate(
                 jax.random.fold_in(key, steps),
                 algorithm.environment,
-                algorithm.policy(state),
+                policy(state),
                 num_episodes=num_episodes,
             )
 

@@ -12,7 +12,7 @@ from jaxrl import environments, registry
 from jaxrl.runs.grouping import Differences, differences_of
 from jaxrl.runs.members import given_parameters
 from jaxrl.runs.specification import Specification
-from jaxrl.types import Algorithm
+from jaxrl.types import Algorithm, Environment
 
 # (the run's settings, one member's differences) -> Algorithm
 Constructor = Callable[[Any, Differences], Algorithm]
@@ -30,10 +30,19 @@ def build(specification: Specification, member: int = 0) -> Algorithm:
             is wrong.
     """
     entry = registry.get(specification.algorithm)
-    parameters = specification.environment_parameters_of(member)
-    environment = environments.make_env(specification.environment, **parameters)
+    environment = build_task(specification, member)
     algorithm = entry.build(environment, specification.settings_of(member))
     return _stopping(algorithm, specification.stop_steps)
+
+
+def build_task(specification: Specification, member: int = 0) -> Environment:
+    """Builds the environment of one member, before an algorithm wraps it.
+
+    Raises:
+        ValueError: the environment or one of its parameters is unknown.
+    """
+    parameters = specification.environment_parameters_of(member)
+    return environments.make_env(specification.environment, **parameters)
 
 
 def constructor(specification: Specification) -> Constructor:

@@ -67,12 +67,17 @@ class Logs(contextlib.AbstractContextManager["Logs"]):
             evaluation: leaves [members, episodes].
         """
         columns = {"steps": steps, "returns": evaluation.returns, "lengths": evaluation.lengths}
+        columns |= {f"episode_{name}": values for name, values in evaluation.reported.items()}
         self._append(EVALUATIONS, to_rows(columns, self._identities))
         cut = cut_episodes(evaluation.returns, evaluation.lengths)
         means = {
             "steps": steps,
             "evaluation_return": mean_over_episodes(evaluation.returns, cut),
             "evaluation_length": mean_over_episodes(evaluation.lengths, cut),
+            **{
+                f"evaluation_{name}": mean_over_episodes(values, cut)
+                for name, values in evaluation.reported.items()
+            },
         }
         self._chart(to_rows(means, self._identities))
 

@@ -145,7 +145,12 @@ def _memory_of(program: Any) -> int:
 
 
 def evaluate_states(
-    specification: Specification, keys: Key, states: State, *, num_episodes: int
+    specification: Specification,
+    keys: Key,
+    states: State,
+    *,
+    num_episodes: int,
+    explores: bool = False,
 ) -> training.Evaluation:
     """Plays whole episodes with the policy of every member, in its own environment.
 
@@ -154,11 +159,14 @@ def evaluate_states(
         keys: [members], consumed.
         states: of all members.
         num_episodes: per member.
+        explores: whether it is the policy that explores.
 
     Returns:
         Returns and lengths as numpy arrays, [members, num_episodes].
     """
     settings, differences = batched.shared_settings(specification), differences_of(specification)
-    program = jax.jit(batched.evaluate_of(constructor(specification), num_episodes))
+    program = jax.jit(
+        batched.evaluate_of(constructor(specification), num_episodes, explores=explores)
+    )
     steps = np.zeros(keys.shape, np.uint32)
     return with_nan(jax.device_get(program(settings, differences, keys, states, steps)))

@@ -205,24 +205,32 @@ def load(folder: str | Path) -> Run:
     )
 
 
-def evaluate_run(run: Run, *, num_episodes: int, seed: int = 0) -> Evaluation:
-    """Plays whole episodes with the non-exploring policy of every member, in its own environment.
+def evaluate_run(
+    run: Run, *, num_episodes: int, seed: int = 0, explores: bool = False
+) -> Evaluation:
+    """Plays whole episodes with the policy of every member, in its own environment.
 
     Args:
         run: as `load` returns it.
         num_episodes: per member.
         seed: of the episodes; the same one gives the same episodes.
+        explores: whether the policies explore as in training, or not at all.
 
     Returns:
         Returns and lengths as numpy arrays, [members, num_episodes].
 
     Raises:
-        ValueError: the environment has no time limit, or there is nothing to play.
+        ValueError: the environment has no time limit, there is nothing to play, or the algorithm
+            has no policy that explores.
     """
     # Folded, so that no episode begins with the keys of a training seed of the same number.
     key = jax.random.fold_in(jax.random.key(seed), 2**31)
     keys = jax.random.split(key, len(run.specification.members))
-    return programs.evaluate_states(run.specification, keys, run.states, num_episodes=num_episodes)
+    if explores and run.algorithm.behavior is None:
+        raise ValueError(f"{run.specification.algorithm} has no policy that explores")
+    return programs.evaluate_states(
+        run.specification, keys, run.states, num_episodes=num_episodes, explores=explores
+    )
 
 
 def _earlier_states(prepared: Prepared) -> State | None:

@@ -175,6 +175,13 @@ def _population_of(
         settings, member = jax.tree.map(lambda x: x[best], (state.settings, state.members))
         return build(settings).policy(member)
 
+    def behavior(state: PopulationBasedState) -> Policy:
+        best = best_member(state)
+        settings, member = jax.tree.map(lambda x: x[best], (state.settings, state.members))
+        explores = build(settings).behavior
+        assert explores is not None
+        return explores(member)
+
     algorithm = Algorithm(
         init=init,
         step=step,
@@ -184,6 +191,7 @@ def _population_of(
         steps_per_iteration=None if cost is None else size * cost,
         max_iterations=max_iterations,
         first_steps=size * example.first_steps,
+        behavior=behavior if example.behavior is not None else None,
     )
     return taking_any_key(algorithm)
 

@@ -21,6 +21,7 @@ class Algorithm(NamedTuple):
         steps_per_iteration: what one `step` takes; None: it varies.
         max_iterations: the number of iterations, or their bound where the cost varies.
         first_steps: environment steps that `init` takes, of the budget.
+        behavior: (State) -> Policy, which explores as in training; None: there is none.
     """
 
     init: Callable[[Key], State]
@@ -31,3 +32,4 @@ class Algorithm(NamedTuple):
     steps_per_iteration: int | None
     max_iterations: int
     first_steps: int = 0
+    behavior: Callable[[State], Policy] | None = None

@@ -41,6 +41,8 @@ class Environment(NamedTuple):
         step: (key, EnvState, action) -> (EnvState, TimeStep). It knows nothing of the next episode:
             what plays on after an end resets (`jaxrl.loops.worlds`).
         max_episode_steps: no episode is longer; may be traced. None: no limit is known.
+        metrics: names of entries of a step's `info`, one number each, that are reported: their
+            values where an episode ends, averaged over episodes, as `episode_<name>`.
     """
 
     name: str
@@ -49,3 +51,4 @@ class Environment(NamedTuple):
     reset: Callable[[Key], tuple[EnvState, Observation]]
     step: Callable[[Key, EnvState, Action], tuple[EnvState, TimeStep]]
     max_episode_steps: Any = None
+    metrics: tuple[str, ...] = ()

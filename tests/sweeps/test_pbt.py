@@ -76,7 +76,7 @@ def test_members_start_from_the_preset():
         ({"member_settings": ("learning_rate=1",)}, "learning_rate is in the space, too"),
         ({"member_settings": ("bound=x",)}, "bound='x' is not a number"),
         ({"space": ()}, "space={} must map names to distributions"),
-        ({"space": ("sizes=1..2",)}, "'sizes' is no number of toy: it has learning_rate, bound"),
+        ({"space": ("varies=1..2",)}, "'varies' is no number of toy: it has learning_rate, bound"),
         ({"space": ("learning_rate=1",)}, "learning_rate: '1' is no range"),
         ({"space": ("learning_rate=1,2",)}, "must be a range, such as 0.8..1.0"),
         ({"space": ("learning_rate=2..1",)}, "is empty: low must be below high"),
@@ -118,7 +118,7 @@ def test_on_the_command_line(tmp_path, capsys):
         (["--lineage", "--member", "2"], "--member 2: the run has the agents 0 to 1"),
         (["--lineage", "--metric", "policy_loss"], "--metric is for curves, not for --lineage"),
         (["--member", "1"], "--member needs --lineage"),
-        (["--lineage"], "the State of population_based is needed"),
+        (["--lineage"], "is of population-based training"),
     ],
 )
 def test_bad_flags_of_the_picture(words, message, tmp_path, capsys):
