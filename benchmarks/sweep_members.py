@@ -1,6 +1,7 @@
 """A sweep of thousands of agents under a limit of memory: programs, memory, speed by width, truth.
 
     python benchmarks/sweep_members.py
+    python benchmarks/sweep_members.py --parts speeds --widths 4 16 64 256
     python benchmarks/sweep_members.py --rates 8 --seeds 2 --steps 1024 --memory 512
 
 PPO on CartPole: learning rates x three lengths of rollouts x four gravities x seeds, 6,144 agents
@@ -23,6 +24,7 @@ from machine import describe_machine
 
 import jaxrl
 from jaxrl import runs, sweeps
+from jaxrl.runs import plan
 from jaxrl.sweeps import compiled_groups, execution
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results" / "sweep_members.json"
@@ -53,8 +55,7 @@ class Peak(threading.Thread):
         return self.most
 
 
-def make(arguments: argparse.Namespace, out: pathlib.Path) -> sweeps.Sweep:
-    del out
+def make(arguments: argparse.Namespace) -> sweeps.Sweep:
     base = runs.Specification(
         algorithm="ppo",
         environment="CartPole-v1",
@@ -94,7 +95,7 @@ def carried_out(sweep: sweeps.Sweep, folder: pathlib.Path) -> dict[str, Any]:
     sizes = [[len(block) for block in found.blocks] for found in fitted]
     return {
         "agents": len(sweep.trials) * len(sweep.seeds),
-        "programs": len({len(block) for found in fitted for block in found.blocks} and fitted),
+        "groups": len(fitted),
         "widths": [sorted(set(own)) for own in sizes],
         "blocks": [len(own) for own in sizes],
         "compile_seconds": outcome.compile_seconds,
@@ -144,11 +145,11 @@ def speeds(sweep: sweeps.Sweep, widths: list[int]) -> dict[int, float]:
         for _ in range(2):
             state = compiled.init()
             began = time.perf_counter()
-            progress = runs.plan.first_progress(
+            progress = plan.first_progress(
                 group.run_of(group.trials[:width], sweep.seeds, None), compiled.algorithm
             )
             steps = 0
-            while not runs.plan.is_finished(compiled.algorithm, progress):
+            while not plan.is_finished(compiled.algorithm, progress):
                 state, progress, _ = compiled.advance(state, progress)
             jax.block_until_ready(state)
             steps = int(np.max(progress.steps)) * width * len(sweep.seeds)
@@ -161,20 +162,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rates", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=4_096)
-    parser.add_argument("--episodes", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=1_024)
+    parser.add_argument("--episodes", type=int, default=4)
     parser.add_argument("--memory", type=int, default=1024, help="MiB")
     parser.add_argument("--drawn", type=int, default=20)
     parser.add_argument("--widths", nargs="*", type=int, default=[8, 32, 64, 128, 256])
-    parser.add_argument("--out", type=pathlib.Path, default=RESULTS)
+    parser.add_argument("--parts", nargs="+", default=["sweep", "speeds"])
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS, help="parts are added to it")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as parent:
-        folder = pathlib.Path(parent) / "sweep"
-        sweep = make(arguments, folder)
-        content: dict[str, Any] = {"memory_mebibytes": arguments.memory}
-        content |= carried_out(sweep, folder)
-        print(content, flush=True)
-        content["distances"] = distances(sweep, folder, arguments.drawn)
+    sweep = make(arguments)
+    present = arguments.out.exists()
+    content: dict[str, Any] = json.loads(arguments.out.read_text()) if present else {}
+    if "sweep" in arguments.parts:
+        with tempfile.TemporaryDirectory() as parent:
+            folder = pathlib.Path(parent) / "sweep"
+            content |= {"memory_mebibytes": arguments.memory} | carried_out(sweep, folder)
+            print(content, flush=True)
+            content["distances"] = distances(sweep, folder, arguments.drawn)
+    if "speeds" in arguments.parts:
         content["steps_per_second"] = speeds(sweep, arguments.widths)
     content["versions"] = {"jaxrl": jaxrl.__version__, "jax": jax.__version__}
     content["machine"] = describe_machine()

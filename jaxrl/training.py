@@ -124,33 +124,34 @@ def train(
     metrics = _unused_rows(step, key, state, algorithm.max_iterations)
     run = (state, progress, metrics)
 
-    def iterate(run: Any, until_steps: Any) -> Any:
-        return _iterate(
-            key_steps,
-            algorithm,
-            step,
-            run,
-            first_iteration=0,
-            until_steps=until_steps,
-            report=report,
-        )
-
+    iterate = partial(_iterate, key_steps, algorithm, step, first_iteration=0, report=report)
     if num_evaluations == 0:
-        state, _, metrics = iterate(run, algorithm.total_steps)
+        state, _, metrics = iterate(run, until_steps=algorithm.total_steps)
         return TrainResult(state=state, metrics=metrics, evaluations=None)
+    keys = jax.random.split(key_evaluation, num_evaluations)
+    return _train_in_parts(keys, algorithm, iterate, run, num_episodes=evaluation_episodes)
+
+
+def _train_in_parts(
+    keys: Key,
+    algorithm: Algorithm,
+    iterate: Callable[..., Any],
+    run: tuple[State, Progress, Metrics],
+    *,
+    num_episodes: int,
+) -> TrainResult:
+    """Trains as many equal parts of the budget as there are keys, with an evaluation after each."""
 
     def train_and_evaluate(run: Any, inputs: Any) -> Any:
         until_steps, key_episodes = inputs
-        run = iterate(run, until_steps)
+        run = iterate(run, until_steps=until_steps)
         policy = algorithm.policy(run[0])
-        return run, evaluate(
-            key_episodes, algorithm.environment, policy, num_episodes=evaluation_episodes
-        )
+        return run, evaluate(key_episodes, algorithm.environment, policy, num_episodes=num_episodes)
 
     # Ceilings, so that the last part ends exactly where the budget does.
-    parts = range(1, num_evaluations + 1)
-    ends = [-(-algorithm.total_steps * part // num_evaluations) for part in parts]
-    inputs = (jnp.asarray(ends, jnp.int32), jax.random.split(key_evaluation, num_evaluations))
+    parts = range(1, len(keys) + 1)
+    ends = [-(-algorithm.total_steps * part // len(keys)) for part in parts]
+    inputs = (jnp.asarray(ends, jnp.int32), keys)
     (state, _, metrics), evaluations = scan_keys(train_and_evaluate, run, inputs)
     return TrainResult(state=state, metrics=metrics, evaluations=evaluations)
 
@@ -221,14 +222,6 @@ def evaluate(
     act = partial(
         step_world, environment=environment, act=act_without_extras(policy.act, environment)
     )
-    blank = Evaluation(
-        returns=jnp.full(num_episodes, missing_value(), jnp.float32),
-        lengths=jnp.zeros(num_episodes, jnp.int32),
-        reported={
-            name: jnp.full(num_episodes, missing_value(), jnp.float32)
-            for name in environment.metrics
-        },
-    )
 
     def unfinished(carry: Any) -> Any:
         time, _, finished, _ = carry
@@ -252,8 +245,18 @@ def evaluate(
         )
         return time + 1, worlds, finished | ends, result
 
+    blank = _nothing_ended(environment, num_episodes)
     start = (jnp.int32(0), worlds, jnp.zeros(num_episodes, bool), blank)
     return jax.lax.while_loop(unfinished, play, start)[-1]
+
+
+def _nothing_ended(environment: Environment, num_episodes: int) -> Evaluation:
+    unknown = jnp.full(num_episodes, missing_value(), jnp.float32)
+    return Evaluation(
+        returns=unknown,
+        lengths=jnp.zeros(num_episodes, jnp.int32),
+        reported=dict.fromkeys(environment.metrics, unknown),
+    )
 
 
 def _keys_of_both(one: Key, other: Key, count: int) -> tuple[Key, Key]:

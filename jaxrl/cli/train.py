@@ -26,7 +26,7 @@ class RunArguments:
     """Start from the tuned settings for this algorithm and environment, where there are some."""
     preset_file: Path | None = None
     """Start from the settings in this file, as jaxrl best writes it."""
-    start_from: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    start_from: Annotated[str | None, tyro.conf.arg(name="from")] = None
     """Begin with the parameters and normalisers of this run; all the rest begins anew."""
     start_from_member: Annotated[int | None, tyro.conf.arg(name="from-member")] = None
     """Which agent of that run, for all; none: its only one, or each of as many for its own."""
@@ -60,9 +60,9 @@ def run(arguments: list[str], *, imports: tuple[str, ...] = ()) -> int:
         entry, environment, rest, command="train", flags_type=RunArguments
     )
     if options.start_from is not None:
-        import_modules_of(options.start_from)
+        import_modules_of(Path(options.start_from))
         # A run is resumed from other folders too.
-        folder = str(options.start_from.absolute())
+        folder = str(Path(options.start_from).absolute())
         specification = dataclasses.replace(specification, start_from=folder)
     return _train(dataclasses.replace(specification, imports=imports), options, defaults)
 

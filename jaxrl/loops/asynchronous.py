@@ -83,10 +83,9 @@ def asynchronous(
     """
     recorded = record_episode_statistics(clip_actions(environment))
     side_by_side = jax.vmap if num_workers > 1 else _alone
-    start = partial(
-        start_worlds, environment=recorded, start=agent.start, num_envs=num_envs, resets=resets
-    )
-    work = partial(_work, environment=recorded, agent=agent, num_steps=num_steps, resets=resets)
+    in_world = {"environment": recorded, "resets": resets}
+    start = partial(start_worlds, start=agent.start, num_envs=num_envs, **in_world)
+    work = partial(_work, agent=agent, num_steps=num_steps, **in_world)
     size = num_workers * num_envs * num_steps
 
     def init(key: Key) -> AsynchronousState:
@@ -118,7 +117,7 @@ def asynchronous(
         total_steps=total_steps,
         steps_per_iteration=size,
         max_iterations=-(-total_steps // size),
-        behavior=lambda state: exploring_policy(agent.start, agent.act, agent.params(state.agent)),
+        behavior=lambda state: exploring_policy(agent, agent.params(state.agent)),
     )
     return taking_any_key(algorithm)
 

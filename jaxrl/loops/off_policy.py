@@ -83,8 +83,7 @@ def off_policy(
         num_updates: U, of an iteration.
         random_steps: environment steps with random actions before the first iteration; rounded up
             to whole additions to the replay.
-        total_steps: the budget, the random steps included; the fewest iterations that reach it are
-            taken.
+        total_steps: the budget with the random steps; the fewest iterations that reach it are run.
         resets: how environments start again where their episodes end.
     """
     recorded = record_episode_statistics(clip_actions(environment))
@@ -118,7 +117,7 @@ def off_policy(
         steps_per_iteration=size,
         max_iterations=-(-(total_steps - num_random * size) // size),
         first_steps=num_random * size,
-        behavior=lambda state: exploring_policy(agent.start, agent.act, state.agent),
+        behavior=lambda state: exploring_policy(agent, state.agent),
     )
     return taking_any_key(algorithm)
 

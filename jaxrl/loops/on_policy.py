@@ -99,6 +99,6 @@ def on_policy(
         total_steps=total_steps,
         steps_per_iteration=steps_per_iteration,
         max_iterations=-(-total_steps // steps_per_iteration),
-        behavior=lambda state: exploring_policy(agent.start, agent.act, state.agent),
+        behavior=lambda state: exploring_policy(agent, state.agent),
     )
     return taking_any_key(algorithm)

@@ -80,8 +80,7 @@ def population(
     """Builds the algorithm that lets a strategy search for the parameters of a policy.
 
     Args:
-        environment: the task; Box actions are clipped to its bounds at its door. A candidate that
-            overruns the time limit has failed.
+        environment: the task; Box actions are clipped. To overrun its time limit is a failure.
         strategy: proposes vectors of parameters, and is told the mean return of each.
         policy: what the vectors are parameters of; the recommended one is evaluated greedily.
         total_steps: the budget; the fewest iterations that reach it are taken.

@@ -112,7 +112,7 @@ def whole_episodes(
         steps_per_iteration=None,
         # An episode has at least one step.
         max_iterations=-(-total_steps // num_episodes),
-        behavior=lambda state: exploring_policy(agent.start, agent.act, state.agent),
+        behavior=lambda state: exploring_policy(agent, state.agent),
     )
     return taking_any_key(algorithm)
 

@@ -31,13 +31,16 @@ from jaxrl.keys import scan_keys
 from jaxrl.loops.finished_episodes import FinishedEpisodes, reported_of
 from jaxrl.types import (
     Action,
+    Agent,
     Carry,
     Environment,
     EnvState,
+    GradientAgent,
     Key,
     Observation,
     Policy,
     PyTree,
+    ReplayAgent,
     Rollout,
     Transition,
 )
@@ -229,20 +232,19 @@ def collect(
     return after._replace(starts=starts), rollout, finished
 
 
-def exploring_policy(start: Start, act: Callable[..., Any], state: Any) -> Policy:
+def exploring_policy(agent: Agent | ReplayAgent | GradientAgent, state: Any) -> Policy:
     """The policy that an agent collects with.
 
     Args:
-        start: (key) -> carry, at an episode's start.
-        act: (key, state, carry, observation) -> (carry, action, ...).
-        state: what `act` goes by.
+        agent: it explores.
+        state: what its `act` goes by.
     """
 
     def choose(key: Key, carry: Carry, observation: Observation) -> tuple[Carry, Action]:
-        carry, action, *_ = act(key, state, carry, observation)
+        carry, action, *_ = agent.act(key, state, carry, observation)
         return carry, action
 
-    return Policy(start=start, act=choose)
+    return Policy(start=agent.start, act=choose)
 
 
 def where_ended(ended: Bool[Array, ""], fresh: PyTree, present: PyTree) -> PyTree:

@@ -257,7 +257,7 @@ def _earlier_states(prepared: Prepared) -> State | None:
     places = np.arange(wanted) if member is None and present > 1 else np.full(wanted, member or 0)
     states = jax.tree.map(lambda leaf: leaf[places], run.states)
     try:
-        jax.eval_shape(take_learned, prepared.state_type, states)
+        jax.eval_shape(jax.vmap(take_learned), prepared.state_type, states)
     except ValueError as error:
         raise ExperimentError(f"cannot start from {run.folder}: {error}") from error
     return states

@@ -123,13 +123,8 @@ def sweep(
         ValueError: something in it is wrong. Nothing was compiled or written.
 
     Example:
-        outcome = jaxrl.sweep(
-            "ppo",
-            "CartPole-v1",
-            {"learning_rate": log_uniform(1e-4, 1e-2), "num_steps": [16, 32, 64]},
-            trials=32,
-            out="sweeps/demo",
-        )
+        space = {"learning_rate": log_uniform(1e-4, 1e-2), "num_steps": [16, 32, 64]}
+        outcome = jaxrl.sweep("ppo", "CartPole-v1", space, trials=32, out="sweeps/demo")
         outcome.trials[0]["values"]
     """
     base = runs.Specification(

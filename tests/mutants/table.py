@@ -556,8 +556,8 @@ _ROOT_MODULES = [
         ),
         (
             "the-same-key-for-every-evaluation",
-            "jax.random.split(key_evaluation, num_evaluations))",
-            "jnp.broadcast_to(key_evaluation, (num_evaluations,)))",
+            "jax.random.split(key_evaluation, num_evaluations)",
+            "jnp.broadcast_to(key_evaluation, (num_evaluations,))",
             _FRESH + "test_rollouts",
         ),
         (

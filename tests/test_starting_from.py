@@ -92,9 +92,10 @@ def test_what_does_not_fit_is_said_before_anything_is_written(earlier, tmp_path,
     assert not (tmp_path / "run").exists()
 
 
-def test_folders_that_hold_nothing_to_start_from(tmp_path):
-    with pytest.raises(ExperimentError, match="holds no run"):
+def test_folders_that_hold_nothing_to_start_from(tmp_path, monkeypatch):
+    with pytest.raises(ExperimentError, match="is not a run"):
         runs.start(specification(start_from=str(tmp_path)), tmp_path / "run")
+    toy.install(monkeypatch.setattr, monkeypatch.setitem)
     runs.start(toy.specification(), tmp_path / "toy")
     with pytest.raises(ExperimentError, match="take a run of the same algorithm"):
         runs.start(specification(start_from=str(tmp_path / "toy")), tmp_path / "run")
