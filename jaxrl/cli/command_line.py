@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None: the process's own.
 
     Returns:
-        The exit code: 0 for success, 2 for wrong input, 130 for a run that Ctrl-C stopped.
+        The exit code: 0 for success, 2 for wrong input, 3 for a run in which an agent diverged, 130
+        for one that Ctrl-C stopped.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from jaxrl.settings import require_single_precision
+
 _KINDS = (bool, int, float, str)
 
 
@@ -192,6 +194,8 @@ def _check_value(field: str, value: "np.ndarray[Any, Any]", dtype: Any) -> None:
             raise ValueError(f"{field}={value} is not a whole number")
         if (value < limits.min).any() or (value > limits.max).any():
             raise ValueError(f"{field}={value} must lie between {limits.min} and {limits.max}")
+    elif jnp.issubdtype(dtype, jnp.floating):
+        require_single_precision(field, value)
     if field == "max_steps_in_episode" and not (np.isfinite(value) & (value >= 1)).all():
         raise ValueError(f"{field}={value} must be a whole number, at least 1")
 

@@ -12,7 +12,7 @@ from jaxrl import environments, registry
 from jaxrl.runs.grouping import Differences, differences_of
 from jaxrl.runs.members import given_parameters
 from jaxrl.runs.specification import Specification
-from jaxrl.types import Algorithm
+from jaxrl.types import Algorithm, Environment
 
 # (the run's settings, one member's differences) -> Algorithm
 Constructor = Callable[[Any, Differences], Algorithm]
@@ -36,11 +36,17 @@ def build(specification: Specification, member: int = 0) -> Algorithm:
     return _stopping(algorithm, specification.stop_steps)
 
 
-def constructor(specification: Specification) -> Constructor:
+def constructor(
+    specification: Specification, *, wrap: Callable[[Environment], Environment] | None = None
+) -> Constructor:
     """Returns the constructor of any member's algorithm, to be called inside a traced function.
 
     Float settings, and parameters in which members differ, are then arguments of the compiled
     program; an environment that all members share is made here, once.
+
+    Args:
+        specification: the run.
+        wrap: around every environment; None: nothing.
 
     Raises:
         ValueError: the algorithm, the environment or one of its parameters is unknown.
@@ -55,6 +61,8 @@ def constructor(specification: Specification) -> Constructor:
         if environment is None:
             parameters = shared | differences.environment_parameters
             environment = environments.make_env(name, **parameters)
+        if wrap is not None:
+            environment = wrap(environment)
         if differences.settings:
             settings = dataclasses.replace(settings, **differences.settings)
         return _stopping(entry.build(environment, settings), specification.stop_steps)

@@ -14,13 +14,22 @@ T = TypeVar("T")
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 EVALUATIONS = "evaluations.jsonl"
+DIVERGENCES = "divergences.jsonl"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 
 _LOCK = ".lock"
 _PARTIAL = ".partial"
 # What overwriting removes: the files that runs write, and nothing else that lies beside them.
-_WRITTEN_BY_RUNS = (METRICS, EVALUATIONS, CHECKPOINTS, TENSORBOARD, "learning_curve.png", "wandb")
+_WRITTEN_BY_RUNS = (
+    METRICS,
+    EVALUATIONS,
+    DIVERGENCES,
+    CHECKPOINTS,
+    TENSORBOARD,
+    "learning_curve.png",
+    "wandb",
+)
 
 
 class ExperimentError(ValueError):

@@ -4,20 +4,21 @@ import contextlib
 import json
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxrl.runs.charts import Charts, TensorBoard, WeightsAndBiases
-from jaxrl.runs.folder import EVALUATIONS, METRICS, TENSORBOARD, writing
+from jaxrl.runs.folder import DIVERGENCES, EVALUATIONS, METRICS, TENSORBOARD, writing
 from jaxrl.runs.grouping import groups_of, identities_of
 from jaxrl.runs.rows import cut_episodes, mean_over_episodes, to_rows
 from jaxrl.runs.specification import Specification, to_json
 from jaxrl.training import Evaluation
 
-_ROW_FILES = (METRICS, EVALUATIONS)
+_ALWAYS = (METRICS, EVALUATIONS)
+_ROW_FILES = (*_ALWAYS, DIVERGENCES)
 
 
 class Logs(contextlib.AbstractContextManager["Logs"]):
@@ -45,7 +46,8 @@ class Logs(contextlib.AbstractContextManager["Logs"]):
             seeds = [member.seed for member in specification.members]
             charts = TensorBoard(folder / TENSORBOARD, groups, seeds, first_step=first_step)
             self._charts.append(charts)
-            self._files = {name: (folder / name).open("ab") for name in _ROW_FILES}
+            present = [name for name in _ROW_FILES if name in _ALWAYS or (folder / name).exists()]
+            self._files = {name: (folder / name).open("ab") for name in present}
 
     def write_metrics(self, row: Mapping[str, np.ndarray], advanced: np.ndarray) -> None:
         """Writes one row per member, without those that took no iteration in this chunk.
@@ -76,6 +78,17 @@ class Logs(contextlib.AbstractContextManager["Logs"]):
         }
         self._chart(to_rows(means, self._identities))
 
+    def write_divergences(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Writes one row per member that diverged; the file is there from the first on."""
+        with writing(self._folder):
+            if DIVERGENCES not in self._files:
+                self._files[DIVERGENCES] = (self._folder / DIVERGENCES).open("ab")
+        self._append(DIVERGENCES, rows)
+
+    def sizes(self) -> dict[str, int]:
+        """Returns the size of each row file, by name."""
+        return {name: os.fstat(file.fileno()).st_size for name, file in self._files.items()}
+
     def flush(self) -> dict[str, int]:
         """Makes every row survive a loss of power; returns the size of each row file."""
         with writing(self._folder):
@@ -83,7 +96,7 @@ class Logs(contextlib.AbstractContextManager["Logs"]):
                 charts.flush()
             for file in self._files.values():
                 os.fsync(file.fileno())
-            return {name: os.fstat(file.fileno()).st_size for name, file in self._files.items()}
+            return self.sizes()
 
     def __exit__(self, *exception: object) -> None:
         """Closes the files, also those behind one that cannot be closed."""
@@ -91,7 +104,7 @@ class Logs(contextlib.AbstractContextManager["Logs"]):
             for closable in [*self._charts, *self._files.values()]:
                 stack.callback(closable.close)
 
-    def _append(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
+    def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         lines = [json.dumps(row, allow_nan=False) + "\n" for row in rows]
         with writing(self._folder):
             self._files[name].write("".join(lines).encode())

@@ -8,6 +8,7 @@ import jax
 
 from jaxrl.runs import batched, checkpoints, plan, programs
 from jaxrl.runs.construction import build, constructor
+from jaxrl.runs.divergence import diverged_members
 from jaxrl.runs.folder import (
     CONFIG,
     ExperimentError,
@@ -118,7 +119,7 @@ def resume(folder: str | Path) -> Outcome:
         if checkpoint is not None and plan.is_finished(algorithm, checkpoint.progress):
             cut_back(folder, checkpoint.file_sizes)
             steps = plan.all_steps(specification, checkpoint.progress)
-            outcome = Outcome.nothing_left(folder, steps)
+            outcome = Outcome.nothing_left(folder, steps, _count_diverged(specification, folder))
         else:
             warn_of_changes(folder / CONFIG)
             outcome = Session(folder, prepared, checkpoint, display).run()
@@ -219,6 +220,12 @@ def evaluate_run(run: Run, *, num_episodes: int, seed: int = 0) -> Evaluation:
     key = jax.random.fold_in(jax.random.key(seed), 2**31)
     keys = jax.random.split(key, len(run.specification.members))
     return programs.evaluate_states(run.specification, keys, run.states, num_episodes=num_episodes)
+
+
+def _count_diverged(specification: Specification, folder: Path) -> int:
+    if specification.on_divergence == "continue":
+        return 0
+    return int(diverged_members(folder, len(specification.members)).sum())
 
 
 def _state_type(specification: Specification) -> Any:

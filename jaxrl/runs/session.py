@@ -6,13 +6,30 @@ import dataclasses
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from jaxrl.runs import checkpoints, plan, programs
+from jaxrl.runs.divergence import (
+    PARAMETERS,
+    Beginning,
+    Divergence,
+    Found,
+    diverged_members,
+    find,
+)
+from jaxrl.runs.folder import DIVERGENCES
+from jaxrl.runs.grouping import identities_of
 from jaxrl.runs.interruption import EXIT_CODE, Interruption
+from jaxrl.runs.learnt import LEARNT_IS_FINITE
 from jaxrl.runs.logs import Logs, cut_back
 from jaxrl.runs.preparation import Prepared
 from jaxrl.runs.progress import Display
+from jaxrl.training import Progress
+
+DIVERGED = 3
+# Of each chunk, so that a run of thousands stays readable; divergences.jsonl has them all.
+_MOST_SAID = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +44,8 @@ class Outcome:
         compile_seconds: spent on tracing and compiling.
         run_seconds: spent on training, evaluating and writing; 0 where nothing was left to do.
         interrupted: Ctrl-C was pressed, be it in the last chunk.
+        diverged: how many members have parameters that are not finite any more; not counted where
+            the run was told to continue all the same.
     """
 
     folder: Path
@@ -36,9 +55,10 @@ class Outcome:
     compile_seconds: float
     run_seconds: float
     interrupted: bool = False
+    diverged: int = 0
 
     @classmethod
-    def nothing_left(cls, folder: Path, steps: int) -> "Outcome":
+    def nothing_left(cls, folder: Path, steps: int, diverged: int = 0) -> "Outcome":
         """Of a run that was finished before."""
         return cls(
             folder=folder,
@@ -47,11 +67,14 @@ class Outcome:
             steps=steps,
             compile_seconds=0.0,
             run_seconds=0.0,
+            diverged=diverged,
         )
 
     @property
     def exit_code(self) -> int:
-        """0 for a finished run, 130 for one that Ctrl-C stopped."""
+        """0 for a finished run, 3 where a member diverged, 130 for one that Ctrl-C stopped."""
+        if self.diverged and not self.interrupted:
+            return DIVERGED
         return 0 if self.finished else EXIT_CODE
 
 
@@ -68,8 +91,11 @@ class Session:
     ) -> None:
         """Compiles what is not compiled, and takes the state from the checkpoint or makes it."""
         self._folder = folder
+        self._prepared = prepared
         self._specification = specification = prepared.specification
         self._display = display
+        # One of the runs of a sweep goes to its end whatever happens, and costs nothing twice.
+        self._may_stop = compiled is None and specification.on_divergence == "stop"
         if compiled is None:
             display.say("compiling ...")
             compiled = programs.Programs(prepared, starts_anew=checkpoint is None)
@@ -81,6 +107,7 @@ class Session:
             self._state = self._programs.init()
             self._progress = plan.first_progress(specification, self._algorithm)
         cut_back(folder, checkpoint.file_sizes if checkpoint is not None else {})
+        self._diverged = diverged_members(folder, self._num_members())
         self._saved_at = time.monotonic()
         self._saved_steps = self._slowest_steps()
         self._is_saved = True
@@ -104,7 +131,7 @@ class Session:
             stop,
         ):
             self._display.begin(done=steps_before, total=self._budget())
-            while not (self._is_finished() or stop.requested):
+            while not (self._is_finished() or stop.requested or self._has_failed()):
                 worker.submit(self._run_chunk, logs).result()
                 if self._is_checkpoint_due():
                     worker.submit(self._save, logs).result()
@@ -119,6 +146,7 @@ class Session:
             compile_seconds=self._programs.compile_seconds,
             run_seconds=time.perf_counter() - began,
             interrupted=stop.requested,
+            diverged=self._count_diverged(),
         )
 
     def evaluate(self) -> Outcome:
@@ -136,23 +164,81 @@ class Session:
             steps=self._all_steps(),
             compile_seconds=self._programs.compile_seconds,
             run_seconds=time.perf_counter() - began,
+            diverged=self._count_diverged(),
         )
 
     def _run_chunk(self, logs: Logs) -> None:
-        before, steps_before = self._progress, self._slowest_steps()
+        before, steps_before, sizes = self._progress, self._slowest_steps(), logs.sizes()
         self._is_saved = False
         self._state, self._progress, row = self._programs.advance(self._state, before)
+        broken = ~row.pop(LEARNT_IS_FINITE)
         advanced = np.asarray(self._progress.iteration > before.iteration)
         logs.write_metrics(row, np.broadcast_to(advanced, (self._num_members(),)))
+        if np.any(broken & ~self._diverged):
+            self._note_divergence(logs, before, sizes, broken)
+            if self._has_failed():
+                return
         if self._is_evaluation_due(steps_before):
             evaluation = self._programs.evaluate(self._state, self._progress)
             logs.write_evaluation(self._steps_of_members(), evaluation)
         self._display.update(done=self._all_steps(), episode_return=_mean_return(row))
 
-    def _save(self, logs: Logs) -> None:
+    def _note_divergence(
+        self, logs: Logs, before: Progress, sizes: dict[str, int], broken: np.ndarray
+    ) -> None:
+        """Says who diverged, when and by what; goes back to the last good State, if none is left.
+
+        Args:
+            logs: of the run.
+            before: the progress before the chunk in which they did.
+            sizes: of the row files before it.
+            broken: bool [members], whose parameters are not finite.
+        """
+        members, is_first = np.flatnonzero(broken & ~self._diverged), not self._diverged.any()
+        self._diverged |= broken
+        first, after = plan.steps_of_members(self._specification, before), self._steps_of_members()
+        found = None
+        # What follows is marked by its chunk alone: the way is long, and is not taken for each.
+        if self._may_stop and (is_first or self._has_failed()):
+            found = self._find_beginnings(before, [int(x) for x in members[:_MOST_SAID]])
+        beginnings = found.beginnings if found is not None else {}
+        identities = identities_of(self._specification)
+        divergences = []
+        for member in map(int, members):
+            unknown = Beginning(PARAMETERS, int(first[member]), int(after[member]))
+            beginning, steps = beginnings.get(member, (unknown, unknown.steps))
+            divergences.append(Divergence(identities[member], beginning, steps))
+        logs.write_divergences([divergence.row() for divergence in divergences])
+        for divergence in divergences[:_MOST_SAID]:
+            self._display.say(str(divergence))
+        if len(divergences) > _MOST_SAID:
+            self._display.say(f"and {len(divergences) - _MOST_SAID:,} more: {DIVERGENCES}")
+        if self._has_failed():
+            self._progress, self._is_saved = before, True
+            if found is not None:
+                self._state = found.state
+                self._save(logs, sizes)
+
+    def _find_beginnings(self, before: Progress, members: list[int]) -> Found | None:
+        """Takes the way again; None where that is not possible."""
+        self._display.say("an agent diverged: going back to see what began it")
+        after = self._progress
+        if self._has_failed():
+            # Nobody needs it any more, and there may be no room for two.
+            del self._state
+        checkpoint = checkpoints.load_newest(self._folder, self._prepared.state_type)
+        try:
+            return find(self._prepared, self._programs, checkpoint, before, after, members)
+        except (jax.errors.JaxRuntimeError, NotImplementedError, TypeError, ValueError) as error:
+            # Not enough memory for it, or a program that cannot be watched.
+            self._display.say(f"what began it cannot be told: {' '.join(str(error).split())}")
+            return None
+
+    def _save(self, logs: Logs, sizes: dict[str, int] | None = None) -> None:
         # The rows first: a checkpoint promises that those before it are there.
+        present = logs.flush()
         checkpoint = checkpoints.Checkpoint(
-            state=self._state, progress=self._progress, file_sizes=logs.flush()
+            state=self._state, progress=self._progress, file_sizes=sizes or present
         )
         keep = self._specification.keep_checkpoints
         checkpoints.save(self._folder, checkpoint, total_steps=self._all_steps(), keep=keep)
@@ -177,6 +263,12 @@ class Session:
 
     def _is_finished(self) -> bool:
         return plan.is_finished(self._algorithm, self._progress)
+
+    def _has_failed(self) -> bool:
+        return self._may_stop and bool(self._diverged.all())
+
+    def _count_diverged(self) -> int:
+        return int(self._diverged.sum()) if self._specification.on_divergence == "stop" else 0
 
     def _slowest_steps(self) -> int:
         return plan.slowest_steps(self._algorithm, self._progress)
@@ -209,7 +301,11 @@ def say_outcome(display: Display, outcome: Outcome) -> None:
         f"{steps:,} steps in {outcome.run_seconds:.1f} s ({rate:,.0f} steps/s), "
         f"after {outcome.compile_seconds:.1f} s of compiling"
     )
-    if not outcome.finished:
+    if outcome.diverged and not outcome.finished and not outcome.interrupted:
+        display.say(
+            f"stopped, as no agent is left; the last good checkpoint is kept: {outcome.folder}"
+        )
+    elif not outcome.finished:
         display.say(f"saved; go on with: jaxrl resume {outcome.folder}")
 
 

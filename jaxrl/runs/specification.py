@@ -12,6 +12,8 @@ from jaxrl import registry
 from jaxrl.runs.folder import CONFIG, read_own_file
 from jaxrl.runs.members import Member, check_members, make_members
 
+ON_DIVERGENCE = ("stop", "continue")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Specification:
@@ -37,6 +39,8 @@ class Specification:
         checkpoint_interval: between two checkpoints, beside those by the clock; None: none.
         checkpoint_minutes: between two checkpoints; None: none. The end is always saved.
         keep_checkpoints: how many of the newest stay.
+        on_divergence: "stop": a member whose parameters are not finite any more is marked, and the
+            run ends when no other is left; "continue": it goes on as if nothing had happened.
         wandb_project: also log to this Weights & Biases project.
         imports: the modules that the command line imports before it looks the names up.
 
@@ -66,6 +70,7 @@ class Specification:
     checkpoint_interval: int | None = None
     checkpoint_minutes: float | None = 5.0
     keep_checkpoints: int = 3
+    on_divergence: str = "stop"
     wandb_project: str | None = None
     imports: tuple[str, ...] = ()
 
@@ -80,6 +85,9 @@ class Specification:
                 require_whole(name, getattr(self, name), minimum=1)
         require_whole("evaluation_episodes", self.evaluation_episodes, minimum=0)
         require_whole("keep_checkpoints", self.keep_checkpoints, minimum=1)
+        if self.on_divergence not in ON_DIVERGENCE:
+            words = " or ".join(ON_DIVERGENCE)
+            raise ValueError(f"on_divergence={self.on_divergence!r} must be {words}")
         minutes = self.checkpoint_minutes
         if minutes is not None and not (_is_real(minutes) and 0 < minutes < math.inf):
             raise ValueError(f"checkpoint_minutes={minutes!r} must be a number greater than 0")

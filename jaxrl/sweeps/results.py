@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxrl import runs
+from jaxrl.runs.divergence import diverged_members
 from jaxrl.runs.folder import write_atomically, writing
 from jaxrl.runs.rows import cut_episodes, mean_over_episodes
 from jaxrl.sweeps.specification import Sweep
@@ -30,7 +31,8 @@ class BlockResult:
         rung: which part of the budget it was.
         steps: environment steps of each member, from the beginning.
         returns: mean return over the episodes of each seed, [trials][seeds]; None: there is none.
-        diverged: for each trial, whether a loss of one of its members was not finite in the end.
+        diverged: for each trial, whether the run noted that one of its members diverged, or a loss
+            of one was not finite in the end.
         reason: why the block failed; None: it did not.
     """
 
@@ -73,7 +75,8 @@ def result_of_run(folder: Path, trials: Sequence[int], num_seeds: int, *, rung: 
     rows = runs.read_evaluations(folder)
     cut = cut_episodes(rows.returns[:, -1], rows.lengths[:, -1])
     means = mean_over_episodes(rows.returns[:, -1], cut).reshape(len(trials), num_seeds)
-    broken = _ended_without_loss(folder, means.size).reshape(means.shape)
+    broken = diverged_members(folder, means.size) | _ended_without_loss(folder, means.size)
+    broken = broken.reshape(means.shape)
     return BlockResult(
         trials=tuple(trials),
         rung=rung,
