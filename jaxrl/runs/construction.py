@@ -11,8 +11,9 @@ import numpy as np
 from jaxrl import environments, registry
 from jaxrl.runs.grouping import Differences, differences_of
 from jaxrl.runs.members import given_parameters
+from jaxrl.runs.memory import check_memory, largest_array
 from jaxrl.runs.specification import Specification
-from jaxrl.types import Algorithm, Environment
+from jaxrl.types import Algorithm, Environment, Key
 
 # (the run's settings, one member's differences) -> Algorithm
 Constructor = Callable[[Any, Differences], Algorithm]
@@ -68,6 +69,27 @@ def constructor(
         return _stopping(entry.build(environment, settings), specification.stop_steps)
 
     return construct
+
+
+def check_environment(specification: Specification) -> None:
+    """Weighs what an environment makes, before it is made: XLA ends the process if it is absurd.
+
+    Raises:
+        ValueError: the device has less memory than it needs.
+    """
+    parameters = dict(specification.environment_parameters)
+
+    def reset(key: Key) -> Any:
+        return environments.make_env(specification.environment, **parameters).reset(key)
+
+    try:
+        program = jax.make_jaxpr(reset)(jax.random.key(0))
+    except MemoryError as error:
+        raise ValueError(f"{specification.environment} is too large: {error}") from None
+    except (TypeError, jax.errors.JAXTypeError):
+        # One that can be made outside of a traced function only.
+        return
+    check_memory(largest_array(program.jaxpr), "use a smaller environment")
 
 
 def check_differences(specification: Specification) -> None:
