@@ -33,6 +33,7 @@ __all__ = [
     "number",
     "require_scalars",
     "require_settings",
+    "require_single_precision",
     "require_whole",
     "settings",
     "static",
@@ -368,6 +369,25 @@ def _validate_number(field: "dataclasses.Field[Any]", value: Any) -> None:
     if np.isinf(values).any() and field.default not in (math.inf, -math.inf):
         raise ValueError(f"{field.name}={value} must be finite")
     _check_limits(field, value, values)
+    require_single_precision(field.name, value)
+
+
+def require_single_precision(name: str, value: Any) -> None:
+    """Checks that numbers are numbers in float32 too, in which every program computes.
+
+    Args:
+        name: for the message.
+        value: a number or an array of them; infinities pass.
+
+    Raises:
+        ValueError: one is beyond float32, or would be 0 there.
+    """
+    sizes = np.abs(np.asarray(value, dtype=float))
+    limits = np.finfo(np.float32)
+    if (np.isfinite(sizes) & (sizes > float(limits.max))).any():
+        raise ValueError(f"{name}={value} is beyond float32, whose largest number is 3.4e+38")
+    if ((sizes > 0) & (sizes < float(limits.tiny))).any():
+        raise ValueError(f"{name}={value} is 0 in float32, whose smallest number is 1.2e-38")
 
 
 def _validate_static(field: "dataclasses.Field[Any]", value: Any) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -46,6 +46,9 @@ class RunArguments:
     """Minutes between two checkpoints; none: only by steps and at the end."""
     keep_checkpoints: int = 3
     """How many of the newest checkpoints stay."""
+    on_divergence: Literal["stop", "continue"] = "stop"
+    """What happens when an agent's parameters are not finite any more. stop: the run ends when no
+    other agent is left, keeps its last good checkpoint, and the exit code is 3."""
     wandb_project: str | None = None
     """Also log to this Weights & Biases project (pip install "jaxrl[wandb]")."""
 

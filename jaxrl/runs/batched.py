@@ -15,6 +15,7 @@ from jaxtyping import Array, Int, UInt
 from jaxrl import training
 from jaxrl.runs.construction import Constructor
 from jaxrl.runs.grouping import Differences
+from jaxrl.runs.learnt import LEARNT_IS_FINITE, learnt_is_finite
 from jaxrl.runs.rows import aggregate
 from jaxrl.runs.specification import Specification
 from jaxrl.settings import MAX_STEPS
@@ -73,7 +74,8 @@ def advance_of(
 
     Returns:
         (settings, differences, keys, states, progress, base, until) -> (states, progress, row of
-        metrics [members]); all steps are counted from `base`, in int32.
+        metrics [members] and whether what was learnt is finite); all steps are counted from `base`,
+        in int32.
     """
     # A progress that all members share must stay unbatched, or the loop pays for a select per one.
     axis = None if algorithm.steps_per_iteration is not None else 0
@@ -101,7 +103,8 @@ def advance_of(
             advance_one, in_axes=(0, 0, 0, axis), out_axes=(0, axis, 0)
         )(differences, keys, states, progress)
         used = after.iteration - progress.iteration
-        return states, after, jax.vmap(aggregate, in_axes=(0, axis))(metrics, used)
+        row = jax.vmap(aggregate, in_axes=(0, axis))(metrics, used)
+        return states, after, row | {LEARNT_IS_FINITE: jax.vmap(learnt_is_finite)(states)}
 
     return advance
 

@@ -11,8 +11,9 @@ import numpy as np
 from jaxrl import environments, registry
 from jaxrl.runs.grouping import Differences, differences_of
 from jaxrl.runs.members import given_parameters
+from jaxrl.runs.memory import check_memory, largest_array
 from jaxrl.runs.specification import Specification
-from jaxrl.types import Algorithm, Environment
+from jaxrl.types import Algorithm, Environment, Key
 
 # (the run's settings, one member's differences) -> Algorithm
 Constructor = Callable[[Any, Differences], Algorithm]
@@ -45,11 +46,17 @@ def build_task(specification: Specification, member: int = 0) -> Environment:
     return environments.make_env(specification.environment, **parameters)
 
 
-def constructor(specification: Specification) -> Constructor:
+def constructor(
+    specification: Specification, *, wrap: Callable[[Environment], Environment] | None = None
+) -> Constructor:
     """Returns the constructor of any member's algorithm, to be called inside a traced function.
 
     Float settings, and parameters in which members differ, are then arguments of the compiled
     program; an environment that all members share is made here, once.
+
+    Args:
+        specification: the run.
+        wrap: around every environment; None: nothing.
 
     Raises:
         ValueError: the algorithm, the environment or one of its parameters is unknown.
@@ -64,11 +71,34 @@ def constructor(specification: Specification) -> Constructor:
         if environment is None:
             parameters = shared | differences.environment_parameters
             environment = environments.make_env(name, **parameters)
+        if wrap is not None:
+            environment = wrap(environment)
         if differences.settings:
             settings = dataclasses.replace(settings, **differences.settings)
         return _stopping(entry.build(environment, settings), specification.stop_steps)
 
     return construct
+
+
+def check_environment(specification: Specification) -> None:
+    """Weighs what an environment makes, before it is made: XLA ends the process if it is absurd.
+
+    Raises:
+        ValueError: the device has less memory than it needs.
+    """
+    parameters = dict(specification.environment_parameters)
+
+    def reset(key: Key) -> Any:
+        return environments.make_env(specification.environment, **parameters).reset(key)
+
+    try:
+        program = jax.make_jaxpr(reset)(jax.random.key(0))
+    except MemoryError as error:
+        raise ValueError(f"{specification.environment} is too large: {error}") from None
+    except (TypeError, jax.errors.JAXTypeError):
+        # One that can be made outside of a traced function only.
+        return
+    check_memory(largest_array(program.jaxpr), "use a smaller environment")
 
 
 def check_differences(specification: Specification) -> None:

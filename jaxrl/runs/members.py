@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxrl.settings import validate
+from jaxrl.settings import require_single_precision, validate
 
 LARGEST_SEED = 2**32 - 1
 # Each is an object here, a row in a file and a line of config.json.
@@ -153,8 +153,7 @@ def _number(name: str, value: Any, finite: bool) -> float:
         raise ValueError(f"{name}={value!r} is not a number: members differ in numbers only")
     if finite and math.isinf(number):
         raise ValueError(f"{name}={value} must be finite")
-    if math.isfinite(number) and abs(number) > float(np.finfo(np.float32).max):
-        raise ValueError(f"{name}={value} is beyond float32")
+    require_single_precision(name, number)
     return number
 
 

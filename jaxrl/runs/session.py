@@ -6,15 +6,33 @@ import dataclasses
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from jaxrl.runs import checkpoints, plan, programs
+from jaxrl.runs.divergence import (
+    PARAMETERS,
+    Beginning,
+    Divergence,
+    Found,
+    diverged_members,
+    find,
+)
+from jaxrl.runs.folder import DIVERGENCES
+from jaxrl.runs.grouping import identities_of
 from jaxrl.runs.interruption import EXIT_CODE, Interruption
-from jaxrl.runs.logs import Logs, cut_back
+from jaxrl.runs.learnt import LEARNT_IS_FINITE
+from jaxrl.runs.logs import Logs, RowEnds, cut_back
 from jaxrl.runs.preparation import Prepared
 from jaxrl.runs.progress import Display
+from jaxrl.runs.specification import fingerprint
+from jaxrl.training import Progress
 from jaxrl.transfer import take_learned
 from jaxrl.types import State
+
+DIVERGED = 3
+# Of each chunk, so that a run of thousands stays readable; divergences.jsonl has them all.
+_MOST_SAID = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +47,8 @@ class Outcome:
         compile_seconds: spent on tracing and compiling.
         run_seconds: spent on training, evaluating and writing; 0 where nothing was left to do.
         interrupted: Ctrl-C was pressed, be it in the last chunk.
+        diverged: how many members have parameters that are not finite any more; not counted where
+            the run was told to continue all the same.
     """
 
     folder: Path
@@ -38,9 +58,10 @@ class Outcome:
     compile_seconds: float
     run_seconds: float
     interrupted: bool = False
+    diverged: int = 0
 
     @classmethod
-    def nothing_left(cls, folder: Path, steps: int) -> "Outcome":
+    def nothing_left(cls, folder: Path, steps: int, diverged: int = 0) -> "Outcome":
         """Of a run that was finished before."""
         return cls(
             folder=folder,
@@ -49,16 +70,23 @@ class Outcome:
             steps=steps,
             compile_seconds=0.0,
             run_seconds=0.0,
+            diverged=diverged,
         )
 
     @property
     def exit_code(self) -> int:
-        """0 for a finished run, 130 for one that Ctrl-C stopped."""
+        """0 for a finished run, 3 where a member diverged, 130 for one that Ctrl-C stopped."""
+        if self.diverged and not self.interrupted:
+            return DIVERGED
         return 0 if self.finished else EXIT_CODE
 
 
 class Session:
-    """A run in memory; its folder is locked by the caller."""
+    """A run in memory; its folder is locked by the caller.
+
+    Attributes:
+        has_begun: whether this process has trained.
+    """
 
     def __init__(
         self,
@@ -80,8 +108,11 @@ class Session:
             earlier: States of an earlier run, [members], which it begins from.
         """
         self._folder = folder
+        self._prepared = prepared
         self._specification = specification = prepared.specification
         self._display = display
+        # One of the runs of a sweep goes to its end whatever happens, and costs nothing twice.
+        self._may_stop = compiled is None and specification.on_divergence == "stop"
         if compiled is None:
             display.say("compiling ...")
             compiled = programs.Programs(prepared, starts_anew=checkpoint is None)
@@ -94,11 +125,19 @@ class Session:
             if earlier is not None:
                 self._state = take_learned(self._state, earlier)
             self._progress = plan.first_progress(specification, self._algorithm)
-        cut_back(folder, checkpoint.file_sizes if checkpoint is not None else {})
+        self._run = fingerprint(specification)
+        cut_back(
+            folder,
+            checkpoint.file_sizes if checkpoint is not None else {},
+            checkpoint.file_digests if checkpoint is not None else {},
+        )
+        self._diverged = diverged_members(folder, self._num_members())
         self._saved_at = time.monotonic()
         self._saved_steps = self._slowest_steps()
         # What an earlier run was when this one began is not to be found again.
         self._is_saved = checkpoint is not None or earlier is None
+        self._has_saved = False
+        self.has_begun = False
 
     def run(self) -> Outcome:
         """Trains to the end, or until Ctrl-C."""
@@ -121,7 +160,7 @@ class Session:
             self._display.begin(done=steps_before, total=self._budget())
             if not self._is_saved:
                 worker.submit(self._save, logs).result()
-            while not (self._is_finished() or stop.requested):
+            while not (self._is_finished() or stop.requested or self._has_failed()):
                 worker.submit(self._run_chunk, logs).result()
                 if self._is_checkpoint_due():
                     worker.submit(self._save, logs).result()
@@ -136,6 +175,7 @@ class Session:
             compile_seconds=self._programs.compile_seconds,
             run_seconds=time.perf_counter() - began,
             interrupted=stop.requested,
+            diverged=self._count_diverged(),
         )
 
     def evaluate(self) -> Outcome:
@@ -153,26 +193,94 @@ class Session:
             steps=self._all_steps(),
             compile_seconds=self._programs.compile_seconds,
             run_seconds=time.perf_counter() - began,
+            diverged=self._count_diverged(),
         )
 
     def _run_chunk(self, logs: Logs) -> None:
-        before, steps_before = self._progress, self._slowest_steps()
-        self._is_saved = False
+        before, steps_before, ends = self._progress, self._slowest_steps(), logs.ends()
+        self._is_saved, self.has_begun = False, True
         self._state, self._progress, row = self._programs.advance(self._state, before)
+        broken = ~row.pop(LEARNT_IS_FINITE)
         advanced = np.asarray(self._progress.iteration > before.iteration)
         logs.write_metrics(row, np.broadcast_to(advanced, (self._num_members(),)))
+        if np.any(broken & ~self._diverged):
+            self._note_divergence(logs, before, ends, broken)
+            if self._has_failed():
+                return
         if self._is_evaluation_due(steps_before):
             evaluation = self._programs.evaluate(self._state, self._progress)
             logs.write_evaluation(self._steps_of_members(), evaluation)
         self._display.update(done=self._all_steps(), episode_return=_mean_return(row))
 
-    def _save(self, logs: Logs) -> None:
+    def _note_divergence(
+        self, logs: Logs, before: Progress, ends: RowEnds, broken: np.ndarray
+    ) -> None:
+        """Says who diverged, when and by what; goes back to the last good State, if none is left.
+
+        Args:
+            logs: of the run.
+            before: the progress before the chunk in which they did.
+            ends: of the row files before it.
+            broken: bool [members], whose parameters are not finite.
+        """
+        members, is_first = np.flatnonzero(broken & ~self._diverged), not self._diverged.any()
+        self._diverged |= broken
+        first, after = plan.steps_of_members(self._specification, before), self._steps_of_members()
+        found = None
+        # What follows is marked by its chunk alone: the way is long, and is not taken for each.
+        if self._may_stop and (is_first or self._has_failed()):
+            found = self._find_beginnings(before, [int(x) for x in members[:_MOST_SAID]])
+        beginnings = found.beginnings if found is not None else {}
+        identities = identities_of(self._specification)
+        divergences = []
+        for member in map(int, members):
+            unknown = Beginning(PARAMETERS, int(first[member]), int(after[member]))
+            beginning, steps = beginnings.get(member, (unknown, unknown.steps))
+            divergences.append(Divergence(identities[member], beginning, steps))
+        logs.write_divergences([divergence.row() for divergence in divergences])
+        for divergence in divergences[:_MOST_SAID]:
+            self._display.say(str(divergence))
+        if len(divergences) > _MOST_SAID:
+            self._display.say(f"and {len(divergences) - _MOST_SAID:,} more: {DIVERGENCES}")
+        if self._has_failed():
+            self._progress, self._is_saved = before, True
+            if found is not None:
+                self._state = found.state
+                self._save(logs, ends)
+
+    def _find_beginnings(self, before: Progress, members: list[int]) -> Found | None:
+        """Takes the way again; None where that is not possible."""
+        self._display.say("an agent diverged: going back to see what began it")
+        after = self._progress
+        if self._has_failed():
+            # Nobody needs it any more, and there may be no room for two.
+            del self._state
+        checkpoint = checkpoints.load_newest(self._folder, self._prepared.state_type, run=self._run)
+        try:
+            return find(self._prepared, self._programs, checkpoint, before, after, members)
+        except (jax.errors.JaxRuntimeError, NotImplementedError, TypeError, ValueError) as error:
+            # Not enough memory for it, or a program that cannot be watched.
+            self._display.say(f"what began it cannot be told: {' '.join(str(error).split())}")
+            return None
+
+    def _save(self, logs: Logs, ends: RowEnds | None = None) -> None:
         # The rows first: a checkpoint promises that those before it are there.
+        present = logs.flush()
+        sizes, digests = ends or present
         checkpoint = checkpoints.Checkpoint(
-            state=self._state, progress=self._progress, file_sizes=logs.flush()
+            state=self._state, progress=self._progress, file_sizes=sizes, file_digests=digests
         )
         keep = self._specification.keep_checkpoints
-        checkpoints.save(self._folder, checkpoint, total_steps=self._all_steps(), keep=keep)
+        checkpoints.save(
+            self._folder,
+            checkpoint,
+            total_steps=self._all_steps(),
+            keep=keep,
+            run=self._run,
+            read_back=not self._has_saved,
+        )
+        # The first of a process is read back before it is trusted: later ones take the same way.
+        self._has_saved = True
         self._saved_at = time.monotonic()
         self._saved_steps = self._slowest_steps()
         self._is_saved = True
@@ -194,6 +302,12 @@ class Session:
 
     def _is_finished(self) -> bool:
         return plan.is_finished(self._algorithm, self._progress)
+
+    def _has_failed(self) -> bool:
+        return self._may_stop and bool(self._diverged.all())
+
+    def _count_diverged(self) -> int:
+        return int(self._diverged.sum()) if self._specification.on_divergence == "stop" else 0
 
     def _slowest_steps(self) -> int:
         return plan.slowest_steps(self._algorithm, self._progress)
@@ -226,7 +340,11 @@ def say_outcome(display: Display, outcome: Outcome) -> None:
         f"{steps:,} steps in {outcome.run_seconds:.1f} s ({rate:,.0f} steps/s), "
         f"after {outcome.compile_seconds:.1f} s of compiling"
     )
-    if not outcome.finished:
+    if outcome.diverged and not outcome.finished and not outcome.interrupted:
+        display.say(
+            f"stopped, as no agent is left; the last good checkpoint is kept: {outcome.folder}"
+        )
+    elif not outcome.finished:
         display.say(f"saved; go on with: jaxrl resume {outcome.folder}")
 
 

@@ -1,6 +1,8 @@
 """A run as data: everything that config.json holds and a resumed run needs."""
 
 import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +13,14 @@ import numpy as np
 from jaxrl import registry
 from jaxrl.runs.folder import CONFIG, read_own_file
 from jaxrl.runs.members import Member, check_members, make_members
+
+ON_DIVERGENCE = ("stop", "continue")
+_OF_ONES_OWN = "one that a module of your own registers is known after --import MODULE"
+# How often it saves, and what people are told, may change on the way.
+_MAY_CHANGE = {
+    *("checkpoint_interval", "checkpoint_minutes", "keep_checkpoints"),
+    *("on_divergence", "wandb_project", "preset", "imports"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +51,8 @@ class Specification:
         checkpoint_interval: between two checkpoints, beside those by the clock; None: none.
         checkpoint_minutes: between two checkpoints; None: none. The end is always saved.
         keep_checkpoints: how many of the newest stay.
+        on_divergence: "stop": a member whose parameters are not finite any more is marked, and the
+            run ends when no other is left; "continue": it goes on as if nothing had happened.
         wandb_project: also log to this Weights & Biases project.
         imports: the modules that the command line imports before it looks the names up.
 
@@ -72,6 +84,7 @@ class Specification:
     checkpoint_interval: int | None = None
     checkpoint_minutes: float | None = 5.0
     keep_checkpoints: int = 3
+    on_divergence: str = "stop"
     wandb_project: str | None = None
     imports: tuple[str, ...] = ()
 
@@ -90,6 +103,9 @@ class Specification:
             require_whole("start_from_member", self.start_from_member, minimum=0)
             if self.start_from is None:
                 raise ValueError("start_from_member needs start_from: the run that it is of")
+        if self.on_divergence not in ON_DIVERGENCE:
+            words = " or ".join(ON_DIVERGENCE)
+            raise ValueError(f"on_divergence={self.on_divergence!r} must be {words}")
         minutes = self.checkpoint_minutes
         if minutes is not None and not (_is_real(minutes) and 0 < minutes < math.inf):
             raise ValueError(f"checkpoint_minutes={minutes!r} must be a number greater than 0")
@@ -123,6 +139,20 @@ def to_json(specification: Specification) -> dict[str, Any]:
     }
     data["members"] = [_member_to_json(member) for member in specification.members]
     return data
+
+
+def fingerprint(specification: Specification) -> dict[str, str]:
+    """Returns a digest of each part that decides over the bits of a run's states and rows.
+
+    Args:
+        specification: the run.
+    """
+    data = to_json(specification)
+    return {
+        name: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+        for name, value in data.items()
+        if name not in _MAY_CHANGE
+    }
 
 
 def from_json(data: Any) -> Specification:
@@ -199,7 +229,10 @@ def _member_from_json(index: int, data: Any) -> Member:
 
 
 def _settings_from_json(algorithm: str, data: dict[str, Any]) -> Any:
-    settings_type = registry.get(algorithm).settings
+    try:
+        settings_type = registry.get(algorithm).settings
+    except ValueError as error:
+        raise ValueError(f"{error}; {_OF_ONES_OWN}") from None
     fields = {field.name: field for field in dataclasses.fields(settings_type)}
     unknown = sorted(data.keys() - fields.keys())
     if unknown:

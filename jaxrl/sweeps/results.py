@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from jaxrl import runs
-from jaxrl.runs.folder import write_atomically, writing
+from jaxrl.runs.divergence import diverged_members
+from jaxrl.runs.folder import read_json, write_atomically, writing
 from jaxrl.runs.rows import cut_episodes, mean_over_episodes
 from jaxrl.sweeps.specification import Sweep
 
@@ -30,7 +31,8 @@ class BlockResult:
         rung: which part of the budget it was.
         steps: environment steps of each member, from the beginning.
         returns: mean return over the episodes of each seed, [trials][seeds]; None: there is none.
-        diverged: for each trial, whether a loss of one of its members was not finite in the end.
+        diverged: for each trial, whether the run noted that one of its members diverged, or a loss
+            of one was not finite in the end.
         reason: why the block failed; None: it did not.
     """
 
@@ -71,9 +73,12 @@ def result_of_run(folder: Path, trials: Sequence[int], num_seeds: int, *, rung: 
         rung: which part of the budget it was.
     """
     rows = runs.read_evaluations(folder)
+    if rows.returns.shape[0] != len(trials) * num_seeds or not rows.returns.shape[1]:
+        raise runs.ExperimentError(f"{folder}: its evaluations are not those of its members")
     cut = cut_episodes(rows.returns[:, -1], rows.lengths[:, -1])
     means = mean_over_episodes(rows.returns[:, -1], cut).reshape(len(trials), num_seeds)
-    broken = _ended_without_loss(folder, means.size).reshape(means.shape)
+    broken = diverged_members(folder, means.size) | _ended_without_loss(folder, means.size)
+    broken = broken.reshape(means.shape)
     return BlockResult(
         trials=tuple(trials),
         rung=rung,
@@ -121,7 +126,7 @@ def read_block(folder: Path, name: str) -> BlockResult | None:
     if not path.exists():
         return None
     try:
-        result = _block_from_json(json.loads(path.read_text(encoding="utf-8")))
+        result = _block_from_json(read_json(path))
     except (OSError, TypeError, KeyError, ValueError, RecursionError):
         raise runs.ExperimentError(f"{path} cannot be used: it is damaged") from None
     return result

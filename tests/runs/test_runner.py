@@ -43,7 +43,7 @@ NUM_CHUNKS = 7
 
 @pytest.fixture(autouse=True)
 def shared_programs(monkeypatch):
-    share_programs(monkeypatch)
+    share_programs(monkeypatch.setattr)
 
 
 class Killed(BaseException):
@@ -56,7 +56,7 @@ def whole_run(request, tmp_path_factory):
     # The fixtures of a function are not there yet for a module's.
     with pytest.MonkeyPatch.context() as monkeypatch:
         install(monkeypatch.setattr, monkeypatch.setitem)
-        share_programs(monkeypatch)
+        share_programs(monkeypatch.setattr)
         run = specification(varies=request.param)
         folder = tmp_path_factory.mktemp("whole") / "run"
         outcome = start(run, folder)
@@ -315,7 +315,7 @@ def test_config_records_the_provenance_and_resume_warns_of_another(tmp_path, mon
 def test_checkpoints_by_the_clock(tmp_path, monkeypatch):
     saved = []
     monkeypatch.setattr(
-        checkpoints, "save", lambda *_, total_steps, keep: saved.append(total_steps)
+        checkpoints, "save", lambda *_, total_steps, **__: saved.append(total_steps)
     )
     start(specification(checkpoint_interval=None), tmp_path / "late")
     assert saved == [208]
