@@ -5,6 +5,7 @@ from jaxrl.actor_critic.sac import SACConfig, sac
 from jaxrl.actor_critic.td3 import TD3Config, td3
 from jaxrl.alternation import AlternationResult, alternate
 from jaxrl.environments import available_environments, make_env, register_environment
+from jaxrl.networks import register_network
 from jaxrl.policy_gradient.a2c import A2CConfig, a2c
 from jaxrl.policy_gradient.a3c import A3CConfig, a3c
 from jaxrl.policy_gradient.impala import IMPALAConfig, impala
@@ -70,6 +71,7 @@ __all__ = [
     "pqn",
     "register_algorithm",
     "register_environment",
+    "register_network",
     "reinforce",
     "sac",
     "simulated_annealing",
