@@ -10,6 +10,7 @@ from jaxrl.environments import (
     register_environment,
     time_limit,
 )
+from jaxrl.networks import register_network
 from jaxrl.policy_gradient.a2c import A2CConfig, a2c
 from jaxrl.policy_gradient.a3c import A3CConfig, a3c
 from jaxrl.policy_gradient.impala import IMPALAConfig, impala
@@ -89,6 +90,7 @@ __all__ = [
     "preset_settings",
     "register_algorithm",
     "register_environment",
+    "register_network",
     "reinforce",
     "sac",
     "save",

@@ -14,7 +14,19 @@ from setting_needs import meeting
 from small_runs import SMALL, TOTAL_STEPS, corridor
 
 from jaxrl import registry
+from jaxrl.networks import (
+    CategoricalHead,
+    DeterministicHead,
+    SquashedGaussianHead,
+    actor_critic,
+    critic,
+    policy_network,
+    policy_of_head,
+    q_network,
+    register_network,
+)
 from jaxrl.settings import validate
+from jaxrl.types import Box
 
 ENVIRONMENTS = {
     "discrete": corridor(),
@@ -34,7 +46,34 @@ TOGETHER = {
     "reset_ratio": {"num_envs": 4},
     "temperature_decay": {"temperature": 100.0, "min_temperature": 1e-9},
 }
+OTHER = {"hidden_sizes": (3,)}
+register_network("other-actor-critic", lambda seen, actions: actor_critic(seen, actions, **OTHER))
+register_network("other-q-network", lambda seen, actions: q_network(seen, actions, **OTHER))
+register_network("other-search", lambda seen, actions: policy_network(seen, actions, **OTHER))
+register_network(
+    "other-critic",
+    lambda seen, actions: (critic if isinstance(actions, Box) else q_network)(
+        seen, actions, **OTHER
+    ),
+)
+register_network(
+    "other-deterministic",
+    lambda seen, actions: policy_of_head(seen, DeterministicHead(actions), **OTHER),
+)
+register_network(
+    "other-stochastic",
+    lambda seen, actions: policy_of_head(
+        seen,
+        (SquashedGaussianHead if isinstance(actions, Box) else CategoricalHead)(actions),
+        **OTHER,
+    ),
+)
+
 VALUES = {
+    "critic": ("default", "other-critic"),
+    "policy": ("default", "other-deterministic"),
+    ("sac", "policy"): ("default", "other-stochastic"),
+    "network": ("default", "other-search"),
     "total_steps": (TOTAL_STEPS, 2 * TOTAL_STEPS),
     "strategy": ("Sep_CMA_ES", "SNES"),
     ("cem", "initial_log_std"): (-4.0, 4.0),
@@ -75,6 +114,12 @@ for _name in ("hill_climbing", "steepest_ascent"):
     TOGETHER[_name, "min_noise_scale"] = TOGETHER["min_noise_scale"] | {"total_steps": 2_000}
 # evosax's default strategy has no optimiser.
 TOGETHER["evosax", "learning_rate"] = {"strategy": "Open_ES"}
+
+# A network of one's own takes the place of those that the sizes are of.
+for _name in ("a2c", "a3c", "impala", "ppo", "reinforce", "trpo", "dqn", "pqn"):
+    _kind = "other-q-network" if _name in ("dqn", "pqn") else "other-actor-critic"
+    VALUES[_name, "network"] = ("default", _kind)
+    TOGETHER[_name, "network"] = {"hidden_sizes": registry.get(_name).settings().hidden_sizes}
 
 
 def look_up(table, name, field, default):

@@ -28,7 +28,7 @@ TABLE = {
     # Known with the environment or the networks only.
     "the default network": ({}, None),
     "Box actions": ({}, None),
-    "core='gru', or a network of one's own with memory": ({"core": "gru"}, None),
+    "core='gru' or core='lstm', or a network of one's own with memory": ({"core": "gru"}, None),
 }
 
 # Of names and flags, a value that is none of those that are needed.

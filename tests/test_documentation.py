@@ -5,10 +5,12 @@ import importlib.util
 import pathlib
 import re
 
+import jax
 import numpy as np
 import pytest
 
-from jaxrl import environments, registry
+import jaxrl
+from jaxrl import environments, networks, registry
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
 
@@ -58,6 +60,22 @@ def test_a_new_environment_is_learnt(monkeypatch):
     assert -5 < results["of_cem"] < 0
     # The stronger the thrust, the sooner the craft is at rest.
     assert (np.diff(results["of_thrusts"]) > 0).all()
+
+
+def test_the_page_of_networks_is_true(monkeypatch):
+    monkeypatch.setattr(environments.registry, "_own", dict(environments.registry._own))
+    monkeypatch.setattr(networks.registry, "_networks", {})
+    blocks = blocks_of("new_network.md")
+    stacked = run(blocks[:2])
+    assert stacked["algorithm"].steps_per_iteration
+    assert jaxrl.make_env("stacked-pong", num_frames=3).observation_space.shape == (30, 40, 9)
+    results = run(blocks)
+    assert networks.available_networks() == ["default", "gated"]
+    given, by_name = (
+        jax.tree.map(lambda x: x.shape, jax.eval_shape(algorithm.init, jax.random.key(0)))
+        for algorithm in (results["algorithm"], results["by_name"])
+    )
+    assert given == by_name
 
 
 @pytest.mark.full

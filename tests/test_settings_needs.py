@@ -166,12 +166,12 @@ def test_sequences_need_a_memory(name):
     config, value = settings_of(name, "sequence_length", {"core": "none"})
     config = with_own(config, "sequence_length")
     build = registry.get(name).build
-    with pytest.raises(ValueError, match=f"sequence_length={value} needs core='gru', or a network"):
+    with pytest.raises(ValueError, match=f"sequence_length={value} needs core='gru' or core="):
         build(env, config)
     own = recurrent_actor_critic(env.observation_space, env.action_space)
     build(env, config, network=own)
     empty = own._replace(start=lambda: ())
-    with pytest.raises(ValueError, match=f"sequence_length={value} needs core='gru', or a network"):
+    with pytest.raises(ValueError, match=f"sequence_length={value} needs core='gru' or core="):
         build(env, config, network=empty)
 
 
@@ -190,7 +190,10 @@ def test_auto_is_a_network_without_layers_where_nothing_is_an_image():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (jaxrl.PPOConfig(core_size=32), "core_size=32 needs core='gru', but core='none': it would"),
+        (
+            jaxrl.PPOConfig(core_size=32),
+            "core_size=32 needs core='gru' or core='lstm', but core='none': it",
+        ),
         (
             jaxrl.DQNConfig(priority_exponent=0.5),
             "=0.5 needs prioritized=True, but prioritized=Fal",
@@ -297,7 +300,7 @@ def test_needs_in_words():
 def test_flags_say_what_they_need():
     arguments = settings_arguments(jaxrl.PPOConfig, jaxrl.PPOConfig())
     help_of = {f.name: f.type.__metadata__[0].help for f in dataclasses.fields(arguments)}
-    assert help_of["core_size"] == "Width of the memory. Needs core='gru'."
+    assert help_of["core_size"] == "Width of the memory. Needs core='gru' or core='lstm'."
     assert help_of["discount"].endswith("step later.")
 
 

@@ -8,7 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxrl.actor_critic._learner import ActorCriticState, Networks, init_critics, init_state
-from jaxrl.actor_critic._networks import check_actions, make_critic, make_policy
+from jaxrl.actor_critic._networks import (
+    check_actions,
+    chosen_networks,
+    make_critic,
+    make_policy,
+)
 from jaxrl.actor_critic._parameter_noise import perturb_policy
 from jaxrl.actor_critic._settings import DeterministicSettings
 from jaxrl.exploration import Exploration, gaussian_noise, ornstein_uhlenbeck_noise
@@ -20,7 +25,6 @@ from jaxrl.networks import (
     policy_of,
     require_array,
 )
-from jaxrl.settings import check_use
 from jaxrl.types import (
     Box,
     Carry,
@@ -57,7 +61,7 @@ def deterministic_networks(
         ValueError: the actions or a network do not suit the algorithm.
     """
     space = check_bounded(env, name)
-    check_use(config, env.observation_space, space, policy=policy, critic=critic)
+    policy, critic = chosen_networks(env, config, policy=policy, critic=critic)
     policy = make_policy(env, config, DeterministicHead(space), policy)
     check_actions(policy, _action, env)
     return policy, make_critic(env, space, config, critic)

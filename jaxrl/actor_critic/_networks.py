@@ -9,6 +9,7 @@ from jaxtyping import Array
 from jaxrl.actor_critic._settings import ActorCriticSettings
 from jaxrl.networks import (
     critic,
+    named_network,
     output_shapes,
     policy_of_head,
     refuse_masks,
@@ -17,7 +18,27 @@ from jaxrl.networks import (
     seen_space,
     torso_attributes,
 )
+from jaxrl.settings import check_use
 from jaxrl.types import Box, Environment, MaskedSpace, Network, Observation, Params
+
+
+def chosen_networks(
+    env: Environment,
+    config: ActorCriticSettings,
+    *,
+    policy: Network | None,
+    critic: Network | None,
+) -> tuple[Network | None, Network | None]:
+    """The networks of the user's own, by an argument or by a name; None: the default one.
+
+    Raises:
+        ValueError: there is no network of a name, or it leaves a setting without use.
+    """
+    spaces = env.observation_space, env.action_space
+    policy = named_network(config.policy, policy, *spaces, argument="policy")
+    critic = named_network(config.critic, critic, *spaces, argument="critic")
+    check_use(config, *spaces, policy=policy, critic=critic)
+    return policy, critic
 
 
 def make_policy(

@@ -20,6 +20,10 @@ class ActorCriticSettings(ValueNetworkSettings, ConstantOptimizerSettings, Repla
     """Share of the learning network in each change of its target; 1 copies it."""
     policy_delay: int = static(1, minimum=1, maximum=MAX_STEPS)
     """Updates of the critics for each of the actor and of the targets."""
+    policy: str = static("default")
+    """The actor: default, or the name under which register_network knows one of one's own."""
+    critic: str = static("default")
+    """The critics: default, or the name under which register_network knows one of one's own."""
     action_layer: int = static(0, minimum=0, needs=(default_network("critic"), BOX_ACTIONS))
     """The critics' dense layer that the action enters; 0: the first, beside the observation."""
 

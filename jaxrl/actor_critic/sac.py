@@ -29,7 +29,12 @@ from jaxrl.actor_critic._learner import (
     init_state,
     least_value,
 )
-from jaxrl.actor_critic._networks import check_actions, make_critic, make_policy
+from jaxrl.actor_critic._networks import (
+    check_actions,
+    chosen_networks,
+    make_critic,
+    make_policy,
+)
 from jaxrl.actor_critic._settings import ActorCriticSettings
 from jaxrl.distributions import Categorical
 from jaxrl.exploration import (
@@ -54,7 +59,6 @@ from jaxrl.ops.action_values import q_target, soft_value, temperature_loss, valu
 from jaxrl.ops.weighting import weighted
 from jaxrl.settings import (
     BOX_ACTIONS,
-    check_use,
     default_network,
     number,
     require_settings,
@@ -174,7 +178,7 @@ def sac_agent(
     """Builds SAC's learning rule, to be joined to a replay; arguments as for `sac`."""
     require_settings(config, SACConfig)
     observations, actions = env.observation_space, env.action_space
-    check_use(config, observations, actions, policy=policy, critic=critic)
+    policy, critic = chosen_networks(env, config, policy=policy, critic=critic)
     is_discrete = isinstance(actions, Discrete)
     make_networks = _discrete_networks if is_discrete else _continuous_networks
     policy, critic = make_networks(env, config, policy, critic)

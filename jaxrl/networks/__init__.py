@@ -21,9 +21,11 @@ from jaxrl.networks.bounded_policies import (
     SquashedGaussianHead,
     policy_of_head,
 )
+from jaxrl.networks.convolutions import ImpalaCNN, MinAtarCNN, NatureCNN
 from jaxrl.networks.gru import GRU
 from jaxrl.networks.initialization import from_one_draw, orthogonal
 from jaxrl.networks.layers import Dense, matmul
+from jaxrl.networks.lstm import LSTM, LSTMMemory
 from jaxrl.networks.masked_values import (
     greedy_policy,
     make_q_network,
@@ -32,6 +34,7 @@ from jaxrl.networks.masked_values import (
 )
 from jaxrl.networks.masking import masking_actions, refuse_masks, require_masks, without_masks
 from jaxrl.networks.memory import start_again, step_by_step, without_memory
+from jaxrl.networks.mlp import MLP
 from jaxrl.networks.policy import PolicyNetwork, policy_network
 from jaxrl.networks.protocol import (
     from_flax,
@@ -41,19 +44,25 @@ from jaxrl.networks.protocol import (
     require_network,
 )
 from jaxrl.networks.recurrent import RecurrentActorCritic, recurrent_actor_critic
+from jaxrl.networks.registry import available_networks, named_network, register_network
 from jaxrl.networks.settings import TorsoSettings, ValueNetworkSettings, torso_attributes
-from jaxrl.networks.torsos import ACTIVATIONS, MLP, MinAtarCNN, encode_observation, make_torso
+from jaxrl.networks.torsos import ACTIVATIONS, TORSOS, encode_observation, make_torso
 
 __all__ = [
     "ACTIVATIONS",
     "GRU",
+    "LSTM",
     "MLP",
+    "TORSOS",
     "ActorCritic",
     "CategoricalHead",
     "Critic",
     "Dense",
     "DeterministicHead",
+    "ImpalaCNN",
+    "LSTMMemory",
     "MinAtarCNN",
+    "NatureCNN",
     "PolicyHead",
     "PolicyModule",
     "PolicyNetwork",
@@ -64,6 +73,7 @@ __all__ = [
     "ValueNetworkSettings",
     "actor_critic",
     "apply_to_batch",
+    "available_networks",
     "critic",
     "encode_observation",
     "from_flax",
@@ -74,6 +84,7 @@ __all__ = [
     "make_torso",
     "masking_actions",
     "matmul",
+    "named_network",
     "orthogonal",
     "output_shapes",
     "over_batch",
@@ -84,6 +95,7 @@ __all__ = [
     "q_network",
     "recurrent_actor_critic",
     "refuse_masks",
+    "register_network",
     "require_array",
     "require_distribution",
     "require_masks",

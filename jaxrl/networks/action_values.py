@@ -10,8 +10,9 @@ from jaxtyping import Array, Float
 from jaxrl.networks.actor_critic import HEAD_INIT, VALUE_INIT
 from jaxrl.networks.initialization import from_one_draw
 from jaxrl.networks.layers import Dense
+from jaxrl.networks.mlp import normalized
 from jaxrl.networks.protocol import from_flax
-from jaxrl.networks.torsos import ACTIVATIONS, encode_observation, make_torso, normalized
+from jaxrl.networks.torsos import ACTIVATIONS, encode_observation, make_torso
 from jaxrl.types import Box, Discrete, Network, Observation, SpaceTree
 
 
@@ -100,7 +101,7 @@ def q_network(
     Args:
         observation_space: any of ours, or a pytree of them.
         action_space: of the actions.
-        torso: "mlp", "cnn" (for [height, width, channels]), or "auto": "cnn" for such shapes.
+        torso: a name in `TORSOS`; see `make_torso`.
         hidden_sizes: widths of the dense layers.
         activation: a name in `ACTIVATIONS`.
         compute_dtype: of the torso; parameters and the last layer are float32.

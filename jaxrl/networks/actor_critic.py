@@ -99,7 +99,7 @@ def actor_critic(
     Args:
         observation_space: any of ours, or a pytree of them.
         action_space: Discrete, MultiDiscrete or Box.
-        torso: "mlp", "cnn" (for [height, width, channels]), or "auto": "cnn" for such shapes.
+        torso: a name in `TORSOS`; see `make_torso`.
         hidden_sizes: widths of the dense layers.
         activation: a name in `ACTIVATIONS`.
         shared_torso: one feature extractor for actor and critic.

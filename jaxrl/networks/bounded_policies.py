@@ -124,7 +124,7 @@ def policy_of_head(
     Args:
         observation_space: any of ours, or a pytree of them.
         head: maps features to an action or to a distribution.
-        torso: "mlp", "cnn" (for [height, width, channels]), or "auto": "cnn" for such shapes.
+        torso: a name in `TORSOS`; see `make_torso`.
         hidden_sizes: widths of the dense layers.
         activation: a name in `ACTIVATIONS`.
         compute_dtype: of the torso; parameters and the last layer are float32.

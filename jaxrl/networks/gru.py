@@ -7,11 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxrl.networks.initialization import orthogonal
-from jaxrl.networks.layers import Dense, kernel_gradient
-
-# Some units forget within two steps at first, others only after a hundred.
-_LONGEST_TIME_SCALE = 100.0
+from jaxrl.networks.initialization import lasting_bias, orthogonal
+from jaxrl.networks.layers import Dense, kernel_gradient, split_evenly
 
 
 class GRU(nn.Module):
@@ -63,15 +60,12 @@ def _bias(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array
     """Zeros, but for the units' z: with sigmoid(b) = 1 - 1 / t a unit forgets within t steps."""
     del key
     size = shape[0] // 3
-    time_scales = jnp.linspace(2.0, _LONGEST_TIME_SCALE, size, dtype=dtype)
     zeros = jnp.zeros(size, dtype)
-    return jnp.concatenate((zeros, jnp.log(time_scales - 1), zeros))
+    return jnp.concatenate((zeros, lasting_bias(size, dtype), zeros))
 
 
-# The thirds are taken out before they are used: in a loop over a part of an array XLA uses no
-# vector instructions on the CPU, and the gates take four times as long.
 def _thirds(x: Float[Array, "*batch K"]) -> tuple[Array, ...]:
-    return jax.lax.optimization_barrier(tuple(jnp.split(x, 3, axis=-1)))
+    return split_evenly(x, 3)
 
 
 def _gates(inputs: tuple[Array, ...], products: tuple[Array, ...]) -> tuple[Array, Array, Array]:

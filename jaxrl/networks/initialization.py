@@ -13,6 +13,13 @@ from jaxtyping import Array, Float
 
 from jaxrl.types import Key, Network, Params
 
+# Some units of a memory forget within two steps at first, others only after a hundred.
+_LONGEST_TIME_SCALE = 100.0
+
+# Entries of a kernel, beyond which it is drawn by itself, a block of columns at a time.
+_MOST_TOGETHER = 2**18
+_BLOCK = 32
+
 
 @dataclasses.dataclass(frozen=True)
 class orthogonal:  # noqa: N801 - it is used like flax's function of that name
@@ -31,13 +38,25 @@ class orthogonal:  # noqa: N801 - it is used like flax's function of that name
         """Draws a kernel; the key is consumed."""
         rows, columns = math.prod(shape[:-1]), shape[-1]
         draw = jax.random.normal(key, (max(rows, columns), min(rows, columns)), jnp.float32)
-        return (self.scale * _oriented(_orthonormalize(draw), shape)).astype(dtype)
+        is_large = draw.size > _MOST_TOGETHER
+        basis = _orthonormalize_in_blocks(draw) if is_large else _orthonormalize(draw)
+        return (self.scale * _oriented(basis, shape)).astype(dtype)
+
+
+def lasting_bias(size: int, dtype: Any = jnp.float32) -> Float[Array, " size"]:
+    """Biases b of gates that keep what is remembered, for memories that last from 2 to 100 steps.
+
+    With a gate of sigmoid(b) = 1 - 1 / t a unit forgets within t steps, so b = log(t - 1) (Tallec
+    and Ollivier 2018, arXiv:1804.11188, equation 16).
+    """
+    return jnp.log(jnp.linspace(2.0, _LONGEST_TIME_SCALE, size, dtype=dtype) - 1)
 
 
 def from_one_draw(network: Network) -> Network:
     """Draws all orthogonal kernels of a linen network together.
 
-    Drawn one by one, each shape is a program of its own to compile.
+    Drawn one by one, each shape is a program of its own to compile. Large ones are, as all others
+    would be padded to their size.
 
     Args:
         network: as `from_flax` makes it of a module of linen's or of ours.
@@ -55,9 +74,14 @@ def from_one_draw(network: Network) -> Network:
         paths = [tuple(entry.key for entry in path) for path, _ in leaves]
         values = [leaf for _, leaf in leaves]
         kernels = {i: scales[path] for i, path in enumerate(paths) if path in scales}
-        shapes = [values[i].shape for i in kernels]
-        for (i, scale), kernel in zip(kernels.items(), _bases(key, shapes), strict=True):
-            values[i] = scale * kernel
+        large = [i for i in kernels if math.prod(values[i].shape) > _MOST_TOGETHER]
+        together = [i for i in kernels if i not in large]
+        bases = _bases(key, [values[i].shape for i in together])
+        for place, i in enumerate(large):
+            key_large = jax.random.fold_in(key, 2**32 - 2 - place)
+            bases.append(orthogonal(1.0)(key_large, values[i].shape))
+        for i, kernel in zip([*together, *large], bases, strict=True):
+            values[i] = kernels[i] * kernel
         return jax.tree.unflatten(structure, values)
 
     return network._replace(init=initialize)
@@ -114,6 +138,29 @@ def _orthonormalize(matrix: Float[Array, "M N"]) -> Float[Array, "M N"]:
         return basis.at[:, j].set(column / jnp.linalg.norm(column))
 
     return jax.lax.fori_loop(0, matrix.shape[1], add_column, jnp.zeros_like(matrix))
+
+
+@jax.jit(inline=True)
+def _orthonormalize_in_blocks(matrix: Float[Array, "M N"]) -> Float[Array, "M N"]:
+    """The same for a large matrix, of whose basis each column on its own would read all.
+
+    A block of columns is made orthogonal to those before it by two products, and then in itself;
+    all of it twice (Stewart 2008, "Block Gram-Schmidt orthogonalization").
+    """
+    matmul = partial(jnp.matmul, precision="highest")
+    rows, columns = matrix.shape
+    number = -(-columns // _BLOCK)
+    # The last block is filled up with columns that are no sums of the others.
+    filling = jnp.roll(matrix[:, : number * _BLOCK - columns], 1, axis=0)
+    padded = jnp.concatenate((matrix, filling), axis=1)
+
+    def add_block(j: Array, basis: Array) -> Array:
+        block = jax.lax.dynamic_slice(padded, (0, j * _BLOCK), (rows, _BLOCK))
+        for _ in range(2):
+            block = _orthonormalize(block - matmul(basis, matmul(basis.T, block)))
+        return jax.lax.dynamic_update_slice(basis, block, (0, j * _BLOCK))
+
+    return jax.lax.fori_loop(0, number, add_block, jnp.zeros_like(padded))[:, :columns]
 
 
 def _oriented(basis: Float[Array, "M N"], shape: Sequence[int]) -> Array:

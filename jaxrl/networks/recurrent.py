@@ -1,4 +1,4 @@
-"""The actor-critic with memory: a GRU between the torso and the heads."""
+"""The actor-critic with memory: a GRU or an LSTM between the torso and the heads."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +11,28 @@ from jaxrl.networks.actor_critic import VALUE_INIT, torso_and_head
 from jaxrl.networks.gru import GRU
 from jaxrl.networks.initialization import from_one_draw
 from jaxrl.networks.layers import Dense
+from jaxrl.networks.lstm import LSTM, LSTMMemory
 from jaxrl.networks.protocol import from_flax
 from jaxrl.networks.torsos import encode_observation
 from jaxrl.types import Key, Observation, Params, RecurrentNetwork, Space, SpaceTree
+
+CORES: dict[str, type[GRU] | type[LSTM]] = {"gru": GRU, "lstm": LSTM}
+
+
+def first_memory(core: str, size: int) -> Any:
+    """The memory of a core at an episode's start: zeros [size], of an LSTM a pair of them.
+
+    Args:
+        core: a name in `CORES`.
+        size: H.
+    """
+    zeros = jnp.zeros(size, jnp.float32)
+    return LSTMMemory(cell=zeros, output=zeros) if core == "lstm" else zeros
+
+
+def _output(memory: Any) -> Float[Array, "*sequence H"]:
+    """What a core shows of its memory: a GRU all of it."""
+    return memory.output if isinstance(memory, LSTMMemory) else memory
 
 
 class RecurrentActorCritic(nn.Module):
@@ -32,6 +51,7 @@ class RecurrentActorCritic(nn.Module):
         core_size: H, of each core.
         shared_torso: one feature extractor for actor and critic instead of one each.
         shared_core: one core for actor and critic instead of one each.
+        core: a name in `CORES`.
     """
 
     torso: Callable[[str], nn.Module]
@@ -40,6 +60,7 @@ class RecurrentActorCritic(nn.Module):
     core_size: int
     shared_torso: bool = False
     shared_core: bool = True
+    core: str = "gru"
 
     @nn.compact
     def __call__(
@@ -49,25 +70,27 @@ class RecurrentActorCritic(nn.Module):
         x = encode_observation(observation, self.observation_space)
         actor_features = self.torso("shared_torso" if self.shared_torso else "actor_torso")(x)
         critic_features = actor_features if self.shared_torso else self.torso("critic_torso")(x)
+        core = CORES[self.core]
         if self.shared_core:
-            memories = (GRU(self.core_size, name="shared_core")(memory[0], actor_features, ended),)
+            memories = (core(self.core_size, name="shared_core")(memory[0], actor_features, ended),)
         else:
             memories = (
-                GRU(self.core_size, name="actor_core")(memory[0], actor_features, ended),
-                GRU(self.core_size, name="critic_core")(memory[1], critic_features, ended),
+                core(self.core_size, name="actor_core")(memory[0], actor_features, ended),
+                core(self.core_size, name="critic_core")(memory[1], critic_features, ended),
             )
-        remembered = memories[-1]
+        remembered = _output(memories[-1])
         if self.shared_core and not self.shared_torso:
             critic_features = critic_features.astype(jnp.float32)
             remembered = jnp.concatenate((remembered, critic_features), axis=-1)
         value = Dense(1, VALUE_INIT, name="value")(remembered)
-        return memories, (self.head(memories[0]), value[..., 0])
+        return memories, (self.head(_output(memories[0])), value[..., 0])
 
 
 def recurrent_actor_critic(
     observation_space: SpaceTree,
     action_space: Space,
     *,
+    core: str = "gru",
     core_size: int = 64,
     shared_torso: bool = False,
     shared_core: bool = True,
@@ -78,6 +101,7 @@ def recurrent_actor_critic(
     Args:
         observation_space: any of ours, or a pytree of them.
         action_space: Discrete, MultiDiscrete or Box.
+        core: "gru" or "lstm".
         core_size: H, of the memory of each core.
         shared_torso: one feature extractor for actor and critic instead of one each.
         shared_core: one core for actor and critic instead of one each.
@@ -85,8 +109,10 @@ def recurrent_actor_critic(
             the torsos only.
 
     Raises:
-        ValueError: `torso` does not suit the observations.
+        ValueError: there is no such core, or `torso` does not suit the observations.
     """
+    if core not in CORES:
+        raise ValueError(f"core={core!r} is not one of {', '.join(CORES)}")
     torso_of, head = torso_and_head(observation_space, action_space, **attributes)
     module = RecurrentActorCritic(
         torso=torso_of,
@@ -95,11 +121,12 @@ def recurrent_actor_critic(
         core_size=core_size,
         shared_torso=shared_torso,
         shared_core=shared_core,
+        core=core,
     )
     network = from_one_draw(from_flax(module))
 
-    def start() -> tuple[Float[Array, " H"], ...]:
-        return tuple(jnp.zeros(core_size, jnp.float32) for _ in range(1 if shared_core else 2))
+    def start() -> tuple[Any, ...]:
+        return tuple(first_memory(core, core_size) for _ in range(1 if shared_core else 2))
 
     def init(key: Key, observation: Observation) -> Params:
         return network.init(key, start(), observation)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jaxrl.networks.torsos import ACTIVATIONS, torso_kind
+from jaxrl.networks.torsos import ACTIVATIONS, TORSOS, torso_kind
 from jaxrl.settings import Need, Surroundings, default_network, settings, static
 from jaxrl.types import MaskedSpace
 
@@ -24,8 +24,10 @@ _LAYERS = Need("hidden_sizes or a convolution", _has_layers, fields=("hidden_siz
 class TorsoSettings:
     """Settings of the feature extractors."""
 
-    torso: str = static("auto", choices=("auto", "mlp", "cnn"), needs=_DEFAULT)
-    """Feature extractor; auto takes cnn for [height, width, channels] observations."""
+    torso: str = static("auto", choices=TORSOS, needs=_DEFAULT)
+    """Feature extractor; auto takes cnn, one 3x3 convolution, for [height, width, channels]
+    observations. Of larger images: nature_cnn (Mnih et al. 2015), there with hidden_sizes of 512,
+    or impala_cnn (Espeholt et al. 2018), there with 256; both with relu."""
     hidden_sizes: tuple[int, ...] = static((64, 64), minimum=1, maximum=2**20, needs=_DEFAULT)
     """Widths of the dense layers."""
     activation: str = static("tanh", choices=tuple(ACTIVATIONS), needs=(_DEFAULT, _LAYERS))

@@ -1,6 +1,5 @@
 """Feature extractors: from observations to features, by the kind of observation."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,8 +10,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from jaxrl.networks.initialization import orthogonal
-from jaxrl.networks.layers import Dense
+from jaxrl.networks.convolutions import ImpalaCNN, MinAtarCNN, NatureCNN
+from jaxrl.networks.mlp import MLP
 from jaxrl.types import Box, Discrete, MultiDiscrete, Observation, Space, SpaceTree, is_nested
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -22,6 +21,14 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": jax.nn.gelu,
     "elu": jax.nn.elu,
 }
+
+# Each with the least height and width that it takes.
+_CONVOLUTIONS: dict[str, tuple[Callable[..., nn.Module], int]] = {
+    "cnn": (MinAtarCNN, 3),
+    "nature_cnn": (NatureCNN, 36),
+    "impala_cnn": (ImpalaCNN, 1),
+}
+TORSOS = ("auto", "mlp", *_CONVOLUTIONS)
 
 
 def encode_observation(observation: Observation, space: SpaceTree) -> Float[Array, "*shape"]:
@@ -87,73 +94,6 @@ def _scaled(image: Array, space: Box) -> Float[Array, "*shape"]:
     return (image.astype(jnp.float32) - start) * scale
 
 
-class MLP(nn.Module):
-    """A multi-layer perceptron; every layer is followed by the activation.
-
-    Attributes:
-        hidden_sizes: the width of each layer; the output has the last one's.
-        activation: elementwise.
-        dtype: of the computation; the parameters are float32.
-        input_axes: how many last axes make up one input; the axes before them are batch.
-        layer_norm: normalise each layer before its activation (Ba et al. 2016).
-    """
-
-    hidden_sizes: Sequence[int]
-    activation: Callable[[Array], Array] = jnp.tanh
-    dtype: Any = jnp.float32
-    input_axes: int = 1
-    layer_norm: bool = False
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        x = x.reshape(*x.shape[: x.ndim - self.input_axes], -1)
-        for size in self.hidden_sizes:
-            x = self.activation(normalized(Dense(size, dtype=self.dtype)(x), self.layer_norm))
-        return x
-
-
-def normalized(x: Array, layer_norm: bool) -> Array:
-    """A layer's output, normalised over its units if that is asked for; within a module's call."""
-    return nn.LayerNorm(dtype=x.dtype)(x) if layer_norm else x
-
-
-class MinAtarCNN(nn.Module):
-    """One 3x3 convolution of 16 channels, then dense layers (Young & Tian 2019).
-
-    Attributes:
-        hidden_sizes: widths of the dense layers that follow.
-        channels: of the convolution.
-        activation: elementwise.
-        dtype: of the computation; the parameters are float32.
-        layer_norm: normalise each layer before its activation, the convolution over its channels.
-    """
-
-    hidden_sizes: Sequence[int] = (128,)
-    channels: int = 16
-    activation: Callable[[Array], Array] = jax.nn.relu
-    dtype: Any = jnp.float32
-    layer_norm: bool = False
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        convolution = nn.Conv(
-            self.channels,
-            kernel_size=(3, 3),
-            padding="VALID",
-            dtype=self.dtype,
-            kernel_init=orthogonal(math.sqrt(2)),
-        )
-        x = self.activation(normalized(convolution(x.astype(self.dtype)), self.layer_norm))
-        dense = MLP(
-            self.hidden_sizes,
-            self.activation,
-            self.dtype,
-            input_axes=3,
-            layer_norm=self.layer_norm,
-        )
-        return dense(x)
-
-
 def torso_kind(kind: str, observation_space: Any) -> str:
     """The kind of torso that "auto" stands for; any other kind as it is."""
     if kind != "auto":
@@ -170,11 +110,12 @@ def make_torso(
     activation: str,
     compute_dtype: str,
     layer_norm: bool = False,
-) -> Callable[[str], MLP | MinAtarCNN]:
+) -> Callable[[str], nn.Module]:
     """A function that makes a fresh torso of a name.
 
     Args:
-        kind: "mlp", "cnn" (for [height, width, channels]), or "auto": "cnn" for such shapes.
+        kind: a name in `TORSOS`: "mlp", a convolution for [height, width, channels] ("cnn" of
+            `MinAtarCNN`, "nature_cnn", "impala_cnn"), or "auto": "cnn" for such shapes, else "mlp".
         observation_space: of the observations.
         hidden_sizes: widths of the dense layers.
         activation: a name in `ACTIVATIONS`.
@@ -182,25 +123,42 @@ def make_torso(
         layer_norm: normalise each layer before its activation.
 
     Raises:
-        ValueError: `kind` does not suit the observations.
+        ValueError: there is no such torso, or it does not suit the observations.
     """
-    is_image = isinstance(observation_space, Box) and len(observation_space.shape) == 3
+    if kind not in TORSOS:
+        raise ValueError(f"torso={kind!r} is not one of {', '.join(TORSOS)}")
     kind = torso_kind(kind, observation_space)
-    if kind == "cnn" and not is_image:
-        nested = is_nested(observation_space)
-        given = "nested ones" if nested else f"shape {observation_space.shape}"
-        raise ValueError(
-            "torso='cnn' needs observations of shape [height, width, channels], "
-            f"got {given}: use torso='mlp'"
-        )
     attributes: dict[str, Any] = {
         "hidden_sizes": tuple(hidden_sizes),
         "activation": ACTIVATIONS[activation],
         "dtype": jnp.dtype(compute_dtype),
         "layer_norm": layer_norm,
     }
-    if kind == "cnn":
-        return lambda name: MinAtarCNN(name=name, **attributes)
+    if kind in _CONVOLUTIONS:
+        _check_image(kind, observation_space)
+        module = _CONVOLUTIONS[kind][0]
+        return lambda name: module(name=name, **attributes)
     # Categories are encoded as vectors.
     input_axes = len(observation_space.shape) if isinstance(observation_space, Box) else 1
     return lambda name: MLP(name=name, input_axes=input_axes, **attributes)
+
+
+def _check_image(kind: str, observation_space: SpaceTree) -> None:
+    """Refuses observations that a convolution of that kind cannot take.
+
+    Raises:
+        ValueError: they are no images, or too small ones.
+    """
+    if not isinstance(observation_space, Box) or len(observation_space.shape) != 3:
+        nested = is_nested(observation_space)
+        given = "nested ones" if nested else f"shape {observation_space.shape}"
+        raise ValueError(
+            f"torso={kind!r} needs observations of shape [height, width, channels], "
+            f"got {given}: use torso='mlp'"
+        )
+    least, shape = _CONVOLUTIONS[kind][1], observation_space.shape
+    if min(shape[:2]) < least:
+        raise ValueError(
+            f"torso={kind!r} needs images of at least {least} x {least}, got shape {shape}: use "
+            "torso='impala_cnn', which takes any size, or torso='mlp'"
+        )

@@ -21,6 +21,7 @@ from jaxrl.exploration import (
 from jaxrl.networks import (
     actor_critic,
     masking_actions,
+    named_network,
     recurrent_actor_critic,
     require_distribution,
     require_network,
@@ -113,6 +114,7 @@ def make_actor(
     Raises:
         ValueError: the network does not suit the spaces, or leaves a setting without use.
     """
+    network = named_network(config.network, network, observation_space, action_space)
     check_use(config, observation_space, action_space, network=network)
     model = _make_model(observation_space, action_space, config, network)
     example = zero_element(observation_space)
@@ -154,7 +156,11 @@ def _make_model(
         "compute_dtype": config.compute_dtype,
     }
     if isinstance(config, SharedNetworkSettings) and config.core != "none":
-        attributes |= {"core_size": config.core_size, "shared_core": config.shared_core}
+        attributes |= {
+            "core": config.core,
+            "core_size": config.core_size,
+            "shared_core": config.shared_core,
+        }
         network = recurrent_actor_critic(seen, action_space, **attributes)
         _warn_of_scale(action_space, config)
     elif network is None:

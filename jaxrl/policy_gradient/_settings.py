@@ -37,13 +37,18 @@ def _remembers(config: Any, surroundings: Surroundings | None) -> bool:
     )
 
 
-_MEMORY = Need("core='gru', or a network of one's own with memory", _remembers, fields=("core",))
+_MEMORY = Need(
+    "core='gru' or core='lstm', or a network of one's own with memory", _remembers, fields=("core",)
+)
+_CORE = ("core", "gru", "lstm")
 
 
 @settings
 class NetworkSettings(TorsoSettings):
     """The networks, and the noise of continuous actions."""
 
+    network: str = static("default")
+    """default, or the name under which register_network knows a network of one's own."""
     state_dependent_exploration: bool = static(False, needs=BOX_ACTIONS)
     """gSDE: noise that depends on the state and lasts for several steps."""
     noise_interval: int = static(8, minimum=1, needs=("state_dependent_exploration", True))
@@ -60,12 +65,12 @@ class SharedNetworkSettings:
 
     shared_torso: bool = static(False, needs=_DEFAULT)
     """One feature extractor for actor and critic instead of one each."""
-    core: str = static("none", choices=("none", "gru"), needs=_DEFAULT)
-    """gru: a memory between feature extractor and output layers, for what cannot be seen at once;
-    minibatches are then of sequences."""
-    core_size: int = static(64, minimum=1, maximum=2**20, needs=("core", "gru"))
+    core: str = static("none", choices=("none", "gru", "lstm"), needs=_DEFAULT)
+    """gru or lstm: a memory between feature extractor and output layers, for what cannot be seen at
+    once; minibatches are then of sequences."""
+    core_size: int = static(64, minimum=1, maximum=2**20, needs=_CORE)
     """Width of the memory."""
-    shared_core: bool = static(True, needs=("core", "gru"))
+    shared_core: bool = static(True, needs=_CORE)
     """One memory for actor and critic instead of one each, which takes nearly twice the time; the
     critic's own features, if it has some, go to the value beside the memory."""
     sequence_length: int = static(0, minimum=0, needs=_MEMORY)

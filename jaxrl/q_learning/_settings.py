@@ -15,6 +15,8 @@ from jaxrl.settings import Need, default_network, number, settings, static
 class ActionValueSettings(ValueNetworkSettings):
     """The Q-network."""
 
+    network: str = static("default")
+    """default, or the name under which register_network knows a network of one's own."""
     hidden_sizes: tuple[int, ...] = static((120, 84), minimum=1, maximum=2**20)
     """Widths of the dense layers."""
     dueling: bool = static(False, needs=default_network())

@@ -33,6 +33,7 @@ from jaxrl.networks import (
     greedy_policy,
     init_network,
     make_q_network,
+    named_network,
     seen_and_mask,
 )
 from jaxrl.ops.action_values import double_q_value, q_target, value_of
@@ -128,6 +129,7 @@ def dqn_agent(
     """Builds DQN's learning rule, to be joined to a replay; arguments as for `dqn`."""
     require_settings(config, DQNConfig)
     action_space = check_discrete(env, "DQN")
+    network = named_network(config.network, network, env.observation_space, action_space)
     check_use(config, env.observation_space, action_space, network=network)
     network = make_q_network(
         env.observation_space,

@@ -41,6 +41,7 @@ from jaxrl.networks import (
     greedy_policy,
     init_network,
     make_q_network,
+    named_network,
     seen_and_mask,
 )
 from jaxrl.ops.action_values import value_of
@@ -132,6 +133,7 @@ def pqn_agent(env: Environment, config: PQNConfig, *, network: Network | None = 
     """Builds PQN's learning rule, to be joined to a loop; arguments as for `pqn`."""
     require_settings(config, PQNConfig)
     observation_space, action_space = env.observation_space, check_discrete(env, "PQN")
+    network = named_network(config.network, network, observation_space, action_space)
     check_use(config, observation_space, action_space, network=network)
     network = make_q_network(
         observation_space, action_space, config, network=network, dueling=config.dueling

@@ -10,7 +10,13 @@ from jaxrl.environments import flatten_actions, require_environment, unmasked_sp
 from jaxrl.exploration import warn_of_scale
 from jaxrl.learning.normalization import check_normalization
 from jaxrl.loops.population import population, vector_policy
-from jaxrl.networks import ACTIVATIONS, policy_network, require_distribution, require_network
+from jaxrl.networks import (
+    ACTIVATIONS,
+    named_network,
+    policy_network,
+    require_distribution,
+    require_network,
+)
 from jaxrl.settings import (
     BOX_ACTIONS,
     MAX_BUDGET,
@@ -48,6 +54,8 @@ class PolicySearchConfig:
     """Standardise observations by what the whole population saw so far, clipped to 10."""
     stochastic_policy: bool = static(False)
     """Candidates draw their actions instead of taking the mode; evaluation takes the mode."""
+    network: str = static("default")
+    """default, or the name under which register_network knows a network of one's own."""
     hidden_sizes: tuple[int, ...] = static((), minimum=1, maximum=2**20, needs=_DEFAULT)
     """Widths of the policy's hidden layers; none: a linear policy."""
     activation: str = static(
@@ -88,6 +96,7 @@ def policy_search(
     _validate_together(env, strategy, config)
     env = flatten_actions(env)
     observation_space = unmasked_space(env)
+    network = named_network(config.network, network, observation_space, env.action_space)
     check_use(config, observation_space, env.action_space, network=network)
     if network is None:
         if not config.squash_actions:

@@ -22,6 +22,7 @@ from jaxrl.environments import (
     rescale_actions,
     scale_reward,
     select_observations,
+    stack_frames,
     sticky_actions,
     time_limit,
 )
@@ -219,6 +220,7 @@ WRAPPED = {
     "scale_reward": lambda: scale_reward(make_env("Pendulum-v1", **PENDULUM), scale=0.1),
     "clip_reward": lambda: clip_reward(make_env("Pendulum-v1", **PENDULUM)),
     "select": lambda: select_observations(make_env("Pendulum-v1", **PENDULUM), (0, 2)),
+    "stack": lambda: stack_frames(make_env("Pendulum-v1", **PENDULUM), 2),
     "flatten": lambda: flatten_observation(make_env("Breakout-MinAtar", max_steps_in_episode=3)),
     "statistics": lambda: record_episode_statistics(make_env("Pendulum-v1", **PENDULUM)),
     "sticky": lambda: sticky_actions(make_env("Pendulum-v1", **PENDULUM), probability=1.0),

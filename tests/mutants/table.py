@@ -641,6 +641,30 @@ _NETWORKS = [
         ),
     ),
     _of(
+        "networks/lstm.py",
+        (
+            "a-cell-outlives-its-episode",
+            "jnp.concatenate((jnp.ones_like(ended[:1]), ~ended[:-1]))",
+            "jnp.concatenate((jnp.ones_like(ended[:1]), ended[:-1] | True))",
+            "networks/test_recurrent.py::test_an_end_hides_everything_before_it",
+        ),
+        (
+            "the-cells-own-gradient-is-forgotten",
+            "total_cell = gradient.cell + after.cell + total_output",
+            "total_cell = gradient.cell + total_output",
+            "networks/test_recurrent.py::test_sequences_are_steps_one_after_another",
+        ),
+    ),
+    _of(
+        "networks/convolutions.py",
+        (
+            "residual-blocks-forget-their-input",
+            "x = x + self._convolve(",
+            "x = self._convolve(",
+            "networks/test_convolutions.py::test_residual_blocks_by_hand",
+        ),
+    ),
+    _of(
         "networks/action_values.py",
         (
             "dueling-advantages-keep-their-mean",
@@ -857,6 +881,21 @@ _ENVIRONMENTS = [
             "jnp.clip(action, low, high).astype(action.dtype)",
             "action",
             "environments/wrappers/test_actions.py::test_clipping",
+        ),
+    ),
+    _of(
+        "environments/wrappers/frames.py",
+        (
+            "frames-move-by-one-entry",
+            "state.frames[..., size:]",
+            "state.frames[..., 1:]",
+            "environments/wrappers/test_frames.py::test_vectors_are_behind_one_another_and_begin_with_the_first",
+        ),
+        (
+            "the-oldest-frame-stays",
+            "jnp.concatenate((state.frames[..., size:], newest), axis=-1)",
+            "jnp.concatenate((state.frames[..., :-size], newest), axis=-1)",
+            "environments/wrappers/test_frames.py::test_images_are_behind_one_another_along_the_channels",
         ),
     ),
     _of(

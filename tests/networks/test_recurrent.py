@@ -1,14 +1,15 @@
-"""The GRU and the actor-critic around it."""
+"""The GRU, the LSTM and the actor-critic around them."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 from tiers import leading
 
 from jaxrl.exploration import StateDependentGaussian
-from jaxrl.networks import GRU, recurrent_actor_critic, step_by_step
+from jaxrl.networks import GRU, LSTM, LSTMMemory, recurrent_actor_critic, step_by_step
 from jaxrl.types import Box, Discrete
 
 KEY = jax.random.key(0)
@@ -19,9 +20,9 @@ NUM_STEPS, NUM_SEQUENCES, SIZE = 11, 4, 5
 def random_sequences(network):
     """Memories in the midst of something, observations, and ends of episodes."""
     keys = jax.random.split(KEY, 3)
-    memory = jax.tree.map(
-        lambda x: 0.5 * jax.random.normal(keys[0], (NUM_SEQUENCES, *x.shape)), network.start()
-    )
+    leaves, structure = jax.tree.flatten(network.start())
+    drawn = 0.5 * jax.random.normal(keys[0], (len(leaves), NUM_SEQUENCES, *leaves[0].shape))
+    memory = structure.unflatten(list(drawn))
     observation = jax.random.normal(keys[1], (NUM_STEPS, NUM_SEQUENCES, 3))
     ended = jax.random.bernoulli(keys[2], 0.2, (NUM_STEPS, NUM_SEQUENCES))
     assert ended.any()
@@ -59,12 +60,76 @@ def test_units_forget_at_different_speeds():
     np.testing.assert_allclose(1 / (1 - after), [2, 51, 100], rtol=1e-4)
 
 
-@pytest.mark.parametrize(("shared_torso", "shared_core"), leading([(False, True), (True, False)]))
-def test_sequences_are_steps_one_after_another(shared_torso, shared_core):
+def lstm_parameters():
+    """Of an LSTM of two inputs and two units, by hand: the quarters are of i, f, g and o."""
+    kernel = jnp.array([[0.1, -0.2, 0.3, 0.4, -0.5, 0.6, 0.7, -0.8]] * 2) * jnp.array([[1], [-2]])
+    recurrent = jnp.array(
+        [[0.5, 0.1, -0.4, 0.2, 0.3, -0.6, 0.2, 0.9], [0.7, -0.1, 0, 1, 0, 1, 0.5, 0]]
+    )
+    bias = jnp.array([0.0, 0.1, 1.0, -1.0, 0.2, 0.0, -0.3, 0.5])
+    return {"input": {"kernel": kernel, "bias": bias}, "kernel": recurrent}
+
+
+def test_one_step_is_the_lstm_as_it_is_written():
+    """Of the first unit, in plain numbers."""
+    memory = LSTMMemory(jnp.array([0.8, -1.2]), jnp.array([0.3, -0.6]))
+    x = jnp.array([0.5, -0.25])
+    after = LSTM(2).apply({"params": lstm_parameters()}, memory, x)
+    # W x is 0.5 k - 2 (-0.25) k = k of the first row.
+    i = scipy.special.expit(0.1 + 0.0 + 0.3 * 0.5 - 0.6 * 0.7)
+    f = scipy.special.expit(0.3 + 1.0 + 0.3 * -0.4 - 0.6 * 0.0)
+    g = np.tanh(-0.5 + 0.2 + 0.3 * 0.3 - 0.6 * 0.0)
+    o = scipy.special.expit(0.7 - 0.3 + 0.3 * 0.2 - 0.6 * 0.5)
+    cell = f * 0.8 + i * g
+    np.testing.assert_allclose(after.cell[0], cell, rtol=1e-5)
+    np.testing.assert_allclose(after.output[0], o * np.tanh(cell), rtol=1e-5)
+
+
+def test_one_step_is_flax_lstm():
+    """Flax's cell has the biases beside the memory."""
+    theirs = nn.OptimizedLSTMCell(SIZE)
+    cell, output, x = (jax.random.normal(KEY, (2, SIZE)) * scale for scale in (1.0, 0.3, 0.7))
+    params = theirs.init(KEY, (cell, output), x)["params"]
+    biases = jnp.arange(4 * SIZE) / 10 - 1
+    names = ("i", "f", "g", "o")
+    ours = {
+        "input": {
+            "kernel": jnp.concatenate([params[f"i{name}"]["kernel"] for name in names], axis=1),
+            "bias": biases,
+        },
+        "kernel": jnp.concatenate([params[f"h{name}"]["kernel"] for name in names], axis=1),
+    }
+    for i, name in enumerate(names):
+        params[f"h{name}"]["bias"] = biases[i * SIZE : (i + 1) * SIZE]
+    after = LSTM(SIZE).apply({"params": ours}, LSTMMemory(cell, output), x)
+    expected, shown = theirs.apply({"params": params}, (cell, output), x)
+    np.testing.assert_array_equal(shown, expected[1])
+    np.testing.assert_allclose(after.cell, expected[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(after.output, expected[1], rtol=1e-5, atol=1e-6)
+
+
+def test_units_of_an_lstm_forget_at_different_speeds():
+    """With nothing to see and nothing in the other gates, c' = f c, and i = 1 - f."""
+    lstm = LSTM(3)
+    start = LSTMMemory(jnp.ones(3), jnp.zeros(3))
+    params = lstm.init(KEY, start, jnp.zeros(2))["params"]
+    after = lstm.apply({"params": params}, start, jnp.zeros(2))
+    np.testing.assert_allclose(1 / (1 - after.cell), [2, 51, 100], rtol=1e-4)
+    bias = params["input"]["bias"]
+    np.testing.assert_allclose(bias[:3], -bias[3:6])
+    np.testing.assert_array_equal(bias[6:], 0)
+
+
+@pytest.mark.parametrize(
+    ("core", "shared_torso", "shared_core"),
+    leading([("gru", False, True), ("lstm", True, False), ("gru", True, False)], 2),
+)
+def test_sequences_are_steps_one_after_another(core, shared_torso, shared_core):
     """Outputs, memories and all gradients, with starts in the midst of the sequences."""
     network = recurrent_actor_critic(
         SEEN,
         Discrete(4),
+        core=core,
         core_size=SIZE,
         hidden_sizes=(6,),
         shared_torso=shared_torso,
@@ -76,7 +141,7 @@ def test_sequences_are_steps_one_after_another(shared_torso, shared_core):
 
     def summary(params, memory, observation, unroll):
         memories, (distribution, value) = unroll(params, memory, observation, ended)
-        squares = sum(jnp.sum(jnp.square(x)) for x in memories)
+        squares = sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(memories))
         loss = jnp.sum(weight * (distribution.entropy() + 3 * value + distribution.logits[..., 0]))
         return loss + squares, (memories, distribution.logits, value)
 
@@ -94,9 +159,10 @@ def test_sequences_are_steps_one_after_another(shared_torso, shared_core):
 
 
 @pytest.mark.full
-def test_gradient_of_the_gradient():
+@pytest.mark.parametrize("core", ["gru", "lstm"])
+def test_gradient_of_the_gradient(core):
     """What a Fisher-vector product by two reverse passes needs."""
-    network = recurrent_actor_critic(SEEN, Discrete(2), core_size=2, hidden_sizes=(3,))
+    network = recurrent_actor_critic(SEEN, Discrete(2), core=core, core_size=2, hidden_sizes=(3,))
     steps = step_by_step(network.init, network.start, network.apply)
     memory, observation, ended = random_sequences(network)
     params = jax.jit(network.init)(KEY, observation[0, 0])
@@ -121,13 +187,18 @@ def test_gradient_of_the_gradient():
     )
 
 
-def test_an_end_hides_everything_before_it():
-    network = recurrent_actor_critic(SEEN, Discrete(2), core_size=SIZE, hidden_sizes=(6,))
+@pytest.mark.parametrize("core", ["gru", "lstm"])
+def test_an_end_hides_everything_before_it(core):
+    network = recurrent_actor_critic(
+        SEEN, Discrete(2), core=core, core_size=SIZE, hidden_sizes=(6,)
+    )
     memory, observation, _ = random_sequences(network)
     params = jax.jit(network.init)(KEY, observation[0, 0])
     ended = jnp.zeros((NUM_STEPS, NUM_SEQUENCES), bool).at[3].set(True)
     other = observation.at[:4].add(1.0)
-    unroll = jax.jit(lambda *inputs: network.unroll(params, *inputs)[0][0])
+    unroll = jax.jit(
+        lambda *inputs: jnp.concatenate(jax.tree.leaves(network.unroll(params, *inputs)[0]), -1)
+    )
     memories = [unroll(memory, x, ended) for x in (observation, other)]
     np.testing.assert_array_equal(memories[0][4:], memories[1][4:])
     assert not np.allclose(memories[0][3], memories[1][3])
@@ -157,19 +228,22 @@ def test_what_actor_and_critic_share(shared_torso, shared_core, read_by_the_valu
     assert read == read_by_the_value | {"value"}
 
 
-def test_kernels_are_orthogonal_at_first():
-    network = recurrent_actor_critic(SEEN, Discrete(2), core_size=8)
-    core = jax.jit(network.init)(KEY, jnp.zeros(3))["params"]["shared_core"]
-    np.testing.assert_allclose(core["kernel"] @ core["kernel"].T, np.eye(8), atol=1e-5)
-    kernel = core["input"]["kernel"]
-    np.testing.assert_allclose(kernel.T @ kernel, np.eye(24), atol=1e-5)
+@pytest.mark.parametrize(("core", "width"), [("gru", 24), ("lstm", 32)])
+def test_kernels_are_orthogonal_at_first(core, width):
+    network = recurrent_actor_critic(SEEN, Discrete(2), core=core, core_size=8)
+    params = jax.jit(network.init)(KEY, jnp.zeros(3))["params"]["shared_core"]
+    np.testing.assert_allclose(params["kernel"] @ params["kernel"].T, np.eye(8), atol=1e-5)
+    kernel = params["input"]["kernel"]
+    np.testing.assert_allclose(kernel.T @ kernel, np.eye(width), atol=1e-5)
 
 
-def test_gsde_sees_the_memory():
+@pytest.mark.parametrize("core", ["gru", "lstm"])
+def test_gsde_sees_the_memory(core):
     network = recurrent_actor_critic(
-        SEEN, Box(-1.0, 1.0, (2,)), core_size=SIZE, state_dependent_exploration=True
+        SEEN, Box(-1.0, 1.0, (2,)), core=core, core_size=SIZE, state_dependent_exploration=True
     )
     params = jax.jit(network.init)(KEY, jnp.zeros(3))
     memory, (distribution, _) = network.apply(params, network.start(), jnp.ones(3))
     assert isinstance(distribution, StateDependentGaussian)
-    np.testing.assert_array_equal(distribution.features, memory[0])
+    shown = memory[0].output if core == "lstm" else memory[0]
+    np.testing.assert_array_equal(distribution.features, shown)

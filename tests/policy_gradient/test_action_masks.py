@@ -22,15 +22,15 @@ MASK = jnp.array([False, True, True, False])
 def masked_network(number_of_actions, kind):
     """A network with masks, its parameters, and the bare distribution for the observation."""
     space = Box(-1.0, 1.0, (1,))
-    if kind == "gru":
-        bare = recurrent_actor_critic(space, Discrete(number_of_actions), core_size=4)
+    if kind != "none":
+        bare = recurrent_actor_critic(space, Discrete(number_of_actions), core=kind, core_size=4)
     else:
         bare = without_memory(actor_critic(space, Discrete(number_of_actions)))
     params = jax.tree.map(lambda x: x + 0.2, bare.init(jax.random.key(0), OBSERVATION))
     return masking_actions(bare), bare, params
 
 
-@pytest.mark.parametrize("kind", leading(["none", "gru"]))
+@pytest.mark.parametrize("kind", leading(["none", "lstm", "gru"]))
 def test_the_distribution_is_of_the_allowed_actions(kind):
     network, bare, params = masked_network(4, kind)
     seen = MaskedObservation(OBSERVATION, MASK)
@@ -52,13 +52,13 @@ def test_the_distribution_is_of_the_allowed_actions(kind):
     np.testing.assert_allclose(unrolled.logits[0, 0], distribution.logits, rtol=1e-5)
 
 
-@pytest.mark.parametrize("core", leading(["none", "gru"]))
+@pytest.mark.parametrize("core", leading(["none", "gru", "lstm"]))
 @pytest.mark.parametrize("name", leading(["ppo", "a2c"]))
 def test_forbidden_actions_are_never_taken(name, core):
     """A wrong door costs 2: every episode, also of the first policy, has the best return."""
     env = mask_actions(only_one_door())
     entry = jaxrl.registry.get(name)
-    memory = {"core": "gru", "core_size": 8} if core == "gru" else {}
+    memory = {} if core == "none" else {"core": core, "core_size": 8}
     config = entry.settings(**SMALL, **memory, normalize_observations=True)
     algorithm = entry.build(env, config)
     run = jax.jit(lambda key: jaxrl.train(key, algorithm, num_evaluations=2))

@@ -89,11 +89,13 @@ def looking_agent(actor, config):
     ("name", "changes", "normalized"),
     leading(
         [
-            ("CartPole-v1", {}, False),
+            ("CartPole-v1", {"core": "lstm", "sequence_length": 8}, False),
             ("CartPole-v1", {"shared_core": False}, True),
+            ("CartPole-v1", {}, False),
             ("CartPole-v1", {"sequence_length": 4}, False),
             ("CartPole-v1", {"sequence_length": 1, "shared_torso": True, "hidden_sizes": ()}, True),
             ("Pendulum-v1", {"state_dependent_exploration": True}, True),
+            ("Pendulum-v1", {"core": "lstm", "shared_core": False}, True),
         ],
         2,
     ),
@@ -101,7 +103,7 @@ def looking_agent(actor, config):
 def test_learner_reproduces_the_actors_log_probabilities(name, changes, normalized):
     """Over several rollouts, in whose midst episodes end, from the memory that each began with."""
     env = jaxrl.make_env(name, max_steps_in_episode=11)
-    config = jaxrl.PPOConfig(**(SMALL | changes), core="gru")
+    config = jaxrl.PPOConfig(**(SMALL | {"core": "gru"} | changes))
     actor = make_actor(env.observation_space, env.action_space, config)
     agent = looking_agent(actor, config)
     if normalized:
@@ -257,8 +259,8 @@ def test_a_gradient_does_not_pass_the_beginning_of_its_sequence(name):
     [
         ("ppo", {"core": "gru", "sequence_length": 5}, "sequence_length=5 does not divide num_st"),
         ("a2c", {"core": "gru", "sequence_length": 7}, "sequence_length=7 does not divide num_st"),
-        ("ppo", {"sequence_length": 8}, "sequence_length=8 needs core='gru', or a network"),
-        ("a2c", {"sequence_length": 5}, "sequence_length=5 needs core='gru', or a network"),
+        ("ppo", {"sequence_length": 8}, "sequence_length=8 needs core='gru' or core='lstm', or"),
+        ("a2c", {"sequence_length": 5}, "sequence_length=5 needs core='gru' or core='lstm', or"),
         ("a3c", {"core": "gru", "sequence_length": -1}, "sequence_length=-1 must be at least 0"),
         (
             "ppo",
@@ -297,13 +299,14 @@ def test_minibatches_are_of_whole_environments():
 def test_without_a_core_there_is_nothing_to_carry(name):
     env = jaxrl.make_env("CartPole-v1")
     entry = jaxrl.registry.get(name)
-    plain, recurrent = (
+    plain, gru, lstm = (
         jax.eval_shape(entry.build(env, entry.settings(num_envs=4, core=core)).init, key)
-        for core in ("none", "gru")
+        for core in ("none", "gru", "lstm")
         for key in [jax.random.key(0)]
     )
     assert jax.tree.leaves(plain.worlds.carry) == []
-    assert [x.shape for x in jax.tree.leaves(recurrent.worlds.carry)] == [(4, 64)]
+    assert [x.shape for x in jax.tree.leaves(gru.worlds.carry)] == [(4, 64)]
+    assert [x.shape for x in jax.tree.leaves(lstm.worlds.carry)] == [(4, 64)] * 2
 
 
 def test_a_wrong_number_of_minibatches_is_named():
@@ -320,7 +323,9 @@ def test_a_core_is_not_put_into_a_network_of_ones_own():
     with pytest.raises(ValueError, match="core='gru' needs the default network, but another"):
         jaxrl.ppo(env, jaxrl.PPOConfig(core="gru"), network=network)
     jaxrl.ppo(env, jaxrl.PPOConfig(), network=network)
-    with pytest.raises(ValueError, match="core='lstm' is not one of none, gru"):
-        jaxrl.a2c(env, jaxrl.A2CConfig(core="lstm"))
+    with pytest.raises(ValueError, match="core='elman' is not one of none, gru, lstm"):
+        jaxrl.a2c(env, jaxrl.A2CConfig(core="elman"))
+    with pytest.raises(ValueError, match="core='elman' is not one of gru, lstm"):
+        recurrent_actor_critic(env.observation_space, env.action_space, core="elman")
     with pytest.raises(ValueError, match="core_size=0 must be at least 1"):
         jaxrl.a2c(env, jaxrl.A2CConfig(core="gru", core_size=0))

@@ -45,9 +45,12 @@ def mean_return(name, core):
     return float(jax.jit(run)(jax.random.key(0)))
 
 
-@pytest.mark.parametrize("name", leading(["a2c", "ppo"]))
-def test_what_was_seen_is_remembered(name):
-    assert mean_return(name, "gru") > 0.95
+@pytest.mark.parametrize(
+    ("name", "core"),
+    leading([("a2c", "gru"), ("ppo", "lstm"), ("a2c", "lstm"), ("ppo", "gru")], 2),
+)
+def test_what_was_seen_is_remembered(name, core):
+    assert mean_return(name, core) > 0.95
 
 
 @pytest.mark.full
@@ -57,11 +60,12 @@ def test_without_memory_it_cannot_be():
 
 
 @pytest.mark.full
-def test_vmapped_seeds_equal_their_solo_runs():
+@pytest.mark.parametrize("core", ["gru", "lstm"])
+def test_vmapped_seeds_equal_their_solo_runs(core):
     env = jaxrl.make_env("CartPole-v1", max_steps_in_episode=9)
     entry = jaxrl.registry.get("ppo")
     small = {"num_envs": 4, "num_steps": 8, "total_steps": 96, "hidden_sizes": (8,)}
-    algorithm = entry.build(env, entry.settings(**small, core="gru", core_size=8))
+    algorithm = entry.build(env, entry.settings(**small, core=core, core_size=8))
 
     def run(key):
         result = jaxrl.train(key, algorithm, num_evaluations=1, evaluation_episodes=4)

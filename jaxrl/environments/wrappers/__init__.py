@@ -7,6 +7,7 @@ from jaxrl.environments.wrappers.actions import (
     rescale_actions,
     sticky_actions,
 )
+from jaxrl.environments.wrappers.frames import stack_frames
 from jaxrl.environments.wrappers.observations import (
     flatten_observation,
     one_hot_observation,
@@ -27,6 +28,7 @@ __all__ = [
     "rescale_actions",
     "scale_reward",
     "select_observations",
+    "stack_frames",
     "sticky_actions",
     "time_limit",
     "unmasked_space",
