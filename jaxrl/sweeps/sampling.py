@@ -37,7 +37,8 @@ def sample_trials(
         more combinations.
 
     Raises:
-        ValueError: the sampler is unknown or adaptive, a grid holds a range, or the number is missing or wrong.
+        ValueError: the sampler is unknown or adaptive, a grid holds a range, or the number is
+            missing or wrong.
     """
     check_sampler(sampler)
     if sampler in ADAPTIVE_SAMPLERS:

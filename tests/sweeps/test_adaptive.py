@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import math
+import types
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ from runs import toy
 from tiers import leading
 
 from jaxrl import runs, sweeps
-from jaxrl.sweeps import batches, execution, uniform
+from jaxrl.sweeps import batches, compiled_groups, execution, uniform
 
 optuna = pytest.importorskip("optuna")
 
@@ -89,22 +90,54 @@ class Killed(BaseException):
     """Stands for the end of the process: nothing that tidies up hears it."""
 
 
-# Of sixteen trials, the last batch is asked for by what the others came to.
-KILLED = [(8, 8), *((16, after) for after in (1, 2, 3, 4, 7, 11, 16, 17, 18, 25))]
-
-
 @pytest.fixture(scope="module")
 def parent(tmp_path_factory):
     return tmp_path_factory.mktemp("whole")
 
 
-@pytest.mark.parametrize(("trials", "after"), leading(KILLED, 1))
+def instant(monkeypatch):
+    """Lets blocks end at once: the score is higher the nearer the wind is to 1."""
+
+    class Programs:
+        compile_seconds = 0.0
+
+        def of(self, trials):
+            return trials, None
+
+    def result_of_run(folder, trials, num_seeds, *, rung):
+        drawn = sweeps.read_sweep(folder.parent.parent).trials
+        return sweeps.BlockResult(
+            trials=tuple(trials),
+            rung=rung,
+            steps=40 * (rung + 1),
+            returns=tuple((-abs(drawn[trial]["env.wind"] - 1.0),) * num_seeds for trial in trials),
+            diverged=tuple(drawn[trial]["learning_rate"] > 0.19 for trial in trials),
+        )
+
+    def fit(group, *arguments, **options):
+        if group.trials[0] == 4:
+            raise ValueError("no memory")
+        return compiled_groups.Fitted(group, (group.trials,), Programs())
+
+    ended = types.SimpleNamespace(finished=True, interrupted=False, run_seconds=1.0)
+    monkeypatch.setattr(execution, "fit", fit)
+    monkeypatch.setattr(execution, "GroupPrograms", lambda *arguments: Programs())
+    monkeypatch.setattr(execution, "carry_out", lambda *arguments, **options: ended)
+    monkeypatch.setattr(execution, "result_of_run", result_of_run)
+    monkeypatch.setattr(execution._Execution, "_first_checkpoint", lambda *arguments: None)
+
+
+@pytest.mark.parametrize("training", leading(["instant", "real"], 1))
+@pytest.mark.parametrize("after", leading([17, 1, 3, 2, 4, 7, 11, 15, 16, 18, 20], 3))
 def test_a_sweep_that_was_killed_goes_on_to_the_same_table(
-    tmp_path, monkeypatch, parent, trials, after
+    tmp_path, monkeypatch, parent, training, after
 ):
-    options = {"halving": 2, "validation_seeds": 2} if trials == 16 else {}
-    sweep = make(trials=trials, rungs=2, **options)
-    whole = parent / str(trials)
+    # The sampler adapts from the tenth trial on that has not failed.
+    trials, validation_seeds = (20, 0) if training == "instant" else (16, 2)
+    sweep = make(trials=trials, halving=2, rungs=2, validation_seeds=validation_seeds)
+    if training == "instant":
+        instant(monkeypatch)
+    whole = parent / training
     if not whole.exists():
         sweeps.start(sweep, whole)
     count = itertools.count(1)
@@ -132,6 +165,19 @@ def test_a_sweep_that_was_killed_goes_on_to_the_same_table(
     again = sweeps.resume(tmp_path / "sweep")
     assert again.run_seconds == 0
     assert (tmp_path / "sweep" / "sweep.json").read_bytes() == before
+    told = {
+        "complete": "COMPLETE",
+        "stopped": "PRUNED",
+        "diverged": "PRUNED",
+        "failed": "FAIL",
+    }
+    states = [told[row["status"]] for row in rows_of(whole)]
+    assert [x.state.name for x in found] == states
+    assert [x.value for x in found] == [row["mean"] for row in rows_of(whole)]
+    if training == "instant":
+        # The second batch could not be compiled; eight of the others went on.
+        assert states[4:8] == ["FAIL"] * 4
+        assert {"COMPLETE", "PRUNED"} == {*states[:4], *states[8:]}
 
 
 @pytest.mark.full
@@ -148,7 +194,8 @@ def test_every_batch_is_halved_on_its_own(tmp_path):
         assert trial.state.name == ("COMPLETE" if row["status"] == "complete" else "PRUNED")
 
 
-@pytest.mark.parametrize("sampler", leading(["random", "tpe"], 1))
+@pytest.mark.full
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_trials_below_the_median_end(tmp_path, sampler):
     options = {} if sampler == "tpe" else {"batch": None}
     sweep = make(trials=7, median_stopping=True, sampler=sampler, **{"batch": 7, **options})
@@ -172,20 +219,34 @@ def test_trials_below_the_median_end(tmp_path, sampler):
     assert [row["status"] for row in rows].count("stopped") == 5
 
 
-def test_trials_with_equal_scores_all_go_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(execution, "collect", lambda folder, rung: {"x": EQUAL})
-    sweep = make(trials=4, batch=None, sampler="random", median_stopping=True, rungs=2)
-    work = execution._Execution(sweep, tmp_path, sweeps.plan(sweep))
-    assert work._survivors(0, [0, 1, 2]) == [0, 1]
-
-
-EQUAL = sweeps.BlockResult(
-    trials=(0, 1, 2, 3),
-    rung=0,
-    steps=40,
-    returns=((1.0,), (1.0,), (None,), (9.0,)),
-    diverged=(False,) * 4,
+@pytest.mark.parametrize(
+    ("scores", "alive"),
+    [
+        # An odd number has a trial in its middle, which goes on.
+        ([5.0, 1.0, 3.0, 2.0, 4.0], [0, 2, 4]),
+        ([4.0, 1.0, 3.0, 2.0], [0, 2]),
+        ([1.0, 1.0, 1.0], [0, 1, 2]),
+        ([1.0, 1.0, None, None], [0, 1]),
+        ([2.0, None, 1.0], [0]),
+        ([None], []),
+    ],
 )
+def test_trials_whose_score_is_below_the_median_of_those_alive_end(
+    tmp_path, monkeypatch, scores, alive
+):
+    count = len(scores)
+    result = sweeps.BlockResult(
+        trials=tuple(range(count + 1)),
+        rung=0,
+        steps=40,
+        # The last one is of another batch.
+        returns=(*((score, score) for score in scores), (99.0, 99.0)),
+        diverged=(False,) * (count + 1),
+    )
+    monkeypatch.setattr(execution, "collect", lambda folder, rung: {"x": result})
+    sweep = make(trials=count + 1, batch=None, sampler="random", median_stopping=True, rungs=2)
+    work = execution._Execution(sweep, tmp_path, sweeps.plan(sweep))
+    assert work._survivors(0, range(count)) == alive
 
 
 @pytest.mark.full
