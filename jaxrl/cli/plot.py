@@ -7,11 +7,10 @@ from typing import Literal
 
 import tyro
 
-from jaxrl import reports, runs
+from jaxrl import reports, runs, sweeps
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError, checking_input
 from jaxrl.cli.user_modules import import_modules_of
-from jaxrl.sweeps import SWEEP, PopulationBasedState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,13 +42,13 @@ def run(arguments: list[str]) -> int:
         description="Draw the learning curves of runs in one figure: every agent faintly, and "
         "over the agents of each run that share their settings the mean with Student's 95 % "
         "interval, or the interquartile mean with its 95 % bootstrap interval. Of a sweep: "
-        "the return against each of its settings.",
+        "the return against each of its settings, and their importance (fANOVA).",
     )
     if not values.runs:
         raise CommandError("no run folder was given (see jaxrl plot --help)")
     for folder in values.runs:
         import_modules_of(folder)
-    kinds = [(folder / SWEEP).is_file() for folder in values.runs]
+    kinds = [(folder / sweeps.SWEEP).is_file() for folder in values.runs]
     with checking_input():
         if any(kinds):
             _plot_sweep(values)
@@ -76,6 +75,9 @@ def _plot_sweep(values: PlotArguments) -> None:
     others = ("statistic", "metric", "x", "lineage", "member")
     _require_defaults(values, others, f"is for runs, and {folder} is a sweep")
     reports.plot_sweep(folder, values.out)
+    reason = sweeps.why_no_importance(sweeps.trial_rows(sweeps.read_sweep(folder), folder))
+    if reason is not None:
+        sys.stdout.write(f"no importance of settings: {reason}\n")
     sys.stdout.write(f"{values.out}\n")
 
 
@@ -88,7 +90,7 @@ def _plot_lineage(values: PlotArguments) -> None:
     if not 0 <= values.member < count:
         raise CommandError(f"--member {values.member}: the run has the agents 0 to {count - 1}")
     state = run.state_of(values.member)
-    if not isinstance(state, PopulationBasedState):
+    if not isinstance(state, sweeps.PopulationBasedState):
         raise CommandError(
             f"--lineage is of population-based training, and {run.folder} is a run of "
             f"{run.specification.algorithm}"

@@ -10,7 +10,7 @@ from jaxrl.cli.errors import CommandError, check_range, checking_input
 from jaxrl.cli.run_flags import default_folder, read_run, take_names
 from jaxrl.cli.space_flags import take_spaces
 from jaxrl.cli.sweep_report import finish_sweep
-from jaxrl.sweeps.sampling import SAMPLERS
+from jaxrl.sweeps.sampling import ADAPTIVE_SAMPLERS, SAMPLERS
 
 _UNITS = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -30,17 +30,25 @@ class SweepArguments:
     trials: int | None = None
     """How many combinations of values to try; a grid takes all of them."""
     sampler: str = "random"
-    """grid, random, sobol or latin (a Latin hypercube)."""
+    """grid, random, sobol or latin (a Latin hypercube); or, adaptive, tpe or cmaes."""
     sampler_seed: int = 0
     """Of the draws of the trials."""
+    batch: int | None = None
+    """With an adaptive sampler: trials at a time; none: an eighth of them, and at least four."""
+    storage: str | None = None
+    """Of its study, such as sqlite:///study.db or a journal file; none: in the sweep's folder."""
+    study: str | None = None
+    """Name of the study in its storage; none: ALGORITHM-ENVIRONMENT."""
     seeds: int = 4
     """How many agents to train of every trial; the same seeds for all."""
     seed: int = 0
     """Of the first of them; the others count on from it."""
     halving: int | None = None
     """After each rung one trial in so many goes on; none: all are trained to the end."""
+    median_stopping: bool = False
+    """After each rung the trials below the median of their scores end."""
     rungs: int = 3
-    """With --halving: in how many parts the budget is cut."""
+    """With --halving or --median-stopping: in how many parts the budget is cut."""
     validate: int = 0
     """Train the best trial again with so many fresh seeds: the return to believe."""
     memory: str | None = None
@@ -94,8 +102,9 @@ def _make_sweep(
     base: runs.Specification, space: dict[str, sweeps.Distribution], options: SweepArguments
 ) -> sweeps.Sweep:
     check_range("validate", options.validate, minimum=0)
-    if options.sampler not in SAMPLERS:
-        raise CommandError(f"--sampler {options.sampler}: it is one of {', '.join(SAMPLERS)}")
+    known = (*SAMPLERS, *ADAPTIVE_SAMPLERS)
+    if options.sampler not in known:
+        raise CommandError(f"--sampler {options.sampler}: it is one of {', '.join(known)}")
     with checking_input():
         return sweeps.make_sweep(
             base,
@@ -103,7 +112,11 @@ def _make_sweep(
             trials=options.trials,
             sampler=options.sampler,
             sampler_seed=options.sampler_seed,
+            batch=options.batch,
+            storage=options.storage,
+            study=options.study,
             halving=options.halving,
+            median_stopping=options.median_stopping,
             rungs=options.rungs,
             validation_seeds=options.validate,
             memory=None if options.memory is None else _read_bytes(options.memory),
@@ -119,19 +132,26 @@ def _read_bytes(word: str) -> int:
 
 def _announce(sweep: sweeps.Sweep, groups: list[sweeps.Group]) -> None:
     base = sweep.base
-    trials, seeds = len(sweep.trials), len(sweep.seeds)
+    trials, seeds = sweep.num_trials, len(sweep.seeds)
     source = "the algorithm's own defaults" if base.preset is None else f"preset {base.preset}"
-    programs = "1 program" if len(groups) == 1 else f"{len(groups)} programs"
     searched = ", ".join(f"{name} {values}" for name, values in sweep.space.items())
+    programs = "1 program" if len(groups) == 1 else f"{len(groups)} programs"
+    where = f" in {programs}" if sweep.study is None else f", {sweep.study.batch} trials at a time"
     lines = [
         f"{base.algorithm} on {base.environment}; settings: {source}",
         f"searched ({sweep.sampler}): {searched}",
-        f"{trials} trials x {seeds} seeds = {trials * seeds:,} agents in {programs}",
+        f"{trials} trials x {seeds} seeds = {trials * seeds:,} agents{where}",
     ]
-    if sweep.halving is not None:
+    if sweep.study is not None and sweep.study.storage is not None:
+        lines.append(f"study {sweep.study.name} in {sweep.study.storage}")
+    if sweep.sampler == "cmaes":
+        lists = [name for name, values in sweep.space.items() if not sweeps.is_ordered(values)]
+        lines += [f"drawn at random, being lists without order: {', '.join(lists)}"] * bool(lists)
+    if len(sweep.stops) > 1:
         stops = [stop or base.settings.total_steps for stop in sweep.stops]
         steps = ", ".join(f"{stop:,}" for stop in stops)
-        lines.append(f"one in {sweep.halving} goes on after each rung, which end at {steps} steps")
+        share = f"one in {sweep.halving}" if sweep.halving is not None else "the upper half"
+        lines.append(f"{share} goes on after each rung, which end at {steps} steps")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 

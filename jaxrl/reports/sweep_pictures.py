@@ -1,4 +1,4 @@
-"""Pictures of a sweep: the return against every setting, two settings at once, the best curves."""
+"""Pictures of a sweep: the return against every setting, their importance, the best curves."""
 
 import math
 from pathlib import Path
@@ -17,11 +17,12 @@ _STATUS_COLOURS = {"complete": COLOURS[0], "stopped": "#999999", "diverged": COL
 
 
 def plot_sweep(folder: str | Path, out: str | Path) -> Path:
-    """Draws a sweep: a panel per setting, one of the two that matter most, and the best curves.
+    """Draws a sweep: a panel per setting, the two that matter most, importances, the best curves.
 
     Every point is a trial's mean return over its seeds at its last evaluation; the best trial is a
     star, and the return that fresh seeds gave it, if there is one, a line with its 95 % interval.
-    Of two settings, those are taken whose ranks go most with the return's.
+    Of two settings, those are taken whose ranks go most with the return's. The importance of the
+    settings is left out where `sweeps.why_no_importance` has a reason.
 
     Args:
         folder: of the sweep, running or ended.
@@ -44,7 +45,10 @@ def plot_sweep(folder: str | Path, out: str | Path) -> Path:
         raise ValueError(f"{folder} has no trial with a return yet: there is nothing to plot")
     numeric = [name for name in sweep.space if _is_numeric([row["values"][name] for row in rows])]
     pair = _most_telling(rows, numeric)
-    panels = len(sweep.space) + (pair is not None) + 1
+    importance = {}
+    if sweeps.why_no_importance(rows) is None:
+        importance = sweeps.importance_of_settings(sweep, rows)
+    panels = len(sweep.space) + (pair is not None) + bool(importance) + 1
     lines = math.ceil(panels / _COLUMNS)
     columns = min(panels, _COLUMNS)
     figure = Figure(figsize=(4.4 * columns, 3.4 * lines), layout="constrained")
@@ -56,6 +60,8 @@ def plot_sweep(folder: str | Path, out: str | Path) -> Path:
             _draw_setting(next(axes), name, values, rows, validated)
         if pair is not None:
             _draw_pair(figure, next(axes), sweep, pair, rows)
+        if importance:
+            _draw_importance(next(axes), importance)
         _draw_curves(next(axes), folder, sweep, rows)
         for unused in axes:
             unused.set_axis_off()
@@ -101,6 +107,16 @@ def _draw_pair(
     figure.colorbar(points, ax=axes, label="Mean return")
     axes.set_xlabel(first)
     axes.set_ylabel(second)
+
+
+def _draw_importance(axes: Any, importance: dict[str, float]) -> None:
+    """The share of the variance that each setting explains on its own, as bars."""
+    places = range(len(importance))
+    axes.barh(places, list(importance.values()), color=COLOURS[0])
+    axes.set_yticks(places, list(importance))
+    axes.invert_yaxis()
+    axes.set_xlim(0.0, 1.0)
+    axes.set_xlabel("Importance (fANOVA: share of the variance)")
 
 
 def _draw_curves(axes: Any, folder: Path, sweep: sweeps.Sweep, rows: list[dict[str, Any]]) -> None:

@@ -2,18 +2,24 @@
 
 spaces.py           ranges and lists, in Python and as text
 sampling.py         the trials: grid, random, Sobol, Latin hypercube
+studies.py          the study of an adaptive sampler, as data
+optuna_distributions.py  a space as Optuna has it
+asking.py           Optuna: trials are asked of the study, and told what they came to
 specification.py    a sweep as data: sweep.json
 planning.py         trials that share a program, and blocks of them
 compiled_groups.py  their programs, cut to fit into memory
+batches.py          the trials of an adaptive sampler, batch by batch
 execution.py        start, resume: rung after rung, block after block
 progress.py         the display on the terminal
 results.py          a result per block, and the table of trials
 viewers.py          the trials for TensorBoard and Weights & Biases
+importance.py       how much each setting matters
 population_based.py members that copy better ones and vary their settings, as an algorithm
 pbt.py              the same by its name, for the command line
 """
 
 from jaxrl.sweeps.execution import SweepOutcome, check_new_sweep, plan, resume, start, sweep
+from jaxrl.sweeps.importance import importance_of_settings, why_no_importance
 from jaxrl.sweeps.pbt import PBTConfig, pbt
 from jaxrl.sweeps.planning import Group
 from jaxrl.sweeps.population_based import (
@@ -44,6 +50,7 @@ from jaxrl.sweeps.spaces import (
     uniform,
 )
 from jaxrl.sweeps.specification import SWEEP, Sweep, make_sweep, read_sweep, split_trial
+from jaxrl.sweeps.studies import Study, is_ordered
 
 __all__ = [
     "BLOCKS",
@@ -57,6 +64,7 @@ __all__ = [
     "PBTConfig",
     "PopulationBasedState",
     "Range",
+    "Study",
     "Sweep",
     "SweepOutcome",
     "best_first",
@@ -64,7 +72,9 @@ __all__ = [
     "check_new_sweep",
     "collect",
     "choice",
+    "importance_of_settings",
     "integers",
+    "is_ordered",
     "is_space",
     "log_uniform",
     "make_sweep",
@@ -81,4 +91,5 @@ __all__ = [
     "sweep",
     "trial_rows",
     "uniform",
+    "why_no_importance",
 ]

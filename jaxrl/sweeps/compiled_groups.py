@@ -1,7 +1,8 @@
 """A group's programs: compiled per number of trials, and cut to fit into memory."""
 
+import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxrl import runs
 from jaxrl.runs import batched
@@ -11,10 +12,15 @@ from jaxrl.runs.members import MOST_MEMBERS
 from jaxrl.runs.memory import free_memory, num_bytes
 from jaxrl.runs.preparation import Prepared, with_members
 from jaxrl.runs.programs import Programs
+from jaxrl.runs.specification import to_json
 from jaxrl.sweeps.planning import Group, split_evenly
 
 # Of what is free, where the user gives no limit: other processes live, and the host keeps rows.
 _SHARE_OF_FREE_MEMORY = 0.7
+
+
+# Programs that later groups may take, by what they are compiled for.
+Compiled = dict[Any, tuple[Prepared, Programs]]
 
 
 class Fitted(NamedTuple):
@@ -34,29 +40,40 @@ class Fitted(NamedTuple):
 class GroupPrograms:
     """The compiled programs of a group, by the number of trials side by side."""
 
-    def __init__(self, group: Group, seeds: Sequence[int], stop_steps: int | None) -> None:
+    def __init__(
+        self,
+        group: Group,
+        seeds: Sequence[int],
+        stop_steps: int | None,
+        compiled: Compiled | None = None,
+    ) -> None:
         """Compiles nothing yet.
 
         Args:
             group: the group.
             seeds: of each trial.
             stop_steps: where its runs end; None: at the budget.
+            compiled: programs of earlier groups, to which these are added; None: there are none.
         """
         self._group = group
         self._seeds = seeds
         self._stop_steps = stop_steps
-        self._compiled: dict[int, tuple[Prepared, Programs]] = {}
+        self._compiled: Compiled = {} if compiled is None else compiled
+        self._kind = _kind_of(group, len(seeds), stop_steps)
+        self._own: set[int] = set()
         self.compile_seconds = 0.0
 
     def of(self, trials: Sequence[int]) -> tuple[Prepared, Programs]:
         """Returns the run of some trials and its programs, compiled if their number is new."""
         specification = self._group.run_of(trials, self._seeds, self._stop_steps)
-        if len(trials) not in self._compiled:
+        name = self._kind, len(trials)
+        if name not in self._compiled:
             prepared = runs.prepare(specification)
             programs = Programs(prepared, starts_anew=True)
             self.compile_seconds += programs.compile_seconds
-            self._compiled[len(trials)] = prepared, programs
-        prepared, programs = self._compiled[len(trials)]
+            self._compiled[name] = prepared, programs
+            self._own.add(len(trials))
+        prepared, programs = self._compiled[name]
         prepared = with_members(prepared, specification)
         return prepared, programs.of(prepared)
 
@@ -72,11 +89,18 @@ class GroupPrograms:
 
     def forget_all_but(self, widths: set[int]) -> None:
         """Frees the programs of other numbers of trials, which only measured."""
-        self._compiled = {width: x for width, x in self._compiled.items() if width in widths}
+        for width in self._own - widths:
+            del self._compiled[self._kind, width]
+        self._own &= widths
 
 
 def fit(
-    group: Group, seeds: Sequence[int], stop_steps: int | None, *, memory: int | None
+    group: Group,
+    seeds: Sequence[int],
+    stop_steps: int | None,
+    *,
+    memory: int | None,
+    compiled: Compiled | None = None,
 ) -> Fitted:
     """Compiles a group, in blocks that fit into memory by what the compiler says they need.
 
@@ -88,12 +112,13 @@ def fit(
         seeds: of each trial.
         stop_steps: where its runs end.
         memory: bytes that the programs of a block may need; None: most of what is free.
+        compiled: programs of earlier groups, to which these are added; None: there are none.
 
     Raises:
         ValueError: one trial alone does not fit.
     """
     limit = memory if memory is not None else int(_SHARE_OF_FREE_MEMORY * free_memory())
-    programs = GroupPrograms(group, seeds, stop_steps)
+    programs = GroupPrograms(group, seeds, stop_steps, compiled)
     trials = group.trials
     # Before and after a step there is the State, and there is its copy for the checkpoint.
     most = min(len(trials), limit // max(2 * programs.state_bytes(), 1), MOST_MEMBERS // len(seeds))
@@ -115,6 +140,12 @@ def fit(
         )
     programs.forget_all_but(set(sizes))
     return Fitted(group=group, blocks=_cut(trials, sizes), programs=programs)
+
+
+def _kind_of(group: Group, num_seeds: int, stop_steps: int | None) -> str:
+    """What a program depends on beside the number of trials; their values are its arguments."""
+    names = [sorted(group.settings[0]), sorted(group.parameters[0])]
+    return json.dumps([to_json(group.base), names, num_seeds, stop_steps])
 
 
 def _cut(trials: Sequence[int], sizes: Sequence[int]) -> tuple[tuple[int, ...], ...]:

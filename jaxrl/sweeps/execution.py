@@ -1,12 +1,14 @@
 """A sweep from its first block to its last, however often it is stopped in between."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +31,8 @@ from jaxrl.runs.folder import (
 from jaxrl.runs.interruption import EXIT_CODE
 from jaxrl.runs.provenance import provenance
 from jaxrl.runs.runner import carry_out
-from jaxrl.sweeps.compiled_groups import Fitted, GroupPrograms, fit
+from jaxrl.sweeps.batches import answers, open_study, probes, with_trials, write_trials_down
+from jaxrl.sweeps.compiled_groups import Compiled, Fitted, GroupPrograms, fit
 from jaxrl.sweeps.planning import Group, group_trials
 from jaxrl.sweeps.progress import SweepDisplay
 from jaxrl.sweeps.results import (
@@ -46,7 +49,12 @@ from jaxrl.sweeps.results import (
     write_block,
 )
 from jaxrl.sweeps.specification import SWEEP, Sweep, make_sweep, read_sweep, to_json
+from jaxrl.sweeps.studies import OWN_JOURNAL
 from jaxrl.sweeps.viewers import log_block, write_hparams
+
+if TYPE_CHECKING:
+    # It needs Optuna, an extra.
+    from jaxrl.sweeps.asking import OpenStudy
 
 # What overwriting removes.
 _WRITTEN_BY_SWEEPS = (
@@ -54,6 +62,7 @@ _WRITTEN_BY_SWEEPS = (
     f"{VALIDATION}-result.json",
     VALIDATION,
     BLOCKS,
+    OWN_JOURNAL,
     TENSORBOARD,
     WANDB,
 )
@@ -117,11 +126,13 @@ def sweep(
         environment_parameters: what the trials' environments share.
         seeds: their number, from 0 on, or the seeds.
         trials: how many; None with a grid.
-        sampler: "grid", "random", "sobol" or "latin".
+        sampler: "grid", "random", "sobol" or "latin"; or, adaptive, "tpe" or "cmaes".
         overwrite: whether an earlier sweep in the folder may be replaced.
         evaluation_episodes: per agent at the end of each rung.
         wandb_project: also log every trial to this Weights & Biases project, in one group.
-        **options: `halving`, `rungs`, `validation_seeds`, `memory`, `sampler_seed`; see `Sweep`.
+        **options: `halving`, `median_stopping`, `rungs`, `validation_seeds` and `memory`, see
+            `Sweep`; `sampler_seed`, and with an adaptive sampler `batch`, `storage` and `study`,
+            see `make_sweep`.
 
     Returns:
         How it went, and the table of trials.
@@ -152,20 +163,39 @@ def sweep(
 def plan(sweep: Sweep) -> list[Group]:
     """Sorts the trials into groups, and checks the settings of every one; compiles nothing.
 
+    An adaptive sampler has no trials yet: the ends of its ranges are checked, with every list.
+
     Raises:
         ValueError: naming the trial whose settings or parameters cannot be.
     """
     if sweep.base.wandb_project is not None:
         check_wandb_is_installed()
-    groups = group_trials(sweep)
+    if sweep.study is None:
+        groups = group_trials(sweep)
+        for group in groups:
+            _check_group(group, sweep, f"trials {_few(group.trials)}")
+        return groups
+    tried = dataclasses.replace(sweep, trials=probes(sweep), sampler="random", study=None)
+    try:
+        groups = group_trials(tried)
+    except ValueError as error:
+        raise ValueError(f"the space holds what cannot be: {_without_trial(error)}") from None
     for group in groups:
-        try:
-            run = group.run_of(group.trials, sweep.seeds[:1], None)
-            runs.build(run)
-            check_differences(run)
-        except ValueError as error:
-            raise ValueError(f"trials {_few(group.trials)}: {error}") from error
+        _check_group(group, tried, "the space holds what cannot be")
     return groups
+
+
+def _check_group(group: Group, sweep: Sweep, prefix: str) -> None:
+    try:
+        run = group.run_of(group.trials, sweep.seeds[:1], None)
+        runs.build(run)
+        check_differences(run)
+    except ValueError as error:
+        raise ValueError(f"{prefix}: {error}") from error
+
+
+def _without_trial(error: ValueError) -> str:
+    return re.sub(r"^trial [0-9]+: ", "", str(error))
 
 
 def start(sweep: Sweep, folder: str | Path, *, overwrite: bool = False) -> SweepOutcome:
@@ -186,9 +216,13 @@ def start(sweep: Sweep, folder: str | Path, *, overwrite: bool = False) -> Sweep
     folder = Path(folder)
     check_new_sweep(folder, overwrite=overwrite)
     groups = plan(sweep)
+    if sweep.study is not None and sweep.study.storage is not None:
+        # Before anything is written.
+        open_study(sweep, folder)
     text = json.dumps(to_json(sweep) | {"provenance": provenance()}, indent=1) + "\n"
     with locked(folder):
         check_new_sweep(folder, overwrite=overwrite)
+        _abandon_trials(folder)
         with writing(folder):
             # The new sweep.json last: killed in between, the folder holds the earlier sweep, to be
             # run again, and never something that is no sweep.
@@ -233,21 +267,32 @@ def check_new_sweep(folder: Path, *, overwrite: bool) -> None:
         )
 
 
+def _abandon_trials(folder: Path) -> None:
+    """Tells the study of a sweep that is replaced that its last trials will not end."""
+    # What cannot be read or reached has nobody who waits for these trials.
+    with contextlib.suppress(runs.ExperimentError):
+        earlier = read_sweep(folder)
+        if earlier.study is not None and earlier.study.storage is not None:
+            open_study(earlier, folder).abandon()
+
+
 class _Execution:
     """A sweep at work; its folder is locked by the caller."""
 
     def __init__(self, sweep: Sweep, folder: Path, groups: Sequence[Group]) -> None:
         self._sweep = sweep
         self._folder = folder
-        self._groups = groups
+        # Those of an adaptive sampler come batch by batch, and their programs serve later ones.
+        self._groups = list(groups) if sweep.study is None else []
+        self._compiled: Compiled | None = None if sweep.study is None else {}
         self._failed: list[str] = []
         self._compile_seconds = 0.0
         self._run_seconds = 0.0
         self._display = SweepDisplay(total_steps=self._planned_steps())
 
     def run(self) -> SweepOutcome:
-        """Runs rung after rung, then the validation."""
-        finished = self._run_rungs() and self._validate()
+        """Runs batch after batch, each of them rung after rung, then the validation."""
+        finished = self._run_batches() and self._validate()
         self._write_trials()
         return SweepOutcome(
             folder=self._folder,
@@ -257,8 +302,50 @@ class _Execution:
             run_seconds=self._run_seconds,
         )
 
-    def _run_rungs(self) -> bool:
-        alive = list(range(len(self._sweep.trials)))
+    def _run_batches(self) -> bool:
+        study = None if self._sweep.study is None else open_study(self._sweep, self._folder)
+        for batch in self._sweep.batches:
+            if study is not None:
+                self._begin_batch(study, batch)
+            if not self._run_rungs(list(batch)):
+                return False
+            if study is not None:
+                self._write_trials()
+                study.tell(answers(self._sweep, self._folder, batch))
+        return True
+
+    def _begin_batch(self, study: "OpenStudy", batch: range) -> None:
+        """Asks for the trials of a batch, if it has none yet, and sorts them into groups."""
+        own = self._sweep.study
+        assert own is not None
+        if len(self._sweep.trials) < batch.stop:
+            asked = study.ask(len(batch), own.numbers)
+            self._sweep = with_trials(self._sweep, asked)
+            write_trials_down(self._sweep, self._folder)
+            which = f"batch {batch.start // own.batch + 1} of {len(self._sweep.batches)}"
+            self._display.say(
+                f"{which}: {len(batch)} trials; {study.count()} of the study have ended"
+            )
+        possible = [trial for trial in batch if self._is_possible(trial)]
+        if possible:
+            self._groups += group_trials(self._sweep, possible)
+
+    def _is_possible(self, trial: int) -> bool:
+        """Whether the settings of a trial go together; one whose do not has failed."""
+        name = f"rung0-trial{trial:05d}-failed"
+        failure = read_block(self._folder, name)
+        if failure is not None:
+            self._failed.append(str(failure.reason))
+            return False
+        try:
+            for group in group_trials(self._sweep, [trial]):
+                _check_group(group, self._sweep, f"trial {trial}")
+        except ValueError as error:
+            self._write_failure(name, (trial,), 0, str(error))
+            return False
+        return True
+
+    def _run_rungs(self, alive: list[int]) -> bool:
         for rung, stop_steps in enumerate(self._sweep.stops):
             if rung > 0:
                 self._write_trials()
@@ -303,8 +390,9 @@ class _Execution:
         """Compiles a group; cut as it was before, where it was cut before."""
         sweep, blocks = self._sweep, self._read_cut(rung, number, group)
         if blocks is not None:
-            return Fitted(group, blocks, GroupPrograms(group, sweep.seeds, stop_steps))
-        return fit(group, sweep.seeds, stop_steps, memory=sweep.memory)
+            programs = GroupPrograms(group, sweep.seeds, stop_steps, self._compiled)
+            return Fitted(group, blocks, programs)
+        return fit(group, sweep.seeds, stop_steps, memory=sweep.memory, compiled=self._compiled)
 
     def _run_group(self, rung: int, number: int, fitted: Fitted, stop_steps: int | None) -> bool:
         path = self._cut_path(rung, number)
@@ -411,16 +499,23 @@ class _Execution:
         )
 
     def _survivors(self, rung: int, alive: Sequence[int]) -> list[int]:
-        assert self._sweep.halving is not None
+        """Those of the trials alive that go on after a rung."""
         scores = {
             trial: score
             for result in collect(self._folder, rung=rung).values()
             for trial, score in zip(result.trials, result.scores(), strict=True)
+            if trial in alive
         }
         # Those that failed or diverged have nothing to go on with.
         known = {trial: score for trial, score in scores.items() if math.isfinite(score)}
-        count = math.ceil(len(alive) / self._sweep.halving)
-        return sorted(best_first(known)[:count])
+        if self._sweep.median_stopping:
+            middle = float(np.median(list(known.values()))) if known else 0.0
+            return sorted(trial for trial, score in known.items() if score >= middle)
+        return sorted(best_first(known)[: self._num_survivors(len(alive))])
+
+    def _num_survivors(self, count: int) -> int:
+        """How many of so many trials go on after a rung; with a median, where no two are equal."""
+        return math.ceil(count / (self._sweep.halving or 2))
 
     def _validate(self) -> bool:
         """Trains the best trial again with seeds that it was not chosen on."""
@@ -449,13 +544,16 @@ class _Execution:
         return outcome.finished
 
     def _fail(self, rung: int, number: int, group: Group, reason: str) -> None:
+        self._write_failure(self._failure_name(rung, number), group.trials, rung, reason)
+
+    def _write_failure(self, name: str, trials: Sequence[int], rung: int, reason: str) -> None:
         reason = " ".join(reason.split())
         self._display.say(f"failed: {reason}")
         self._failed.append(reason)
         with writing(self._folder):
             (self._folder / BLOCKS).mkdir(exist_ok=True)
-        result = BlockResult.of_failure(group.trials, rung=rung, reason=reason)
-        write_block(self._folder, self._failure_name(rung, number), result)
+        result = BlockResult.of_failure(trials, rung=rung, reason=reason)
+        write_block(self._folder, name, result)
 
     def _failure_name(self, rung: int, number: int) -> str:
         return f"{self._cut_path(rung, number).stem}-failed"
@@ -465,7 +563,7 @@ class _Execution:
         if rows:
             best = sorted_rows(rows)[0]
             self._display.say(
-                f"{len(rows)} of {len(self._sweep.trials)} trials; best so far: trial "
+                f"{len(rows)} of {self._sweep.num_trials} trials; best so far: trial "
                 f"{best['trial']}, mean return {best['mean']:.4g}"
             )
 
@@ -480,13 +578,14 @@ class _Execution:
         return self._folder / BLOCKS / f"rung{rung}-group{number:03d}.json"
 
     def _planned_steps(self) -> int:
-        sweep = self._sweep
-        alive, before, total = len(sweep.trials), 0, 0
-        for stop in sweep.stops:
-            until = stop if stop is not None else sweep.base.settings.total_steps
-            total += alive * (until - before) * len(sweep.seeds)
-            before = until
-            alive = math.ceil(alive / sweep.halving) if sweep.halving else alive
+        sweep, total = self._sweep, 0
+        for batch in sweep.batches:
+            alive, before = len(batch), 0
+            for stop in sweep.stops:
+                until = stop if stop is not None else sweep.base.settings.total_steps
+                total += alive * (until - before) * len(sweep.seeds)
+                before = until
+                alive = self._num_survivors(alive)
         return total
 
 

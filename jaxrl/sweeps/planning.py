@@ -51,34 +51,37 @@ class Group(NamedTuple):
         return dataclasses.replace(self.base, members=members, stop_steps=stop_steps)
 
 
-def group_trials(sweep: Sweep) -> list[Group]:
+def group_trials(sweep: Sweep, trials: Sequence[int] | None = None) -> list[Group]:
     """Sorts the trials of a sweep by the program that they need, in the order of the first.
+
+    Args:
+        sweep: the search.
+        trials: the places of those to sort; None: all.
 
     Raises:
         ValueError: naming the first trial whose settings cannot be.
     """
     base = sweep.base
+    places = range(len(sweep.trials)) if trials is None else trials
+    split = {place: split_trial(sweep.trials[place]) for place in places}
     fields = {field.name: field for field in dataclasses.fields(base.settings)}
     varying = {
         name
-        for name in split_trial(sweep.trials[0])[1]
-        if all(isinstance(split_trial(trial)[1][name], int | float) for trial in sweep.trials)
+        for name in split[places[0]][1]
+        if all(isinstance(parameters[name], int | float) for _, parameters in split.values())
         and can_differ(base, name)
     }
     found: dict[Any, _Shared] = {}
-    own: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    for index, trial in enumerate(sweep.trials):
-        settings, parameters = split_trial(trial)
+    own: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
+    for place, (settings, parameters) in split.items():
         static = {name: x for name, x in settings.items() if _changes_program(fields[name], x)}
         fixed = {name: x for name, x in parameters.items() if name not in varying}
-        own.append(
-            (
-                {name: x for name, x in settings.items() if name not in static},
-                {name: x for name, x in parameters.items() if name in varying},
-            )
+        own[place] = (
+            {name: x for name, x in settings.items() if name not in static},
+            {name: x for name, x in parameters.items() if name in varying},
         )
         key = _hashable((tuple(static.items()), tuple(fixed.items())))
-        found.setdefault(key, _Shared(static, fixed, [])).trials.append(index)
+        found.setdefault(key, _Shared(static, fixed, [])).trials.append(place)
     return [
         Group(
             base=_shared_run(base, shared),

@@ -11,7 +11,9 @@ from jaxrl.runs.specification import require_whole
 from jaxrl.sweeps.spaces import Choice, Distribution, identity_of
 
 SAMPLERS = ("grid", "random", "sobol", "latin")
-_MOST_TRIALS = 100_000
+# They ask for trials while the sweep runs, by what earlier ones came to; see studies.py.
+ADAPTIVE_SAMPLERS = ("tpe", "cmaes")
+MOST_TRIALS = 100_000
 # Of points at a time; a space of lists may hold fewer trials than are asked for.
 _MOST_ROUNDS_WITHOUT_NEWS = 20
 
@@ -35,17 +37,19 @@ def sample_trials(
         more combinations.
 
     Raises:
-        ValueError: the sampler is unknown, a grid holds a range, or the number is missing or wrong.
+        ValueError: the sampler is unknown or adaptive, a grid holds a range, or the number is
+            missing or wrong.
     """
-    if sampler not in SAMPLERS:
-        raise ValueError(f"sampler={sampler!r} is not one of {', '.join(SAMPLERS)}")
+    check_sampler(sampler)
+    if sampler in ADAPTIVE_SAMPLERS:
+        raise ValueError(f"sampler={sampler!r} draws no trials beforehand: it asks a study")
     if sampler == "grid":
         return _grid(space, num_trials)
     if num_trials is None:
         raise ValueError(f"trials is missing: sampler={sampler!r} needs to know how many to draw")
     require_whole("trials", num_trials, minimum=1)
-    if num_trials > _MOST_TRIALS:
-        raise ValueError(f"trials={num_trials} must be at most {_MOST_TRIALS}")
+    if num_trials > MOST_TRIALS:
+        raise ValueError(f"trials={num_trials} must be at most {MOST_TRIALS}")
     found: dict[Any, Trial] = {}
     rounds_without_news = 0
     for points in _points(sampler, len(space), num_trials, seed):
@@ -59,6 +63,13 @@ def sample_trials(
         if len(found) == num_trials or rounds_without_news == _MOST_ROUNDS_WITHOUT_NEWS:
             break
     return list(found.values())
+
+
+def check_sampler(sampler: str) -> None:
+    """Raises ValueError unless a sampler has this name."""
+    known = (*SAMPLERS, *ADAPTIVE_SAMPLERS)
+    if sampler not in known:
+        raise ValueError(f"sampler={sampler!r} is not one of {', '.join(known)}")
 
 
 def _grid(space: Mapping[str, Distribution], num_trials: int | None) -> list[Trial]:
@@ -75,8 +86,8 @@ def _grid(space: Mapping[str, Distribution], num_trials: int | None) -> list[Tri
             )
         lists.append(values.values)
     count = math.prod(map(len, lists))
-    if count > _MOST_TRIALS:
-        raise ValueError(f"the grid has {count:,} trials, and at most {_MOST_TRIALS:,} can be run")
+    if count > MOST_TRIALS:
+        raise ValueError(f"the grid has {count:,} trials, and at most {MOST_TRIALS:,} can be run")
     return [dict(zip(space, values, strict=True)) for values in itertools.product(*lists)]
 
 

@@ -118,7 +118,7 @@ class Choice:
         seen: set[Any] = set()
         for value in self.values:
             if identity_of(value) in seen:
-                raise ValueError(f"{_to_word(value)} stands in the list twice, as float32 has it")
+                raise ValueError(f"{to_word(value)} stands in the list twice, as float32 has it")
             seen.add(identity_of(value))
 
     def at(self, quantile: float) -> Any:
@@ -130,7 +130,7 @@ class Choice:
         return self.values[min(int(quantile * len(self.values)), len(self.values) - 1)]
 
     def __str__(self) -> str:
-        return ",".join(map(_to_word, self.values))
+        return ",".join(map(to_word, self.values))
 
 
 Distribution = Range | Choice
@@ -278,11 +278,12 @@ def _plain(value: Any) -> Any:
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
-def _to_word(value: Any) -> str:
+def to_word(value: Any) -> str:
+    """Returns a value as it is typed, to six digits."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, tuple):
-        return "x".join(map(_to_word, value)) or "none"
+        return "x".join(map(to_word, value)) or "none"
     return str(value)

@@ -13,8 +13,9 @@ from jaxrl.runs.specification import from_json as run_from_json
 from jaxrl.runs.specification import require_whole
 from jaxrl.runs.specification import to_json as run_to_json
 from jaxrl.sweeps import spaces
-from jaxrl.sweeps.sampling import Trial, sample_trials
+from jaxrl.sweeps.sampling import ADAPTIVE_SAMPLERS, Trial, check_sampler, sample_trials
 from jaxrl.sweeps.spaces import Distribution
+from jaxrl.sweeps.studies import Study, make_study
 
 SWEEP = "sweep.json"
 # Names of an environment's parameters in a space, as on the command line.
@@ -28,14 +29,19 @@ class Sweep:
     Attributes:
         base: what all trials share, as a run; its members are the seeds, and nothing else.
         space: what is searched, by the name of a setting, or `env.` and that of a parameter.
-        trials: the values of each trial, by name; `make_sweep` draws them from the space.
+        trials: the values of each trial, by name; `make_sweep` draws them from the space. With an
+            adaptive sampler, those that were asked for so far.
         sampler: how they were drawn.
         sampler_seed: of the draws.
         halving: after each rung of the budget, one in so many trials goes on; None: all do.
-        rungs: how many there are with `halving`; the first ends at total_steps / halving^(rungs-1).
+        median_stopping: at the end of each rung, the trials below the median of their scores end.
+        rungs: how many there are with either. With `halving` the first ends at
+            total_steps / halving^(rungs-1); with `median_stopping` they are equally long.
         validation_seeds: the best trial is trained again with so many seeds that it was not chosen
             on; 0: it is not.
         memory: bytes that the programs of one block may need; None: most of what is free.
+        study: what an adaptive sampler asks for trials; None with the other samplers. Each of its
+            batches is stopped early on its own.
     """
 
     base: runs.Specification
@@ -44,15 +50,16 @@ class Sweep:
     sampler: str = "random"
     sampler_seed: int = 0
     halving: int | None = None
+    median_stopping: bool = False
     rungs: int = 3
     validation_seeds: int = 0
     memory: int | None = None
+    study: Study | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "space", spaces.check_space(self.space))
         _check_names(self.base, self.space)
-        if not self.trials:
-            raise ValueError("trials is empty: a sweep has at least one")
+        _check_study(self)
         for index, trial in enumerate(self.trials):
             if trial.keys() != self.space.keys():
                 raise ValueError(f"trials[{index}] does not have the names of the space")
@@ -61,10 +68,7 @@ class Sweep:
             raise ValueError(f"validation_seeds={self.validation_seeds}: at most {MOST_MEMBERS:,}")
         if max(self.fresh_seeds, default=0) > LARGEST_SEED:
             raise ValueError(f"validation_seeds: their seeds must stay at most {LARGEST_SEED}")
-        require_whole("rungs", self.rungs, minimum=2)
-        if self.halving is not None:
-            require_whole("halving", self.halving, minimum=2)
-            _check_rungs(self)
+        _check_stopping(self)
         if self.memory is not None:
             require_whole("memory", self.memory, minimum=1)
         if self.base.start_from is not None:
@@ -86,11 +90,27 @@ class Sweep:
         return range(first, first + self.validation_seeds)
 
     @property
+    def num_trials(self) -> int:
+        """How many trials there will be in the end."""
+        return len(self.trials) if self.study is None else self.study.num_trials
+
+    @property
+    def batches(self) -> tuple[range, ...]:
+        """The places of the trials that are trained side by side and stopped early together."""
+        if self.study is None:
+            return (range(len(self.trials)),)
+        size, total = self.study.batch, self.study.num_trials
+        return tuple(range(first, min(first + size, total)) for first in range(0, total, size))
+
+    @property
     def stops(self) -> tuple[int | None, ...]:
         """Environment steps of a member at the end of each rung; None: the budget."""
+        total = self.base.settings.total_steps
+        if self.median_stopping:
+            parts = range(1, self.rungs)
+            return (*(max(1, total * part // self.rungs) for part in parts), None)
         if self.halving is None:
             return (None,)
-        total = self.base.settings.total_steps
         powers = range(self.rungs - 1, 0, -1)
         return (*(max(1, total // self.halving**power) for power in powers), None)
 
@@ -102,16 +122,23 @@ def make_sweep(
     trials: int | None = None,
     sampler: str = "random",
     sampler_seed: int = 0,
+    batch: int | None = None,
+    storage: str | None = None,
+    study: str | None = None,
     **options: Any,
 ) -> Sweep:
-    """Draws the trials of a sweep.
+    """Draws the trials of a sweep, or makes the study that they will be asked of.
 
     Args:
         base: what all trials share; its members are the seeds.
         space: distributions or lists, by the name of a setting, or `env.` and that of a parameter.
         trials: how many; None with a grid.
-        sampler: "grid", "random", "sobol" or "latin".
+        sampler: "grid", "random", "sobol" or "latin"; or, adaptive, "tpe" or "cmaes".
         sampler_seed: of the draws.
+        batch: with an adaptive sampler, trials at a time; None: an eighth, and at least four.
+        storage: of the study; a URL of Optuna's, or the path of a journal file; None: a journal in
+            the sweep's folder.
+        study: its name; None: that of the algorithm and the environment.
         **options: the other fields of `Sweep`.
 
     Raises:
@@ -132,13 +159,33 @@ def make_sweep(
     checked = spaces.check_space(space)
     _check_names(base, checked)
     require_whole("sampler_seed", sampler_seed, minimum=0)
-    drawn = sample_trials(checked, sampler=sampler, num_trials=trials, seed=sampler_seed)
+    own: Study | None = None
+    check_sampler(sampler)
+    if sampler in ADAPTIVE_SAMPLERS:
+        own = make_study(
+            sampler=sampler,
+            space=checked,
+            num_trials=trials,
+            batch=batch,
+            storage=storage,
+            name=f"{base.algorithm}-{base.environment}" if study is None else study,
+        )
+    for name, value in (("batch", batch), ("storage", storage), ("study", study)):
+        if own is None and value is not None:
+            raise ValueError(
+                f"{name}={value!r} is for the samplers {' and '.join(ADAPTIVE_SAMPLERS)}, and "
+                f"sampler={sampler!r}"
+            )
+    drawn: list[Trial] = []
+    if own is None:
+        drawn = sample_trials(checked, sampler=sampler, num_trials=trials, seed=sampler_seed)
     return Sweep(
         base=base,
         space=checked,
         trials=drawn,
         sampler=sampler,
         sampler_seed=sampler_seed,
+        study=own,
         **options,
     )
 
@@ -148,6 +195,7 @@ def to_json(sweep: Sweep) -> dict[str, Any]:
     data = {field.name: getattr(sweep, field.name) for field in dataclasses.fields(sweep)}
     data["base"] = run_to_json(sweep.base)
     data["space"] = {name: spaces.to_json(values) for name, values in sweep.space.items()}
+    data["study"] = None if sweep.study is None else dataclasses.asdict(sweep.study)
     return data
 
 
@@ -166,6 +214,7 @@ def from_json(data: Any) -> Sweep:
     values["base"] = run_from_json(values["base"])
     values["space"] = {name: spaces.from_json(item) for name, item in values["space"].items()}
     values["trials"] = [_trial_from_json(trial) for trial in values["trials"]]
+    values["study"] = _study_from_json(values.get("study"))
     return Sweep(**values)
 
 
@@ -193,6 +242,46 @@ def _trial_from_json(data: Any) -> Trial:
     if not isinstance(data, dict):
         raise ValueError("a trial is not an object")
     return {name: tuple(x) if isinstance(x, list) else x for name, x in data.items()}
+
+
+def _study_from_json(data: Any) -> Study | None:
+    if data is None:
+        return None
+    try:
+        values: dict[str, Any] = {**data, "numbers": tuple(data["numbers"])}
+        return Study(**values)
+    except (KeyError, TypeError):
+        raise ValueError("study is not of the right kind") from None
+
+
+def _check_study(sweep: Sweep) -> None:
+    """Checks that a sweep has its trials, or a study that it asks for them."""
+    if sweep.study is None:
+        if sweep.sampler in ADAPTIVE_SAMPLERS:
+            raise ValueError(f"sampler={sweep.sampler!r} needs a study: use make_sweep")
+        if not sweep.trials:
+            raise ValueError("trials is empty: a sweep has at least one")
+        return
+    if sweep.sampler not in ADAPTIVE_SAMPLERS:
+        raise ValueError(f"sampler={sweep.sampler!r} asks no study for its trials")
+    drawn, numbers = len(sweep.trials), sweep.study.numbers
+    if len(numbers) != drawn or len(set(numbers)) != drawn or drawn > sweep.study.num_trials:
+        raise ValueError(f"study: {len(numbers)} numbers for {drawn} trials")
+
+
+def _check_stopping(sweep: Sweep) -> None:
+    require_whole("rungs", sweep.rungs, minimum=2)
+    if sweep.halving is not None:
+        require_whole("halving", sweep.halving, minimum=2)
+    if sweep.halving is not None and sweep.median_stopping:
+        raise ValueError("halving and median_stopping exclude each other")
+    early = "halving" if sweep.halving is not None else "median_stopping"
+    if len(sweep.stops) > 1 and sweep.sampler == "cmaes":
+        raise ValueError(
+            f"sampler='cmaes' learns from whole trainings only: {early} ends most trials before "
+            "that; use sampler='tpe'"
+        )
+    _check_rungs(sweep)
 
 
 def _check_names(base: runs.Specification, space: Mapping[str, Distribution]) -> None:
@@ -237,8 +326,9 @@ def _is_whole(known: Any) -> bool:
 
 def _check_rungs(sweep: Sweep) -> None:
     stops = sweep.stops
-    if len(set(stops)) < len(stops):
+    if len(set(stops)) < len(stops) or sweep.base.settings.total_steps in stops:
+        parts = f"by {sweep.halving} so often" if sweep.halving is not None else "into so many"
         raise ValueError(
             f"rungs={sweep.rungs} are too many: total_steps={sweep.base.settings.total_steps} "
-            f"cannot be divided by {sweep.halving} so often"
+            f"cannot be divided {parts}"
         )

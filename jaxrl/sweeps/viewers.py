@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from jaxrl import runs
 from jaxrl.runs.folder import TENSORBOARD, WANDB, remove, writing
 from jaxrl.sweeps.results import BlockResult
-from jaxrl.sweeps.specification import SWEEP, Sweep
+from jaxrl.sweeps.specification import Sweep, to_json
 
 _METRIC = "mean_return"
 
@@ -66,7 +67,9 @@ def log_block(sweep: Sweep, folder: Path, run: Path, result: BlockResult) -> Non
         result: of the block.
     """
     wandb: Any = importlib.import_module("wandb")
-    identity = hashlib.sha256((folder / SWEEP).read_bytes()).hexdigest()[:12]
+    # Without the trials, which an adaptive sampler adds to.
+    data = to_json(sweep) | {"trials": [], "folder": str(folder.absolute())}
+    identity = hashlib.sha256(json.dumps(data).encode()).hexdigest()[:12]
     columns, count = runs.read_metrics(run), len(sweep.seeds)
     (folder / WANDB).mkdir(exist_ok=True)
     for place, trial in enumerate(result.trials):

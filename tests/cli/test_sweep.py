@@ -1,7 +1,9 @@
 """`jaxrl sweep`, `show`, `best`, and `resume` of a sweep, as they are typed."""
 
 import csv
+import importlib.util
 import json
+import sys
 import tomllib
 
 import pytest
@@ -117,6 +119,136 @@ def test_ranges_are_drawn(command, tmp_path):
     assert "one in 2 goes on after each rung, which end at 100, 200 steps" in answer.out
 
 
+TPE = ("--sampler", "tpe", "--trials", "10", "--batch", "5", "--learning-rate", "0.1..0.5")
+
+
+@pytest.fixture(scope="module")
+def adapted_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("adapted") / "sweep"
+
+
+@pytest.fixture
+def adapted(command, adapted_folder):
+    """A sweep of two batches that an adaptive sampler asked for, run once."""
+    pytest.importorskip("optuna")
+    if not adapted_folder.exists():
+        flags = ("--env.gravity", "5,10,15", "--median-stopping", "--rungs", "2")
+        answer = command(
+            *("sweep", "quick", "CartPole-v1", *IMPORT, *SMALL, *TPE, *flags),
+            *("--storage", f"sqlite:///{adapted_folder}.db", "--study", "mine"),
+            *("--out", str(adapted_folder)),
+        )
+        assert answer.code == 0, answer.err
+        assert "10 trials x 2 seeds = 20 agents, 5 trials at a time" in answer.out
+        assert f"study mine in sqlite:///{adapted_folder}.db" in answer.out
+        assert "the upper half goes on after each rung, which end at 100, 200 steps" in answer.out
+        assert "batch 2 of 2: 5 trials; 5 of the study have ended" in answer.err
+    return adapted_folder
+
+
+def test_an_adaptive_sweep(command, adapted):
+    answer = command("resume", str(adapted))
+    assert answer.code == 0
+    counts = next(line for line in answer.out.splitlines() if "complete" in line)
+    assert " complete, " in counts
+    assert " stopped" in counts
+    sweep = sweeps.read_sweep(adapted)
+    assert (sweep.study.name, sweep.study.batch) == ("mine", 5)
+    assert len(command("show", str(adapted), "--json").out.splitlines()) == 10
+    assert command("best", str(adapted)).code == 0
+
+
+def test_a_second_worker_on_another_search_gets_one_line(command, adapted, tmp_path):
+    answer = command(
+        *("sweep", "quick", "CartPole-v1", *IMPORT, *SMALL, *TPE),
+        *("--storage", f"sqlite:///{adapted}.db", "--study", "mine", "--out", str(tmp_path / "b")),
+    )
+    assert answer.code == 2
+    assert "is of another search, with other space" in answer.err
+    assert len(answer.err.strip().splitlines()) == 1
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.fixture(scope="module")
+def random_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("random") / "sweep"
+
+
+@pytest.fixture
+def random_sweep(command, random_folder):
+    """Ten random trials, of which the sizes make a group of three."""
+    if not random_folder.exists():
+        answer = command(
+            *("sweep", "quick", "CartPole-v1", *IMPORT, *SMALL, "--trials", "10"),
+            *("--learning-rate", "0.1..0.5", "--env.gravity", "5..15", "--out", str(random_folder)),
+        )
+        assert answer.code == 0, answer.err
+    return random_folder
+
+
+def test_importance_of_settings(command, random_sweep, tmp_path):
+    pytest.importorskip("optuna")
+    pytest.importorskip("sklearn")
+    answer = command("plot", str(random_sweep), "--out", str(tmp_path / "sweep.png"))
+    assert answer.out == f"{tmp_path / 'sweep.png'}\n"
+    lines = command("show", str(random_sweep), "--importance").out.splitlines()[-3:]
+    assert lines[0] == "importance of settings (fANOVA), in shares of the return's variance"
+    assert {line.split()[0] for line in lines[1:]} == {"learning_rate", "env.gravity"}
+    last = command("show", str(random_sweep), "--json", "--importance").out.splitlines()[-1]
+    assert sum(json.loads(last)["importance"].values()) <= 1.0
+
+
+@pytest.mark.parametrize("missing", ["optuna", "sklearn"])
+def test_without_the_extra_importance_is_left_out(
+    command, random_sweep, tmp_path, monkeypatch, missing
+):
+    find = importlib.util.find_spec
+
+    def find_others(name, *arguments):
+        return None if name == missing else find(name, *arguments)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_others)
+    answer = command("plot", str(random_sweep), "--out", str(tmp_path / "sweep.png"))
+    assert answer.code == 0
+    assert 'pip install "jaxrl[sweeps]"' in answer.out
+    assert (tmp_path / "sweep.png").is_file()
+    answer = command("show", str(random_sweep), "--importance")
+    assert answer.code == 2
+    assert 'pip install "jaxrl[sweeps]"' in answer.err
+
+
+def test_importance_needs_trials(command, swept):
+    pytest.importorskip("optuna")
+    pytest.importorskip("sklearn")
+    answer = command("show", str(swept), "--importance")
+    assert answer.code == 2
+    assert "it needs 8 complete trials, and there are 4" in answer.err
+
+
+def test_a_table_as_parquet(command, swept, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "trials.parquet"
+    assert command("show", str(swept), "--parquet", str(path)).code == 0
+    table = pandas.read_parquet(path)
+    rows = [json.loads(line) for line in command("show", str(swept), "--json").out.splitlines()]
+    assert table["learning_rate"].tolist() == [row["values"]["learning_rate"] for row in rows]
+    assert table["return_1"].tolist() == [row["returns"][1] for row in rows]
+    assert set(table["sizes"]) == {"(2, 3)", "(4, 5)"}
+    answer = command("show", str(swept), "--parquet", str(tmp_path / "no" / "trials.parquet"))
+    assert answer.code == 2
+    assert "cannot write" in answer.err
+
+
+@pytest.mark.parametrize("missing", ["pandas", "pyarrow"])
+def test_parquet_without_its_packages_gets_one_line(command, swept, tmp_path, monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    answer = command("show", str(swept), "--parquet", str(tmp_path / "trials.parquet"))
+    assert answer.code == 2
+    assert "needs pandas and pyarrow: pip install pandas pyarrow" in answer.err
+    assert not (tmp_path / "trials.parquet").exists()
+
+
 def test_a_flag_without_a_value_stands_before_a_list(command, tmp_path):
     flags = ("--crash", "--learning-rate=0.1,0.2", "--sampler", "grid", "--no-crash")
     answer = command(
@@ -169,6 +301,23 @@ WRONG = [
     (("--sizes", "2x3,0x1", "--sampler", "grid"), "sizes"),
     (("--learning-rate", "0.1,0.2", "--learning-rate", "0.3,0.4"), "given twice"),
     (("--learning-rate", "0.1..1", "--trials", "2", "--preset-file", "no.toml"), "cannot read"),
+    (("--learning-rate", "0.1..1", "--trials", "2", "--batch", "2"), "is for the samplers tpe"),
+    (("--learning-rate", "0.1..1", "--trials", "2", "--storage", "x.log"), "is for the samplers"),
+    (("--learning-rate", "0.1..1", "--trials", "2", "--study", "x"), "is for the samplers tpe"),
+    (("--learning-rate", "0.1..1", "--sampler", "tpe"), "trials is missing"),
+    (("--learning-rate", "-1..1", "--sampler", "tpe", "--trials", "4"), "holds what cannot be"),
+    (("--learning-rate", "0.1..1", "--sampler", "cmaes", "--trials", "4"), "there is 1"),
+    ((*TPE, "--batch", "0"), "batch=0 must be at least 1"),
+    ((*TPE, "--batch", "11"), "batch=11 is more than trials=10"),
+    ((*TPE, "--study", ""), "is no name"),
+    ((*TPE, "--storage", "study.db"), "is written sqlite:///study.db"),
+    ((*TPE, "--storage", "sqlite:////no/where/x.db"), "cannot be used"),
+    ((*TPE, "--storage", "/no/where/x.log"), "cannot be used"),
+    ((*TPE, "--storage", "nosql://here/x"), "cannot be used"),
+    ((*TPE, "--halving", "2", "--median-stopping"), "exclude each other"),
+    ((*TPE, "--median-stopping", "--rungs", "201"), "too many"),
+    ((*TPE, "--median-stopping", "--rungs", "1"), "rungs=1 must be at least 2"),
+    ((*TPE, "--median-stoping"), "did you mean --median-stopping"),
 ]
 
 

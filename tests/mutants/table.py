@@ -1662,6 +1662,36 @@ _EXPERIMENTS = [
         ),
     ),
     _of(
+        "sweeps/execution.py",
+        (
+            "the-median-itself-ends",
+            "if score >= middle",
+            "if score > middle",
+            "sweeps/test_adaptive.py::test_trials_below_the_median_end",
+        ),
+    ),
+    _of(
+        "sweeps/asking.py",
+        (
+            "a-trial-that-was-not-written-down-is-lost",
+            "if trial.state == TrialState.RUNNING and trial.number not in known",
+            "if trial.number < 0",
+            "sweeps/test_asking.py::test_a_batch_that_was_cut_short_is_asked_for_again",
+        ),
+        (
+            "workers-with-equal-seeds-try-the-same",
+            "(self._seed, trial.number, zlib.crc32(name.encode()))",
+            "(self._seed, trial.number % 3, zlib.crc32(name.encode()))",
+            "sweeps/test_asking.py::test_two_workers_share_a_study_and_no_trial",
+        ),
+        (
+            "what-diverged-has-failed",
+            'failed = answer.status == "failed"',
+            'failed = answer.status != "stopped"',
+            "sweeps/test_asking.py::test_what_a_trial_came_to_is_told_once",
+        ),
+    ),
+    _of(
         "sweeps/results.py",
         (
             "a-member-with-fewer-rows-diverged",
