@@ -19,6 +19,8 @@ class ResumeArguments:
 
     run: tyro.conf.Positional[Path]
     """Folder of the run, or of a sweep."""
+    total_steps: int | None = None
+    """Go on with a run, finished or not, to this larger budget."""
 
 
 def run(arguments: list[str]) -> int:
@@ -35,8 +37,10 @@ def run(arguments: list[str]) -> int:
     runs.enable_compilation_cache()
     try:
         if is_sweep:
+            if values.total_steps is not None:
+                raise CommandError("--total-steps is for runs, and this is a sweep")
             return finish_sweep(sweeps.resume(values.run))
-        outcome = runs.resume(values.run)
+        outcome = runs.resume(values.run, total_steps=values.total_steps)
     except runs.ExperimentError as error:
         raise CommandError(str(error)) from error
     return finish(outcome)

@@ -45,6 +45,7 @@ from jaxrl.runs.folder import (
     write_atomically,
     writing,
 )
+from jaxrl.runs.specification import BUDGETS
 from jaxrl.training import Progress
 from jaxrl.types import State
 
@@ -200,7 +201,13 @@ def _load(path: Path, state_type: Any, run: Mapping[str, str] | None) -> Checkpo
 def _check_run(path: Path, written: Mapping[str, str], run: Mapping[str, str] | None) -> None:
     """Refuses to go on from the State of another run; one from before this was noted is taken."""
     present = run or {}
-    changed = [name for name in present if written.get(name, present[name]) != present[name]]
+    changed = [
+        name
+        for name in present
+        if written.get(name, present[name]) != present[name]
+        # More steps than it was written with is what a run may go on to.
+        and not (name == BUDGETS and present[name].startswith(f"{written[name]},"))
+    ]
     if changed:
         raise ExperimentError(
             f"{path.parent.parent} is not the run that its checkpoint {path.name} was written by: "

@@ -154,6 +154,18 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
         )
 
 
+def change_config(folder: Path, changes: dict[str, Any]) -> None:
+    """Puts other values into config.json, in one step; what else it holds stays.
+
+    Args:
+        folder: of the run, locked.
+        changes: by the names that stand there.
+    """
+    config = {**read_json(folder / CONFIG), **changes}
+    with writing(folder):
+        write_atomically(folder / CONFIG, json.dumps(config, indent=2, allow_nan=False) + "\n")
+
+
 def create(folder: Path, config: dict[str, Any]) -> None:
     """Clears what an earlier run wrote and writes config.json; the folder is locked and free.
 

@@ -1,5 +1,6 @@
 """A run from its first chunk to its last, however often it is stopped in between."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from jaxrl.runs.divergence import diverged_members
 from jaxrl.runs.folder import (
     CONFIG,
     ExperimentError,
+    change_config,
     check_new,
     clear,
     create,
@@ -33,6 +35,7 @@ from jaxrl.runs.specification import (
     read_specification,
     to_json,
 )
+from jaxrl.settings import require_whole
 from jaxrl.training import Evaluation, Progress
 from jaxrl.transfer import take_learned
 from jaxrl.types import Algorithm, State
@@ -115,22 +118,30 @@ def start(
     return outcome
 
 
-def resume(folder: str | Path) -> Outcome:
+def resume(folder: str | Path, *, total_steps: int | None = None) -> Outcome:
     """Goes on with a run that was stopped in any way, and ends with the same bits as if it had not.
+
+    With more steps than it had, a run ends with the States of one that had them from the beginning,
+    if none of its schedules runs over the budget; those that do go on as if the new budget had been
+    theirs all along, so that they jump where the old one ended.
 
     Args:
         folder: of the run.
+        total_steps: a larger budget, which the folder remembers; None: that which it has.
 
     Returns:
         How it went; a finished run is left as it is.
 
     Raises:
         ExperimentError: the folder holds no run or one that cannot be carried out here, another
-            process works on it, or all of its checkpoints are damaged.
+            process works on it, or all of its checkpoints are damaged; or the budget is not a
+            larger one, or the algorithm's State has room for the old one only.
     """
     folder = Path(folder)
     specification = read_specification(folder)
     try:
+        if total_steps is not None:
+            specification = _with_budget(specification, total_steps)
         prepared = prepare(specification)
     except ValueError as error:
         raise ExperimentError(f"{folder} cannot go on: {error}") from error
@@ -138,6 +149,8 @@ def resume(folder: str | Path) -> Outcome:
     with locked(folder):
         run = fingerprint(specification)
         checkpoint = checkpoints.load_newest(folder, prepared.state_type, run=run)
+        if total_steps is not None:
+            change_config(folder, to_json(specification))
         algorithm = prepared.algorithm
         if checkpoint is None:
             display.say(f"{folder} has no checkpoint: the run begins anew")
@@ -258,6 +271,35 @@ def evaluate_run(
     return programs.evaluate_states(
         run.specification, keys, run.states, num_episodes=num_episodes, explores=explores
     )
+
+
+def _with_budget(specification: Specification, total_steps: int) -> Specification:
+    """The run with more steps.
+
+    Raises:
+        ValueError: they are not more, or its State would need more room.
+    """
+    before = specification.settings.total_steps
+    require_whole("total_steps", total_steps, minimum=1)
+    if total_steps <= before:
+        raise ValueError(f"total_steps={total_steps} must be more than the {before} that it has")
+    if specification.stop_steps is not None:
+        raise ValueError("the run is a part of a sweep: it has the budget of the others")
+    changed = dataclasses.replace(
+        specification,
+        settings=dataclasses.replace(specification.settings, total_steps=total_steps),
+        earlier_budgets=(*specification.earlier_budgets, before),
+    )
+    types = [
+        jax.tree.map(lambda x: (x.shape, str(x.dtype)), _state_type(x))
+        for x in (specification, changed)
+    ]
+    if types[0] != types[1]:
+        raise ValueError(
+            f"the State of {specification.algorithm} has room for total_steps={before} and no more "
+            "with these settings: begin a run of its own, from this one (--from)"
+        )
+    return changed
 
 
 def _earlier_states(prepared: Prepared) -> State | None:

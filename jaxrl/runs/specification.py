@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,10 @@ from jaxrl.runs.members import Member, check_members, make_members
 ON_DIVERGENCE = ("stop", "continue")
 _OF_ONES_OWN = "one that a module of your own registers is known after --import MODULE"
 # How often it saves, and what people are told, may change on the way.
+BUDGETS = "total_steps"
 _MAY_CHANGE = {
     *("checkpoint_interval", "checkpoint_minutes", "keep_checkpoints"),
-    *("on_divergence", "wandb_project", "preset", "imports"),
+    *("on_divergence", "wandb_project", "preset", "imports", "earlier_budgets"),
 }
 
 
@@ -40,6 +42,7 @@ class Specification:
         members: what is trained side by side; `make_members` makes products of values and seeds.
         stop_steps: environment steps of a member after which the run ends, although its schedules
             and its budget reach further; None: at the budget.
+        earlier_budgets: `total_steps` that the run had before it went on with more.
         start_from: the folder of an earlier run, what is learnt of which this one begins with;
             None: nothing. It is read once: afterwards the run goes on without it.
         start_from_member: of the earlier run, for all members; None: its only one, or each of as
@@ -75,6 +78,7 @@ class Specification:
     environment_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     members: Sequence[Member] = (Member(),)
     stop_steps: int | None = None
+    earlier_budgets: tuple[int, ...] = ()
     start_from: str | None = None
     start_from_member: int | None = None
     preset: str | None = None
@@ -99,6 +103,10 @@ class Specification:
                 require_whole(name, getattr(self, name), minimum=1)
         require_whole("evaluation_episodes", self.evaluation_episodes, minimum=0)
         require_whole("keep_checkpoints", self.keep_checkpoints, minimum=1)
+        budgets = (*self.earlier_budgets, self.settings.total_steps)
+        for earlier, later in itertools.pairwise(budgets):
+            if not earlier < later:
+                raise ValueError(f"earlier_budgets={self.earlier_budgets} must rise to the budget")
         if self.start_from_member is not None:
             require_whole("start_from_member", self.start_from_member, minimum=0)
             if self.start_from is None:
@@ -144,15 +152,19 @@ def to_json(specification: Specification) -> dict[str, Any]:
 def fingerprint(specification: Specification) -> dict[str, str]:
     """Returns a digest of each part that decides over the bits of a run's states and rows.
 
+    The budgets are as they are, one behind the other, since a run may go on with more steps.
+
     Args:
         specification: the run.
     """
     data = to_json(specification)
+    data["settings"] = dict(data["settings"])
+    budgets = (*specification.earlier_budgets, data["settings"].pop("total_steps"))
     return {
         name: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
         for name, value in data.items()
         if name not in _MAY_CHANGE
-    }
+    } | {BUDGETS: ",".join(map(str, budgets))}
 
 
 def from_json(data: Any) -> Specification:
@@ -174,6 +186,7 @@ def from_json(data: Any) -> Specification:
     if not isinstance(values.get("environment_parameters", {}), dict):
         raise ValueError("environment_parameters is not an object")
     values["settings"] = _settings_from_json(values["algorithm"], values["settings"])
+    values["earlier_budgets"] = _to_tuples(values.get("earlier_budgets", []))
     values["imports"] = _to_tuples(values.get("imports", []))
     values["members"] = _members_from_json(data)
     return Specification(**values)
