@@ -1,5 +1,6 @@
 """Taking over what an earlier run has learnt: fine-tuning, or another task of the same spaces."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -54,30 +55,46 @@ def take_learned(state: State, earlier: State) -> State:
         >>> bool((state.agent.params["log_std"] == earlier.agent.params["log_std"]).all())
         True
     """
-    taken: list[str] = []
-    found = _take(state, earlier, "", taken)
-    if not taken:
+    own, other = learned_parts(state), learned_parts(earlier)
+    if not own or not other:
         raise ValueError(
             f"a {type(earlier).__name__} holds nothing that a {type(state).__name__} can go on "
             "from: take a run of the same algorithm"
         )
+    for which, parts, others in (("earlier", other, own), ("new", own, other)):
+        missing = [path for path in others if path not in parts]
+        if missing:
+            raise ValueError(f"the {which} run has no {', '.join(missing)}: {_SAME}")
+    return with_learned(state, {path: _checked(own[path], other[path], path) for path in own})
+
+
+def learned_parts(state: State) -> dict[str, Any]:
+    """Returns what a State has learnt, as pytrees by their paths, such as `agent.params`."""
+    found: dict[str, Any] = {}
+    for name in getattr(state, "_fields", ()):
+        value = getattr(state, name)
+        if name in LEARNT:
+            found[name] = value
+        elif name in _WITHIN:
+            found |= {f"{name}.{path}": part for path, part in learned_parts(value).items()}
     return found
 
 
-def _take(state: Any, earlier: Any, path: str, taken: list[str]) -> Any:
-    names = getattr(state, "_fields", ())
-    changes = {}
-    for name in names:
-        if not hasattr(earlier, name):
-            if name in LEARNT and path:
-                raise ValueError(f"the earlier run has no {path}{name}: {_SAME}")
-            continue
-        own, other = getattr(state, name), getattr(earlier, name)
+def with_learned(state: State, parts: Mapping[str, Any]) -> State:
+    """Returns a State with other learnt parts.
+
+    Args:
+        state: any.
+        parts: all that `learned_parts` finds in it, by the same paths.
+    """
+    changes: dict[str, Any] = {}
+    for name in getattr(state, "_fields", ()):
         if name in LEARNT:
-            changes[name] = _checked(own, other, f"{path}{name}")
-            taken.append(name)
+            changes[name] = parts[name]
         elif name in _WITHIN:
-            changes[name] = _take(own, other, f"{path}{name}.", taken)
+            start = f"{name}."
+            within = {p.removeprefix(start): x for p, x in parts.items() if p.startswith(start)}
+            changes[name] = with_learned(getattr(state, name), within)
     return state._replace(**changes) if changes else state
 
 

@@ -5,7 +5,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tyro
@@ -36,6 +36,8 @@ class EvaluateArguments:
     """Of the episodes."""
     sample: bool = False
     """Play with the policies that explore, as in training."""
+    checkpoint: Literal["newest", "best"] = "newest"
+    """best: as each agent was at its best evaluation, in a run with --keep-best."""
     json: bool = False
     """Print nothing but JSON: the agents, returns per agent and episode, mean, its 95 % interval,
     how many episodes were cut (the returns of those are null), the steps of the checkpoint, and why
@@ -58,7 +60,7 @@ def run(arguments: list[str]) -> int:
     import_modules_of(values.run)
     runs.enable_compilation_cache()
     with checking_input():
-        loaded = runs.load(values.run)
+        loaded = runs.load(values.run, checkpoint=values.checkpoint)
         if loaded.algorithm.environment.max_episode_steps is None:
             raise ValueError(
                 f"{loaded.algorithm.environment.name} has no time limit, so an episode might "

@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -26,6 +27,8 @@ class RenderArguments:
     """The picture."""
     seed_index: int = 0
     """Which of the run's agents plays, counted from 0."""
+    checkpoint: Literal["newest", "best"] = "newest"
+    """best: as it was at its best evaluation, in a run with --keep-best."""
     seed: int = 0
     """Of the episode."""
     max_steps: int = 1000
@@ -49,6 +52,7 @@ def run(arguments: list[str]) -> int:
             values.run,
             values.out,
             seed_index=values.seed_index,
+            checkpoint=values.checkpoint,
             seed=values.seed,
             max_steps=values.max_steps,
         )

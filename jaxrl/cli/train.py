@@ -49,6 +49,12 @@ class RunArguments:
     on_divergence: Literal["stop", "continue"] = "stop"
     """What happens when an agent's parameters are not finite any more. stop: the run ends when no
     other agent is left, keeps its last good checkpoint, and the exit code is 3."""
+    keep_best: bool = False
+    """Keep what each agent had learnt at its best evaluation, for evaluate --checkpoint best."""
+    stop_at_return: float | None = None
+    """End when the agents' mean return at an evaluation is as high."""
+    stop_on_plateau: int | None = None
+    """End when so many evaluations have brought no higher mean return."""
     wandb_project: str | None = None
     """Also log to this Weights & Biases project (pip install "jaxrl[wandb]")."""
 

@@ -168,13 +168,19 @@ class TrainedPolicy:
 
 
 def load_policy(
-    path: str | Path, member: int = 0, *, algorithm: Algorithm | None = None, seed: int = 0
+    path: str | Path,
+    member: int = 0,
+    *,
+    checkpoint: str = "newest",
+    algorithm: Algorithm | None = None,
+    seed: int = 0,
 ) -> TrainedPolicy:
     """Reads a trained policy: of a run folder, or of what `save_state` wrote.
 
     Args:
         path: the folder.
         member: which agent of a run.
+        checkpoint: of a run, "newest" or "best", as for `runs.load`.
         algorithm: whose State it is, where `save_state` wrote it; a run knows its own.
         seed: of the draws of a policy that has some.
 
@@ -190,7 +196,7 @@ def load_policy(
     if (path / CONFIG).exists():
         if algorithm is not None:
             raise ValueError(f"{path} is a run, which knows its algorithm: leave it out")
-        run = load(path)
+        run = load(path, checkpoint=checkpoint)
         count = len(run.specification.members)
         given: Any = member
         if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given < count:
@@ -212,10 +218,10 @@ def load_policy(
         if (path / checkpoints.CHECKPOINTS).exists():
             raise ValueError(f"{path} holds a State alone: give the algorithm that it is of")
         raise ExperimentError(f"{path} holds no run: it has no {CONFIG}")
-    checkpoint = checkpoints.load_newest(path, jax.eval_shape(algorithm.init, jax.random.key(0)))
-    if checkpoint is None:
+    saved = checkpoints.load_newest(path, jax.eval_shape(algorithm.init, jax.random.key(0)))
+    if saved is None:
         raise ExperimentError(f"{path} holds no State")
-    return TrainedPolicy(algorithm, checkpoint.state, seed=seed)
+    return TrainedPolicy(algorithm, saved.state, seed=seed)
 
 
 def save_state(path: str | Path, algorithm: Algorithm, state: State) -> None:

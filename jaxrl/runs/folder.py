@@ -20,6 +20,7 @@ METRICS = "metrics.jsonl"
 EVALUATIONS = "evaluations.jsonl"
 DIVERGENCES = "divergences.jsonl"
 CHECKPOINTS = "checkpoints"
+BEST = "best"
 TENSORBOARD = "tensorboard"
 WANDB = "wandb"
 
@@ -33,6 +34,7 @@ _WRITTEN_BY_RUNS = (
     EVALUATIONS,
     DIVERGENCES,
     CHECKPOINTS,
+    BEST,
     TENSORBOARD,
     "learning_curve.png",
     WANDB,

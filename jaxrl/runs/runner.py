@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxrl.runs import batched, checkpoints, plan, programs
+from jaxrl.runs.best import states_at_best
 from jaxrl.runs.construction import build, check_environment, constructor
 from jaxrl.runs.divergence import diverged_members
 from jaxrl.runs.folder import (
@@ -213,36 +214,45 @@ def carry_out(
         return Session(folder, prepared, checkpoint, display, compiled).run()
 
 
-def load(folder: str | Path) -> Run:
+def load(folder: str | Path, *, checkpoint: str = "newest") -> Run:
     """Reads the newest usable checkpoint of a run.
 
     Args:
         folder: of the run, running or ended.
+        checkpoint: "newest"; or "best": with what each member had learnt at its best evaluation, in
+            a run that kept it.
 
     Returns:
         The run, with the State of every member.
 
     Raises:
         ExperimentError: the folder holds no run, or no checkpoint that can be used.
-        ValueError: the run cannot be built here, as where its algorithm is not registered.
+        ValueError: the run cannot be built here, as where its algorithm is not registered; or there
+            is no such checkpoint.
     """
+    if checkpoint not in ("newest", "best"):
+        raise ValueError(f"checkpoint={checkpoint!r} must be newest or best")
     folder = Path(folder)
     specification = read_specification(folder)
     check_environment(specification)
     algorithm = build(specification)
     state_type = _state_type(specification)
     check_memory(num_bytes(state_type), "it was trained on a larger machine, or has been changed")
-    checkpoint = checkpoints.load_newest(folder, state_type, run=fingerprint(specification))
-    if checkpoint is None:
+    newest = checkpoints.load_newest(folder, state_type, run=fingerprint(specification))
+    if newest is None:
         raise ExperimentError(f"{folder} has no checkpoint yet: go on with jaxrl resume {folder}")
-    return Run(
+    run = Run(
         folder=folder,
         specification=specification,
         algorithm=algorithm,
-        states=checkpoint.state,
-        progress=checkpoint.progress,
-        left_out=checkpoint.left_out,
+        states=newest.state,
+        progress=newest.progress,
+        left_out=newest.left_out,
     )
+    if checkpoint == "newest":
+        return run
+    states, best = states_at_best(folder, run.states, state_type)
+    return run._replace(states=states, progress=run.progress._replace(steps=best.steps))
 
 
 def evaluate_run(

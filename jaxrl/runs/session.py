@@ -10,6 +10,14 @@ import jax
 import numpy as np
 
 from jaxrl.runs import checkpoints, plan, programs
+from jaxrl.runs.best import (
+    better,
+    load_best,
+    mean_returns,
+    past_returns,
+    save_best,
+    why_to_end,
+)
 from jaxrl.runs.divergence import (
     PARAMETERS,
     Beginning,
@@ -26,7 +34,7 @@ from jaxrl.runs.logs import Logs, RowEnds, cut_back
 from jaxrl.runs.preparation import Prepared
 from jaxrl.runs.progress import Display
 from jaxrl.runs.specification import fingerprint
-from jaxrl.training import Progress
+from jaxrl.training import Evaluation, Progress
 from jaxrl.transfer import take_learned
 from jaxrl.types import State
 
@@ -132,6 +140,8 @@ class Session:
             checkpoint.file_digests if checkpoint is not None else {},
         )
         self._diverged = diverged_members(folder, self._num_members())
+        self._best = load_best(folder, prepared.state_type) if specification.keep_best else None
+        self._returns = past_returns(folder)
         self._saved_at = time.monotonic()
         self._saved_steps = self._slowest_steps()
         # What an earlier run was when this one began is not to be found again.
@@ -160,16 +170,18 @@ class Session:
             self._display.begin(done=steps_before, total=self._budget())
             if not self._is_saved:
                 worker.submit(self._save, logs).result()
-            while not (self._is_finished() or stop.requested or self._has_failed()):
+            while not (self._has_ended() or stop.requested or self._has_failed()):
                 worker.submit(self._run_chunk, logs).result()
                 if self._is_checkpoint_due():
                     worker.submit(self._save, logs).result()
             # Not in the loop: Ctrl-C may come between its last line and its condition.
             if not self._is_saved:
                 worker.submit(self._save, logs).result()
+        if not self._is_finished() and self._why_to_end() is not None:
+            self._display.say(f"ended early: {self._why_to_end()}")
         return Outcome(
             folder=self._folder,
-            finished=self._is_finished(),
+            finished=self._has_ended(),
             steps_before=steps_before,
             steps=self._all_steps(),
             compile_seconds=self._programs.compile_seconds,
@@ -210,7 +222,17 @@ class Session:
         if self._is_evaluation_due(steps_before):
             evaluation = self._programs.evaluate(self._state, self._progress)
             logs.write_evaluation(self._steps_of_members(), evaluation)
+            self._judge(evaluation)
         self._display.update(done=self._all_steps(), episode_return=_mean_return(row))
+
+    def _judge(self, evaluation: Evaluation) -> None:
+        """Notes what an evaluation came to, and keeps what was best."""
+        self._returns.append(float(mean_returns(evaluation).mean()))
+        if self._specification.keep_best:
+            before = self._best
+            self._best = better(before, self._state, self._steps_of_members(), evaluation)
+            if before is None or np.any(self._best.returns > before.returns):
+                save_best(self._folder, self._best)
 
     def _note_divergence(
         self, logs: Logs, before: Progress, ends: RowEnds, broken: np.ndarray
@@ -302,6 +324,16 @@ class Session:
 
     def _is_finished(self) -> bool:
         return plan.is_finished(self._algorithm, self._progress)
+
+    def _has_ended(self) -> bool:
+        """Whether the budget is spent, or less was enough."""
+        return self._is_finished() or self._why_to_end() is not None
+
+    def _why_to_end(self) -> str | None:
+        run = self._specification
+        return why_to_end(
+            self._returns, stop_at_return=run.stop_at_return, stop_on_plateau=run.stop_on_plateau
+        )
 
     def _has_failed(self) -> bool:
         return self._may_stop and bool(self._diverged.all())

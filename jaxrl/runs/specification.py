@@ -22,6 +22,7 @@ BUDGETS = "total_steps"
 _MAY_CHANGE = {
     *("checkpoint_interval", "checkpoint_minutes", "keep_checkpoints"),
     *("on_divergence", "wandb_project", "preset", "imports", "earlier_budgets"),
+    *("keep_best", "stop_at_return", "stop_on_plateau"),
 }
 
 
@@ -56,6 +57,11 @@ class Specification:
         keep_checkpoints: how many of the newest stay.
         on_divergence: "stop": a member whose parameters are not finite any more is marked, and the
             run ends when no other is left; "continue": it goes on as if nothing had happened.
+        keep_best: whether what each member had learnt at its best evaluation is kept, too.
+        stop_at_return: the run ends when the mean over its members, at an evaluation, is as high;
+            None: it does not.
+        stop_on_plateau: the run ends when so many evaluations have brought no higher mean; None: it
+            does not.
         wandb_project: also log to this Weights & Biases project.
         imports: the modules that the command line imports before it looks the names up.
 
@@ -89,6 +95,9 @@ class Specification:
     checkpoint_minutes: float | None = 5.0
     keep_checkpoints: int = 3
     on_divergence: str = "stop"
+    keep_best: bool = False
+    stop_at_return: float | None = None
+    stop_on_plateau: int | None = None
     wandb_project: str | None = None
     imports: tuple[str, ...] = ()
 
@@ -114,6 +123,7 @@ class Specification:
         if self.on_divergence not in ON_DIVERGENCE:
             words = " or ".join(ON_DIVERGENCE)
             raise ValueError(f"on_divergence={self.on_divergence!r} must be {words}")
+        _check_evaluated(self)
         minutes = self.checkpoint_minutes
         if minutes is not None and not (_is_real(minutes) and 0 < minutes < math.inf):
             raise ValueError(f"checkpoint_minutes={minutes!r} must be a number greater than 0")
@@ -125,6 +135,21 @@ class Specification:
     def environment_parameters_of(self, member: int) -> dict[str, Any]:
         """Returns the environment parameters of one member."""
         return {**self.environment_parameters, **self.members[member].environment_parameters}
+
+
+def _check_evaluated(specification: Specification) -> None:
+    """Refuses what goes by evaluations on the way where there are none."""
+    reached = specification.stop_at_return
+    if reached is not None and not (_is_real(reached) and math.isfinite(reached)):
+        raise ValueError(f"stop_at_return={reached!r} must be a finite number")
+    if specification.stop_on_plateau is not None:
+        require_whole("stop_on_plateau", specification.stop_on_plateau, minimum=1)
+    for name in ("keep_best", "stop_at_return", "stop_on_plateau"):
+        value = getattr(specification, name)
+        if value is None or value is False:
+            continue
+        if specification.evaluation_interval is None or not specification.evaluation_episodes:
+            raise ValueError(f"{name}={value} needs evaluation_interval: it would do nothing")
 
 
 def to_json(specification: Specification) -> dict[str, Any]:

@@ -25,6 +25,7 @@ def render_run(
     out: str | Path,
     *,
     seed_index: int = 0,
+    checkpoint: str = "newest",
     seed: int = 0,
     max_steps: int = 1000,
 ) -> Episode:
@@ -34,6 +35,7 @@ def render_run(
         folder: of the run.
         out: the GIF.
         seed_index: which of the run's members plays.
+        checkpoint: "newest" or "best", as for `runs.load`.
         seed: of the episode.
         max_steps: where to cut off a longer episode.
 
@@ -44,7 +46,7 @@ def render_run(
         ValueError: a setting is out of range, or `out` is not a .gif that can be written.
     """
     _check_path(Path(out))
-    run = runs.load(folder)
+    run = runs.load(folder, checkpoint=checkpoint)
     count = len(run.specification.members)
     if not 0 <= seed_index < count:
         raise ValueError(f"seed_index={seed_index} is not one of the run's 0 to {count - 1}")
