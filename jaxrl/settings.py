@@ -8,6 +8,8 @@ field needs to do anything: a value that would be ignored is refused.
 
 import collections.abc
 import dataclasses
+import difflib
+import functools
 import math
 import types
 import typing
@@ -21,6 +23,7 @@ from jax.core import Tracer
 from jaxrl.types import Box, ObservationSpace, Space
 
 __all__ = [
+    "ALIASES",
     "BOX_ACTIONS",
     "MAX_BUDGET",
     "MAX_STEPS",
@@ -42,6 +45,29 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+ALIASES = {
+    "lr": "learning_rate",
+    "gamma": "discount",
+    "n_envs": "num_envs",
+    "n_steps": "num_steps",
+    "n_epochs": "num_epochs",
+    "timesteps": "total_steps",
+    "total_timesteps": "total_steps",
+    "num_timesteps": "total_steps",
+    "ent_coef": "entropy_coefficient",
+    "vf_coef": "value_coefficient",
+    "clip_range": "clip_epsilon",
+    "clip_eps": "clip_epsilon",
+    "clip_coef": "clip_epsilon",
+    "max_grad_norm": "max_gradient_norm",
+    "lam": "gae_lambda",
+    "learning_starts": "random_steps",
+    "gradient_steps": "num_updates",
+    "target_update_interval": "target_period",
+    "polyak": "tau",
+}
+"""What other libraries call a setting, and its name here."""
 
 
 class Surroundings(NamedTuple):
@@ -193,14 +219,31 @@ def settings(cls: type[T]) -> type[T]:
     _inherit_declarations(cls)
     cls.__post_init__ = _to_single_precision  # pyright: ignore[reportAttributeAccessIssue]
     cls = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    fields: Any = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
+    cls.__init__ = _knowing_names(cls.__init__, [field.name for field in fields])
     # A float may be a tracer or a batch, and what is wrong gets `validate`'s message instead.
     typing.no_type_check(cls.__init__)
-    fields: Any = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
     return jax.tree_util.register_dataclass(
         cls,
         data_fields=[f.name for f in fields if not f.metadata["static"]],
         meta_fields=[f.name for f in fields if f.metadata["static"]],
     )
+
+
+def _knowing_names(init: Callable[..., None], names: Sequence[str]) -> Callable[..., None]:
+    """The same, but a setting that there is not is answered with the nearest name."""
+
+    @functools.wraps(init)
+    def __init__(self: Any, **given: Any) -> None:  # noqa: N807 - messages name it.
+        for name in given:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                known = ALIASES.get(name) if ALIASES.get(name) in names else (near or [None])[0]
+                hint = f": did you mean {known}?" if known else f": it has {', '.join(names)}"
+                raise TypeError(f"{type(self).__name__} has no setting {name!r}{hint}")
+        init(self, **given)
+
+    return __init__
 
 
 def _inherit_declarations(cls: type) -> None:

@@ -15,7 +15,7 @@ def test_the_examples_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     program = "\n".join(blocks)
     assert program.count("total_steps=100_000") == 3
     names: dict = {}
@@ -27,3 +27,5 @@ def test_the_examples_run(
     ]
     assert {row["member"] for row in rows} == set(range(24))
     assert {row["env.gravity"] for row in rows} == {9.8, 20.0}
+    assert names["ended"]
+    assert names["policy"](names["observation"]) in (0, 1)

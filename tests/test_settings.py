@@ -10,7 +10,8 @@ import pytest
 
 import jaxrl
 import jaxrl.types
-from jaxrl.settings import number, settings, static, validate
+from jaxrl import registry
+from jaxrl.settings import ALIASES, number, settings, static, validate
 
 
 @settings
@@ -115,3 +116,32 @@ def test_two_import_lines_give_all_that_an_algorithm_or_environment_is_made_of()
     assert {"settings", "number", "static"} <= set(jaxrl.settings.__all__)
     seams = {"Algorithm", "Agent", "Environment", "TimeStep", "Network", "Policy", "Strategy"}
     assert seams <= set(jaxrl.types.__all__)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("lr", "PPOConfig has no setting 'lr': did you mean learning_rate?"),
+        ("gamma", "did you mean discount?"),
+        ("n_envs", "did you mean num_envs?"),
+        ("ent_coef", "did you mean entropy_coefficient?"),
+        ("clip_epsilom", "did you mean clip_epsilon?"),
+        ("colour", "has no setting 'colour': it has total_steps, "),
+    ],
+)
+def test_other_names_of_a_setting_are_answered_with_ours(name, message):
+    with pytest.raises(TypeError) as error:
+        jaxrl.PPOConfig(**{name: 1})
+    assert message in str(error.value)
+    with pytest.raises(TypeError, match="has no setting"):
+        dataclasses.replace(jaxrl.PPOConfig(), **{name: 1})
+
+
+def test_every_alias_is_of_a_setting_that_there_is():
+    fields = {
+        field.name
+        for name in registry.names()
+        for field in dataclasses.fields(registry.get(name).settings)
+    }
+    assert set(ALIASES.values()) <= fields
+    assert not set(ALIASES) & fields

@@ -12,6 +12,7 @@ from jaxrl.cli import arguments as reader
 from jaxrl.cli.errors import CommandError, check_range, checking_input
 from jaxrl.cli.settings_flags import parameter_arguments, settings_arguments
 from jaxrl.runs.members import LARGEST_SEED
+from jaxrl.settings import ALIASES
 
 
 class _RunFlags(Protocol):
@@ -48,6 +49,7 @@ def take_names(
     Raises:
         CommandError: a name is missing or unknown.
     """
+    arguments = _with_own_names(arguments, _known_flags(flags_type, ""))
     words, rest = reader.take_positionals(
         arguments, 2, lambda algorithm: _known_flags(flags_type, algorithm)
     )
@@ -125,6 +127,22 @@ def read_run(
             },
         )
     return specification, options, defaults
+
+
+def _with_own_names(arguments: list[str], known: dict[str, Any]) -> list[str]:
+    """The words with flags that other libraries know under another name, such as --lr, as ours."""
+    own = {
+        name.replace("_", "-"): field.replace("_", "-")
+        for name, field in ALIASES.items()
+        if name.replace("_", "-") not in known
+    }
+
+    def renamed(word: str) -> str:
+        flag, equals, value = word.partition("=")
+        name = flag[2:].replace("_", "-") if flag.startswith("--") else ""
+        return f"--{own[name]}{equals}{value}" if name in own else word
+
+    return [renamed(word) for word in arguments]
 
 
 def default_folder(parent: str, specification: runs.Specification) -> Path:

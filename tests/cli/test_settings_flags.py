@@ -6,7 +6,7 @@ import pytest
 
 from jaxrl import registry
 from jaxrl.cli.arguments import flags, parse
-from jaxrl.cli.run_flags import _given_parameters
+from jaxrl.cli.run_flags import _given_parameters, _with_own_names
 from jaxrl.cli.settings_flags import field_meanings, parameter_arguments, settings_arguments
 from jaxrl.environments import Parameter
 from jaxrl.settings import number, settings, static
@@ -79,3 +79,13 @@ def test_files_are_kept_with_their_whole_path(tmp_path, monkeypatch):
         "reward": "log",
         "window": 3,
     }
+
+
+def test_flags_of_other_libraries_are_ours():
+    words = ["ppo", "CartPole-v1", "--lr", "1e-3", "--n_envs=4", "--gamma", "0.9", "--seeds", "lr"]
+    assert _with_own_names(words, {"seeds": int}) == [
+        *("ppo", "CartPole-v1", "--learning-rate", "1e-3", "--num-envs=4"),
+        *("--discount", "0.9", "--seeds", "lr"),
+    ]
+    # An algorithm of the user's own may have a setting of that name.
+    assert _with_own_names(["--lr", "1"], {"lr": float}) == ["--lr", "1"]
