@@ -127,28 +127,32 @@ def train(
     if start_from is not None:
         state = take_learned(state, start_from)
     progress = Progress(iteration=jnp.int32(0), steps=jnp.int32(algorithm.first_steps))
-    step = _traced_once(algorithm)
-    if metric_rows is None:
-        rows: Any = _unused_rows(step, key, state, algorithm.max_iterations)
-        iterate = partial(_iterate, key_steps, algorithm, step, first_iteration=0, report=report)
-    else:
-        require_whole("metric_rows", metric_rows, minimum=1)
-        iterations_per_row = -(-algorithm.max_iterations // metric_rows)
-        rows = _no_sums(step, key, state, -(-algorithm.max_iterations // iterations_per_row))
-        iterate = partial(
-            _iterate_and_sum,
-            key_steps,
-            algorithm,
-            step,
-            iterations_per_row=iterations_per_row,
-            report=report,
-        )
+    rows, iterate = _rows_and_loop(key_steps, algorithm, state, metric_rows, report)
     run = (state, progress, rows)
     if num_evaluations == 0:
         state, _, rows = iterate(run=run, until_steps=algorithm.total_steps)
         return TrainResult(state=state, metrics=_metrics_of(rows), evaluations=None)
     keys = jax.random.split(key_evaluation, num_evaluations)
     return _train_in_parts(keys, algorithm, iterate, run, num_episodes=evaluation_episodes)
+
+
+def _rows_and_loop(
+    key: Key,
+    algorithm: Algorithm,
+    state: State,
+    metric_rows: int | None,
+    report: Callable[[Any, Any, Metrics], None] | None,
+) -> tuple[Any, Callable[..., Any]]:
+    """Rows with nothing in them, one per iteration or so many, and the loop that fills them."""
+    step = _traced_once(algorithm)
+    if metric_rows is None:
+        rows: Any = _unused_rows(step, key, state, algorithm.max_iterations)
+        return rows, partial(_iterate, key, algorithm, step, first_iteration=0, report=report)
+    require_whole("metric_rows", metric_rows, minimum=1)
+    each = -(-algorithm.max_iterations // metric_rows)
+    rows = _no_sums(step, key, state, -(-algorithm.max_iterations // each))
+    loop = partial(_iterate_and_sum, key, algorithm, step, iterations_per_row=each, report=report)
+    return rows, loop
 
 
 def _train_in_parts(

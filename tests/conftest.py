@@ -40,6 +40,12 @@ def no_hoard() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def no_lasting_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line keeps programs on the disk for its process, which here is all tests'."""
+    monkeypatch.setattr("jaxrl.runs.enable_compilation_cache", lambda: None)
+
+
+@pytest.fixture(autouse=True)
 def no_silent_broadcasting(request: pytest.FixtureRequest) -> Iterator[None]:
     """In `ops/`, arrays of different rank meet only where the code says so.
 

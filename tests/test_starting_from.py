@@ -16,7 +16,7 @@ SMALL = jaxrl.PPOConfig(
     total_steps=32, num_envs=2, num_steps=8, num_minibatches=1, hidden_sizes=(4,)
 )
 # So small that no parameter moves.
-STILL = dataclasses.replace(SMALL, learning_rate=1e-38)
+STILL = dataclasses.replace(SMALL, learning_rate=2e-38)
 
 
 def specification(settings=SMALL, seeds=2, **changes):
@@ -107,7 +107,7 @@ def test_on_the_command_line(earlier, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(earlier.parent)
     words = ["train", "ppo", "CartPole-v1", "--no-preset", "--total-steps", "32", "--num-envs", "2"]
     words += ["--num-steps", "8", "--num-minibatches", "1", "--hidden-sizes", "4", "--seeds", "3"]
-    words += ["--evaluation-episodes", "0", "--learning-rate", "1e-38", "--out"]
+    words += ["--evaluation-episodes", "0", "--learning-rate", "2e-38", "--out"]
     flags = [str(tmp_path / "run"), "--from", earlier.name, "--from-member", "1"]
     assert cli.main([*words, *flags]) == 0
     taken = jax.tree.map(lambda leaf: leaf[[1, 1, 1]], params_of(earlier))

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from jaxrl import environments, reports, runs
 from jaxrl.cli.report import cut_short, returns_table
-from jaxrl.runs.folder import EVALUATIONS
+from jaxrl.runs.folder import EVALUATIONS, TENSORBOARD
 
 
 def finish(outcome: runs.Outcome) -> int:
@@ -31,6 +31,12 @@ def finish(outcome: runs.Outcome) -> int:
         console.print(f"no learning curve: {error}", markup=False, highlight=False)
     else:
         console.print(f"learning curve: {curve}", markup=False, highlight=False)
+    for command in (
+        f"jaxrl evaluate {outcome.folder}",
+        f"jaxrl render {outcome.folder} --out episode.gif",
+        f"tensorboard --logdir {outcome.folder / TENSORBOARD}",
+    ):
+        console.print(f"next: {command}", markup=False, highlight=False)
     return outcome.exit_code
 
 

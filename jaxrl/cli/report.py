@@ -87,8 +87,10 @@ def returns_table(
             end = index == group.members[-1]
             table.add_row(*label, seed, *row, str(whole.size), end_section=end)
         episodes = str(np.sum(~cut[list(group.members)]))
-        cells = [f"{mean:.2f}", *_interval_cells(low, high), episodes]
-        table.add_row(*label, "all", *cells, end_section=True)
+        known = not np.isnan(low)
+        table.add_row(*label, "all", f"{mean:.2f}", "", "", "", episodes, end_section=not known)
+        if known:
+            table.add_row(*label, "95 %", f"{low:.2f} to {high:.2f}", end_section=True)
     return table
 
 
@@ -99,9 +101,3 @@ def group_intervals(
     returns, lengths = np.asarray(returns), np.asarray(lengths)
     rows = [list(group.members) for group in groups]
     return [return_interval(returns[own], lengths[own]) for own in rows]
-
-
-def _interval_cells(low: float, high: float) -> tuple[str, str, str]:
-    if np.isnan(low):
-        return "", "", ""
-    return "95 % CI", f"{low:.2f}", f"{high:.2f}"

@@ -32,8 +32,6 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
     for module in ("quick_algorithm", "toy_suite"):
         monkeypatch.delitem(sys.modules, module, raising=False)
-    # The command line sets this for its whole process, which here is that of all tests.
-    monkeypatch.setattr(runs, "enable_compilation_cache", lambda: None)
 
 
 @pytest.fixture

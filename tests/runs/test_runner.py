@@ -140,7 +140,9 @@ def test_killed_before_the_first_chunk(whole_run, tmp_path, monkeypatch):
     run, _, _ = whole_run
     with monkeypatch.context() as patch:
         kill_after(patch, session.Session, "_slowest_steps", 1)
-        patch.setattr(session.Session, "__init__", lambda *unused: (_ for _ in ()).throw(Killed))
+        patch.setattr(
+            session.Session, "__init__", lambda *unused, **named: (_ for _ in ()).throw(Killed)
+        )
         with pytest.raises(Killed):
             start(run, tmp_path)
     outcome = resume(tmp_path)
