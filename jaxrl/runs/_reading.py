@@ -47,23 +47,19 @@ def open_regular(path: Path) -> io.BufferedReader:
     return os.fdopen(handle, "rb")
 
 
-def read_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:
-    """Reads a file.
-
-    Args:
-        path: of the file.
-        most: bytes that it may have.
+def read_bytes(path: Path) -> bytes:
+    """Reads a file of at most `MOST_BYTES`.
 
     Raises:
         FileNotFoundError, NotADirectoryError, ExperimentError: as `open_regular`, or it is larger.
     """
     with open_regular(path) as file:
         try:
-            content = file.read(most + 1)
+            content = file.read(MOST_BYTES + 1)
         except OSError as error:
             raise ExperimentError(f"cannot read {path}: {_reason(error)}") from None
-    if len(content) > most:
-        raise ExperimentError(f"{path} cannot be used: it has more than {most:,} bytes")
+    if len(content) > MOST_BYTES:
+        raise ExperimentError(f"{path} cannot be used: it has more than {MOST_BYTES:,} bytes")
     return content
 
 
@@ -83,14 +79,14 @@ def parse(text: bytes) -> Any:
         raise ValueError(f"it is no JSON ({error})") from None
 
 
-def read_json(path: Path, *, most: int = MOST_BYTES) -> Any:
+def read_json(path: Path) -> Any:
     """Reads a file of JSON.
 
     Raises:
         FileNotFoundError, NotADirectoryError, ExperimentError: as `read_bytes`, or it is no JSON.
     """
     try:
-        return parse(read_bytes(path, most=most))
+        return parse(read_bytes(path))
     except ExperimentError:
         raise
     except ValueError as error:

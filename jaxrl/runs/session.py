@@ -277,8 +277,10 @@ class Session:
         if self._has_failed():
             # Nobody needs it any more, and there may be no room for two.
             del self._state
-        checkpoint = checkpoints.load_newest(self._folder, self._prepared.state_type, run=self._run)
         try:
+            checkpoint = checkpoints.load_newest(
+                self._folder, self._prepared.state_type, run=self._run
+            )
             return find(self._prepared, self._programs, checkpoint, before, after, members)
         except (jax.errors.JaxRuntimeError, NotImplementedError, TypeError, ValueError) as error:
             # Not enough memory for it, or a program that cannot be watched.

@@ -86,7 +86,7 @@ CASES = [
     (f"{TRAIN} --seeds ٣", "is not a whole number"),
     (f"{TRAIN} --learning-rate ０.1", "is not a number"),
     (f"{TRAIN} --on-divergence ignore", "invalid choice 'ignore'"),
-    (f"{TRAIN} --num-envs 100000000", "GiB"),
+    (f"{TRAIN} --num-envs 100000000", "num_envs * num_steps = 3200000000 are too many"),
     (f"{TRAIN} --out {'a' * 300}", "the path holds a name of 300 bytes"),
     (f"evaluate {'a' * 300}", "the path holds a name of 300 bytes"),
     ("train ppo DeepSea-bsuite --env.size 1000000000", "GiB"),

@@ -226,7 +226,7 @@ def test_a_line_without_end(half, monkeypatch):
 
 
 def test_a_file_that_is_too_large(half, monkeypatch):
-    monkeypatch.setattr(reading.read_json, "__kwdefaults__", {"most": 1000})
+    monkeypatch.setattr(reading, "MOST_BYTES", 1000)
     (half / "config.json").write_bytes(b" " * 1001)
     with pytest.raises(ExperimentError, match="has more than 1,000 bytes"):
         load(half)

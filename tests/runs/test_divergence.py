@@ -12,8 +12,15 @@ from runs import toy
 from small_runs import SMALL, corridor
 
 from jaxrl import environments, registry
-from jaxrl.runs import Specification, load, make_members, read_metrics, resume, start
-from jaxrl.runs.divergence import read_divergences
+from jaxrl.runs import (
+    Specification,
+    load,
+    make_members,
+    read_divergences,
+    read_metrics,
+    resume,
+    start,
+)
 from jaxrl.runs.learnt import learnt_is_finite
 from jaxrl.settings import validate
 
