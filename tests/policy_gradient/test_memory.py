@@ -14,7 +14,7 @@ import jaxrl
 from jaxrl.distributions import Categorical
 from jaxrl.learning.normalization import normalize_observations
 from jaxrl.loops.on_policy import on_policy
-from jaxrl.networks import recurrent_actor_critic, step_by_step
+from jaxrl.networks import LSTMMemory, recurrent_actor_critic, step_by_step
 from jaxrl.ops.returns import gae
 from jaxrl.policy_gradient import as_sequences, evaluate_rollout, evaluate_steps, make_actor
 from jaxrl.types import Agent, RecurrentNetwork
@@ -307,6 +307,26 @@ def test_without_a_core_there_is_nothing_to_carry(name):
     assert jax.tree.leaves(plain.worlds.carry) == []
     assert [x.shape for x in jax.tree.leaves(gru.worlds.carry)] == [(4, 64)]
     assert [x.shape for x in jax.tree.leaves(lstm.worlds.carry)] == [(4, 64)] * 2
+
+
+@pytest.mark.parametrize("name", leading(["a3c", "impala", "a2c", "ppo"], 2))
+def test_every_learner_with_a_core_carries_the_pair_of_an_lstm(name):
+    """Traced, not compiled: a whole run leaves memories of the form that it began with."""
+    env = jaxrl.make_env("CartPole-v1")
+    entry = jaxrl.registry.get(name)
+    small = {"num_envs": 4, "num_steps": 8, "total_steps": 512, "hidden_sizes": (4,)}
+    config = entry.settings(**small, core="lstm", core_size=3, shared_core=False)
+    algorithm = entry.build(env, config)
+    first = jax.eval_shape(algorithm.init, jax.random.key(0))
+    last = jax.eval_shape(lambda key: jaxrl.train(key, algorithm).state, jax.random.key(0))
+    assert first == last
+    pairs = [x for x in jax.tree.leaves(last, is_leaf=is_pair) if is_pair(x)]
+    assert len(pairs) == 2
+    assert all(x.shape[-2:] == (4, 3) for pair in pairs for x in pair)
+
+
+def is_pair(x):
+    return isinstance(x, LSTMMemory)
 
 
 def test_a_wrong_number_of_minibatches_is_named():

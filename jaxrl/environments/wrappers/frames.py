@@ -26,11 +26,11 @@ class FrameStackState(NamedTuple):
 def stack_frames(environment: Environment, num_frames: int) -> Environment:
     """Shows the last observations at once, the oldest first.
 
-    Images [height, width, channels] become [height, width, num_frames * channels], vectors
-    [D] become [num_frames * D], and images [height, width] the channels of one. At an
-    episode's start all of them are its first observation, so that nothing of the episode before is
-    seen. Source: Mnih et al. (2015), "Human-level control through deep reinforcement learning",
-    Methods, whose agents see four frames.
+    Images [height, width, channels] become [height, width, num_frames * channels], vectors [D]
+    become [num_frames * D], and images [height, width] the channels of one. At an episode's start
+    all of them are its first observation, so that nothing of the episode before is seen. Source:
+    Mnih et al. (2015), "Human-level control through deep reinforcement learning", Methods, whose
+    agents see four frames.
 
     Apply wrappers that change single observations before this one, and masks of actions after it. A
     replay keeps every observation as it is seen: `num_frames` times as much as without.
