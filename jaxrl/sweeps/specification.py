@@ -145,22 +145,18 @@ def make_sweep(
         ValueError: something in it is wrong; nothing was compiled or written.
 
     Example:
-        make_sweep(
-            runs.Specification(
-                algorithm="ppo",
-                environment="CartPole-v1",
-                settings=jaxrl.PPOConfig(total_steps=50_000),
-                members=runs.make_members(range(4)),
-            ),
-            {"learning_rate": sweeps.log_uniform(1e-4, 1e-2), "num_steps": [16, 32]},
-            trials=16,
+        settings, seeds = jaxrl.PPOConfig(total_steps=50_000), runs.make_members(range(4))
+        base = runs.Specification(
+            algorithm="ppo", environment="CartPole-v1", settings=settings, members=seeds
         )
+        space = {"learning_rate": sweeps.log_uniform(1e-4, 1e-2), "num_steps": [16, 32]}
+        make_sweep(base, space, trials=16)
     """
     checked = spaces.check_space(space)
     _check_names(base, checked)
     require_whole("sampler_seed", sampler_seed, minimum=0)
-    own: Study | None = None
     check_sampler(sampler)
+    own: Study | None = None
     if sampler in ADAPTIVE_SAMPLERS:
         own = make_study(
             sampler=sampler,
@@ -170,12 +166,9 @@ def make_sweep(
             storage=storage,
             name=f"{base.algorithm}-{base.environment}" if study is None else study,
         )
-    for name, value in (("batch", batch), ("storage", storage), ("study", study)):
-        if own is None and value is not None:
-            raise ValueError(
-                f"{name}={value!r} is for the samplers {' and '.join(ADAPTIVE_SAMPLERS)}, and "
-                f"sampler={sampler!r}"
-            )
+    else:
+        of_a_study = {"batch": batch, "storage": storage, "study": study}
+        _refuse_settings_of_a_study(sampler, of_a_study)
     drawn: list[Trial] = []
     if own is None:
         drawn = sample_trials(checked, sampler=sampler, num_trials=trials, seed=sampler_seed)
@@ -188,6 +181,15 @@ def make_sweep(
         study=own,
         **options,
     )
+
+
+def _refuse_settings_of_a_study(sampler: str, given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name}={value!r} is for the samplers {' and '.join(ADAPTIVE_SAMPLERS)}, and "
+                f"sampler={sampler!r}"
+            )
 
 
 def to_json(sweep: Sweep) -> dict[str, Any]:
