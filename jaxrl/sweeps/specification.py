@@ -158,17 +158,11 @@ def make_sweep(
     check_sampler(sampler)
     own: Study | None = None
     if sampler in ADAPTIVE_SAMPLERS:
-        own = make_study(
-            sampler=sampler,
-            space=checked,
-            num_trials=trials,
-            batch=batch,
-            storage=storage,
-            name=f"{base.algorithm}-{base.environment}" if study is None else study,
-        )
+        name = f"{base.algorithm}-{base.environment}" if study is None else study
+        given = {"sampler": sampler, "space": checked, "num_trials": trials}
+        own = make_study(**given, batch=batch, storage=storage, name=name)
     else:
-        of_a_study = {"batch": batch, "storage": storage, "study": study}
-        _refuse_settings_of_a_study(sampler, of_a_study)
+        _refuse_of_a_study(sampler, {"batch": batch, "storage": storage, "study": study})
     drawn: list[Trial] = []
     if own is None:
         drawn = sample_trials(checked, sampler=sampler, num_trials=trials, seed=sampler_seed)
@@ -183,7 +177,7 @@ def make_sweep(
     )
 
 
-def _refuse_settings_of_a_study(sampler: str, given: Mapping[str, Any]) -> None:
+def _refuse_of_a_study(sampler: str, given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         if value is not None:
             raise ValueError(
