@@ -159,7 +159,7 @@ def make_sweep(
     own: Study | None = None
     if sampler in ADAPTIVE_SAMPLERS:
         name = f"{base.algorithm}-{base.environment}" if study is None else study
-        given = {"sampler": sampler, "space": checked, "num_trials": trials}
+        given: dict[str, Any] = {"sampler": sampler, "space": checked, "num_trials": trials}
         own = make_study(**given, batch=batch, storage=storage, name=name)
     else:
         _refuse_of_a_study(sampler, {"batch": batch, "storage": storage, "study": study})
