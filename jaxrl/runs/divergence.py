@@ -206,7 +206,9 @@ class _Search:
     ) -> Beginning:
         if self._remembered is not None:
             return self._remembered
-        broken = [name for name, x in row.items() if _is_loss(name) and not np.isfinite(x)]
+        broken = [name for name, x in row.items() if _can_tell(name) and not np.isfinite(x)]
+        # Its losses say more than what is measured beside them.
+        broken.sort(key=lambda name: "loss" not in name)
         # One that was there before is preferred: others may have had nothing to report.
         known = [name for name in broken if np.isfinite(previous.get(name, np.nan))]
         quantity = [*seen, *known, *broken, PARAMETERS][0]
@@ -280,5 +282,5 @@ def _seen(error: Any) -> list[str]:
     return [] if message is None else ["observation" if "observation" in message else "reward"]
 
 
-def _is_loss(name: str) -> bool:
+def _can_tell(name: str) -> bool:
     return name != "steps" and not name.startswith("episode")
