@@ -15,11 +15,14 @@ program and writes the folder; `resume` goes on with one that was stopped, to th
     preparation.py     judges a run before anything is compiled or written
     programs.py        the same functions, compiled
     folder.py          the files of a run, its lock, and what may be overwritten
+    _reading.py        the one way in for what lies in a folder
     rows.py            from a chunk's metrics to the rows of a file, and back to arrays
     logs.py            metrics.jsonl and evaluations.jsonl, and their cutting back
     charts.py          tensorboard/, Weights & Biases
     checkpoints.py     the whole state, verified when it is read
-    provenance.py      versions and device
+    provenance.py      versions, device and cores
+    learnt.py          what a State has learnt, and whether it is finite
+    divergence.py      who diverged, when and by what
     progress.py        the display on the terminal
     interruption.py    Ctrl-C
     session.py         one process's part of a run: the loop over chunks
@@ -29,6 +32,7 @@ program and writes the folder; `resume` goes on with one that was stopped, to th
 
 from jaxrl.runs.compilation_cache import enable_compilation_cache
 from jaxrl.runs.construction import build
+from jaxrl.runs.divergence import read_divergences
 from jaxrl.runs.folder import ExperimentError, check_new
 from jaxrl.runs.grouping import Group, groups_of
 from jaxrl.runs.members import Member, make_members
@@ -55,6 +59,7 @@ __all__ = [
     "load",
     "make_members",
     "prepare",
+    "read_divergences",
     "read_evaluations",
     "read_metrics",
     "read_specification",

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from jaxrl.runs._reading import ExperimentError
 from jaxrl.runs.grouping import Group, is_identity
 
 _SECONDS_BETWEEN_FLUSHES = 10.0
@@ -166,19 +167,24 @@ class WeightsAndBiases:
 
         Raises:
             ValueError: the package is not installed.
+            ExperimentError: its client refuses, as it does without a key.
         """
         check_wandb_is_installed()
         wandb: Any = importlib.import_module("wandb")
         self._groups = groups
         identity = hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()[:16]
-        self._run = wandb.init(
-            project=project,
-            name=folder.name,
-            id=identity,
-            resume="allow",
-            dir=str(folder),
-            config=config,
-        )
+        try:
+            self._run = wandb.init(
+                project=project,
+                name=folder.name,
+                id=identity,
+                resume="allow",
+                dir=str(folder),
+                config=config,
+            )
+        except Exception as error:  # Without a key, a network or a project of that name.
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ExperimentError(f"Weights & Biases cannot begin: {reason}") from error
 
     def write(self, rows: list[Row]) -> None:
         """Logs the rows at their mean step."""

@@ -6,12 +6,18 @@ moment, and a digest of every file. It holds data only; the State's types come f
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
 import os
-import shutil
+import re
+import stat
+import tempfile
+import types
 import warnings
+from collections.abc import Generator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +25,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.runs._reading import (
+    ExperimentError,
+    Kind,
+    is_list_of,
+    is_mapping_of,
+    is_text,
+    is_whole,
+    list_folder,
+    open_regular,
+    parse,
+    read_bytes,
+    require,
+)
 from jaxrl.runs.folder import (
     CHECKPOINTS,
-    ExperimentError,
     flush_folder,
     remove,
     write_atomically,
@@ -33,6 +51,9 @@ from jaxrl.types import State
 _MANIFEST = "manifest.json"
 _ARRAYS = "arrays"
 _UNFINISHED = ".unfinished"
+_NAME = re.compile(r"[0-9]{12,18}")
+_PLAIN = re.compile(r"[A-Za-z0-9_./=,@+-]+")
+_OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EROFS)
 
 
 class Checkpoint(NamedTuple):
@@ -42,18 +63,30 @@ class Checkpoint(NamedTuple):
         state: the State of all members, leaves [members, ...].
         progress: iterations and steps, shape () or [members], numpy.
         file_sizes: bytes of each row file, by name, when the checkpoint was written.
+        file_digests: of what each row file held then, by name; empty where nobody knows.
+        left_out: why each newer one could not be used, in words.
     """
 
     state: State
     progress: Progress
     file_sizes: dict[str, int]
+    file_digests: Mapping[str, str] = types.MappingProxyType({})
+    left_out: tuple[str, ...] = ()
 
 
 class _DamagedError(Exception):
     """A checkpoint cannot be used; the message says why."""
 
 
-def save(folder: Path, checkpoint: Checkpoint, *, total_steps: int, keep: int) -> None:
+def save(
+    folder: Path,
+    checkpoint: Checkpoint,
+    *,
+    total_steps: int,
+    keep: int,
+    run: Mapping[str, str] | None = None,
+    read_back: bool = False,
+) -> None:
     """Writes a checkpoint and removes all but the newest ones.
 
     Args:
@@ -61,22 +94,30 @@ def save(folder: Path, checkpoint: Checkpoint, *, total_steps: int, keep: int) -
         checkpoint: what to write.
         total_steps: environment steps of all members; names the checkpoint.
         keep: how many of the newest stay.
+        run: digests of what makes the run what it is, as `fingerprint` gives them.
+        read_back: read the arrays again before the older checkpoints are removed, and compare.
 
     Raises:
-        ExperimentError: the disk is full or read-only.
+        ExperimentError: the disk is full or read-only, or does not give back what was written.
     """
     parent = folder / CHECKPOINTS
-    target = parent / f"{total_steps:012d}"
+    target = parent / _name_of(total_steps)
     unfinished = parent / _UNFINISHED
     with writing(folder):
         parent.mkdir(exist_ok=True)
         remove(unfinished)
         unfinished.mkdir()
-        _write_arrays(unfinished / _ARRAYS, _to_arrays(checkpoint.state))
+        arrays = _to_arrays(checkpoint.state)
+        _write_arrays(unfinished / _ARRAYS, arrays)
+        if read_back:
+            _compare(unfinished / _ARRAYS, arrays)
         manifest = {
             "iteration": np.asarray(checkpoint.progress.iteration).tolist(),
             "steps": np.asarray(checkpoint.progress.steps).tolist(),
+            "total_steps": total_steps,
+            "run": dict(run or {}),
             "file_sizes": checkpoint.file_sizes,
+            "file_digests": dict(checkpoint.file_digests),
             "leaves": _describe(checkpoint.state),
             "keys": _key_implementations(checkpoint.state),
             "sha256": {name: _digest(unfinished / name) for name in _files(unfinished)},
@@ -87,68 +128,139 @@ def save(folder: Path, checkpoint: Checkpoint, *, total_steps: int, keep: int) -
         unfinished.replace(target)
         flush_folder(parent)
         for old in _names(folder)[keep:]:
-            shutil.rmtree(parent / old)
+            remove(parent / old)
 
 
-def load_newest(folder: Path, state_type: Any) -> Checkpoint | None:
+def load_newest(
+    folder: Path, state_type: Any, *, run: Mapping[str, str] | None = None
+) -> Checkpoint | None:
     """Reads the newest checkpoint that is whole; warns of each newer one that is not.
 
     Args:
         folder: of the run.
         state_type: the State that the algorithm makes, as shapes and dtypes.
+        run: digests of what makes the run what it is; None: any run's are taken.
 
     Returns:
         The checkpoint, or None if none was ever finished.
 
     Raises:
-        ExperimentError: there are checkpoints and none can be used.
+        ExperimentError: there are checkpoints and none can be used, or the newest is another run's.
     """
     names = _names(folder)
-    reason = ""
+    reasons: list[str] = []
     for name in names:
         path = folder / CHECKPOINTS / name
         try:
-            checkpoint = _load(path, state_type)
+            checkpoint = _load(path, state_type, run)
         except (_DamagedError, OSError) as error:
-            reason = f"checkpoint {path} cannot be used: {error}"
-            warnings.warn(reason, stacklevel=2)
+            reasons.append(f"checkpoint {path} cannot be used: {error}")
+            warnings.warn(reasons[-1], stacklevel=2)
         else:
-            return checkpoint
+            return checkpoint._replace(left_out=tuple(reasons))
     if names:
-        raise ExperimentError(f"no checkpoint of {folder} can be used; the oldest: {reason}")
+        raise ExperimentError(f"no checkpoint of {folder} can be used; the oldest: {reasons[-1]}")
     return None
 
 
 def _names(folder: Path) -> list[str]:
     """The finished checkpoints, the newest first."""
-    parent = folder / CHECKPOINTS
-    names = [path.name for path in parent.iterdir()] if parent.is_dir() else []
-    return sorted((name for name in names if name.isdigit()), key=int, reverse=True)
+    names = [name for name in list_folder(folder / CHECKPOINTS) if _NAME.fullmatch(name)]
+    return sorted(names, key=int, reverse=True)
 
 
-def _load(path: Path, state_type: Any) -> Checkpoint:
+def _name_of(total_steps: int) -> str:
+    return f"{total_steps:012d}"
+
+
+def _load(path: Path, state_type: Any, run: Mapping[str, str] | None) -> Checkpoint:
     manifest = _read_manifest(path)
+    _check_run(path, manifest["run"], run)
     _verify_files(path, manifest["sha256"])
+    leaves = jax.tree.leaves(state_type)
+    members = leaves[0].shape[:1] if leaves else ()
     if manifest["leaves"] != _describe(state_type):
         raise _DamagedError("it was written by another version of the algorithm or its settings")
-    state = _from_arrays(_read_arrays(path / _ARRAYS), state_type, manifest["keys"])
     progress = Progress(
         iteration=np.asarray(manifest["iteration"], np.int32),
         steps=np.asarray(manifest["steps"], np.int64),
     )
-    return Checkpoint(state=state, progress=progress, file_sizes=manifest["file_sizes"])
+    if progress.iteration.shape not in ((), members) or progress.steps.shape not in ((), members):
+        raise _DamagedError(f"its {_MANIFEST} counts for another number of members")
+    expected = {_name(i): _data_type(leaf) for i, leaf in enumerate(leaves)}
+    arrays = _read_arrays(path / _ARRAYS, expected)
+    return Checkpoint(
+        state=_from_arrays(arrays, state_type, manifest["keys"]),
+        progress=progress,
+        file_sizes=manifest["file_sizes"],
+        file_digests=manifest["file_digests"],
+    )
+
+
+def _check_run(path: Path, written: Mapping[str, str], run: Mapping[str, str] | None) -> None:
+    """Refuses to go on from the State of another run; one from before this was noted is taken."""
+    present = run or {}
+    changed = [name for name in present if written.get(name, present[name]) != present[name]]
+    if changed:
+        raise ExperimentError(
+            f"{path.parent.parent} is not the run that its checkpoint {path.name} was written by: "
+            f"{' and '.join(changed)} in its config.json have changed since"
+        )
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
-        if manifest["sha256"] == _content_digest(manifest["content"]):
-            return manifest["content"]
-    except OSError:
+        mode = os.lstat(path).st_mode
+    except OSError as error:
+        raise _DamagedError(error.strerror or "it cannot be read") from None
+    if stat.S_ISLNK(mode):
+        raise _DamagedError("it is a symbolic link")
+    try:
+        manifest = parse(read_bytes(path / _MANIFEST))
+    except (FileNotFoundError, NotADirectoryError):
         raise _DamagedError(f"its {_MANIFEST} cannot be read") from None
-    except (ValueError, TypeError, LookupError):
-        pass
-    raise _DamagedError(f"its {_MANIFEST} is damaged")
+    except ExperimentError as error:
+        raise _DamagedError(f"its {_MANIFEST} cannot be read ({error})") from None
+    except ValueError:
+        raise _DamagedError(f"its {_MANIFEST} is damaged") from None
+    try:
+        content: Any = require(manifest, {"content": _is_object, "sha256": is_text})["content"]
+        if manifest["sha256"] != _content_digest(content):
+            raise ValueError("its digest is another")
+        # Checkpoints from before these were noted go without.
+        content = {"run": {}, "file_digests": {}, "total_steps": int(path.name), **content}
+        require(content, _MANIFEST_KINDS)
+        if _name_of(content["total_steps"]) != path.name:
+            raise ValueError("it is of another checkpoint")
+    except (ValueError, RecursionError) as error:
+        raise _DamagedError(f"its {_MANIFEST} is damaged: {error}") from None
+    return content
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_count(value: Any) -> bool:
+    return is_whole(value) or is_list_of(is_whole)(value)
+
+
+def _is_iteration(value: Any) -> bool:
+    small = partial(is_whole, most=2**31 - 1)
+    return small(value) or is_list_of(small)(value)
+
+
+_MANIFEST_KINDS: dict[str, Kind] = {
+    "iteration": _is_iteration,
+    "steps": _is_count,
+    "total_steps": is_whole,
+    "run": is_mapping_of(is_text),
+    "file_sizes": is_mapping_of(is_whole),
+    "file_digests": is_mapping_of(is_text),
+    "leaves": lambda value: isinstance(value, list),
+    "keys": is_mapping_of(is_text),
+    "sha256": is_mapping_of(is_text),
+}
 
 
 def _content_digest(content: Any) -> str:
@@ -165,12 +277,20 @@ def _verify_files(path: Path, digests: dict[str, str]) -> None:
 
 
 def _files(path: Path) -> list[str]:
-    files = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
-    return sorted(name for name in files if name != _MANIFEST)
+    """The regular files of a checkpoint but its manifest; anything else in it is an error."""
+    found: list[str] = []
+    for parent, folders, files in os.walk(path):
+        for name in [*folders, *files]:
+            own = Path(parent) / name
+            mode = os.lstat(own).st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise _DamagedError(f"{own.relative_to(path)} is no regular file")
+        found += [(Path(parent) / name).relative_to(path).as_posix() for name in files]
+    return sorted(name for name in found if name != _MANIFEST)
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -203,7 +323,7 @@ def _from_arrays(
 ) -> State:
     leaves, structure = jax.tree.flatten(state_type)
 
-    def restore(name: str, leaf: Any) -> Any:
+    def restored(name: str, leaf: Any) -> Any:
         if not leaf.size:
             return jnp.zeros(leaf.shape, leaf.dtype)
         # A copy: the state is donated, and memory that numpy owns cannot be.
@@ -212,7 +332,15 @@ def _from_arrays(
             return jax.random.wrap_key_data(array, impl=key_implementations[name])
         return array
 
-    return jax.tree.unflatten(structure, [restore(_name(i), x) for i, x in enumerate(leaves)])
+    try:
+        return jax.tree.unflatten(structure, [restored(_name(i), x) for i, x in enumerate(leaves)])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _DamagedError(f"its arrays are not those of the State ({error})") from None
+
+
+def _data_type(leaf: Any) -> Any:
+    """Shape and dtype of a leaf as it is stored: a random key as the numbers in it."""
+    return jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
 
 
 def _name(index: int) -> str:
@@ -220,16 +348,78 @@ def _name(index: int) -> str:
 
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with _array_files() as files:
-        files.save(path.absolute(), arrays)
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    with _array_files() as files:
+    with _array_files() as files, _plain_path(path) as plain:
         try:
-            return files.restore(path.absolute())
+            files.save(plain, arrays)
+        except OSError:
+            raise
+        except Exception as error:  # Orbax documents none in particular.
+            raise ExperimentError(
+                f"cannot write the arrays of a checkpoint to {path.parent.parent}: "
+                f"{_in_short(error)}"
+            ) from None
+
+
+def _compare(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Reads arrays that were just written; raises ExperimentError if others come back."""
+    try:
+        present = _read_arrays(path, arrays)
+        is_same = present.keys() == arrays.keys() and all(
+            np.asarray(present[name]).tobytes() == np.asarray(x).tobytes()
+            for name, x in arrays.items()
+        )
+    except _DamagedError:
+        is_same = False
+    if not is_same:
+        raise ExperimentError(
+            f"{path.parent.parent.parent} does not give back the checkpoint that was written to "
+            "it: choose another folder or disk"
+        )
+
+
+def _read_arrays(path: Path, types: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Reads arrays, after a look at what is announced: nothing larger than expected is made."""
+    expected = {name: (tuple(x.shape), str(x.dtype)) for name, x in types.items() if x.size}
+    with _array_files() as files, _plain_path(path) as plain:
+        try:
+            announced = files.metadata(plain).item_metadata.tree
+            present = {name: (tuple(x.shape), str(x.dtype)) for name, x in announced.items()}
+            if present != expected:
+                raise _DamagedError("its arrays are not those of the State")
+            return files.restore(plain)
+        except _DamagedError:
+            raise
         except Exception as error:  # Orbax documents none in particular.
             raise _DamagedError(f"its arrays cannot be read ({type(error).__name__})") from error
+
+
+@contextlib.contextmanager
+def _plain_path(path: Path) -> Generator[Path]:
+    """The path, spelt without what orbax takes as a pattern, such as brackets or a backslash."""
+    whole = path.absolute()
+    if _PLAIN.fullmatch(str(whole)):
+        yield whole
+        return
+    if Path("/proc/self/fd").is_dir():
+        handle = os.open(whole.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield Path(f"/proc/self/fd/{handle}") / whole.name
+        finally:
+            os.close(handle)
+        return
+    with tempfile.TemporaryDirectory(prefix="jaxrl-") as folder:
+        link = Path(folder) / "parent"
+        link.symlink_to(whole.parent, target_is_directory=True)
+        yield link / whole.name
+
+
+def _in_short(error: Exception) -> str:
+    """What the system said, of a message that may have many lines."""
+    text = str(error)
+    for code in _OF_THE_SYSTEM:
+        if os.strerror(code) in text:
+            return os.strerror(code)
+    return " ".join(text.split())[:200]
 
 
 def _array_files() -> Any:

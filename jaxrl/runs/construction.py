@@ -11,8 +11,13 @@ import numpy as np
 from jaxrl import environments, registry
 from jaxrl.runs.grouping import Differences, differences_of
 from jaxrl.runs.members import given_parameters
+from jaxrl.runs.memory import check_memory, largest_array
 from jaxrl.runs.specification import Specification
-from jaxrl.types import Algorithm, Environment
+from jaxrl.types import Algorithm, Environment, Key
+
+# Each twice the one before.
+_SMALL = (16, 32)
+_BEYOND = 2**80
 
 # (the run's settings, one member's differences) -> Algorithm
 Constructor = Callable[[Any, Differences], Algorithm]
@@ -68,6 +73,42 @@ def constructor(
         return _stopping(entry.build(environment, settings), specification.stop_steps)
 
     return construct
+
+
+def check_environment(specification: Specification) -> None:
+    """Weighs what an environment makes, before it is made: XLA ends the process if it is absurd.
+
+    Arrays of ones and zeros are made even while a program is traced. So the need for a large whole
+    number is told from how it grows between two small ones.
+
+    Raises:
+        ValueError: the device has less memory than it needs.
+    """
+    parameters = dict(specification.environment_parameters)
+    for name, value in parameters.items():
+        if type(value) is not int or value <= _SMALL[-1]:
+            continue
+        try:
+            less, more = (
+                _largest_of(specification.environment, parameters | {name: small})
+                for small in _SMALL
+            )
+        except (TypeError, ValueError, jax.errors.JAXTypeError):
+            # One that cannot be small, or that can be made outside of a traced function only.
+            continue
+        degree = math.log2(max(more, 1) / max(less, 1))
+        needed = more * (value / _SMALL[-1]) ** degree
+        advice = f"use a smaller {name} than {value} for {specification.environment}"
+        check_memory(int(min(needed, _BEYOND)), advice)
+
+
+def _largest_of(name: str, parameters: dict[str, Any]) -> int:
+    """Bytes of the largest array that a reset of an environment makes."""
+
+    def reset(key: Key) -> Any:
+        return environments.make_env(name, **parameters).reset(key)
+
+    return largest_array(jax.make_jaxpr(reset)(jax.random.key(0)).jaxpr)
 
 
 def check_differences(specification: Specification) -> None:

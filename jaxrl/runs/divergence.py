@@ -6,7 +6,6 @@ with the same bits: whole chunks with the run's own program, the last one iterat
 with an environment whose observations and rewards are checked.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,9 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import checkify
 
+from jaxrl.runs._reading import ExperimentError, Kind, is_number, is_text, is_whole, read_rows
 from jaxrl.runs.checkpoints import Checkpoint
 from jaxrl.runs.construction import constructor
 from jaxrl.runs.folder import DIVERGENCES
+from jaxrl.runs.grouping import is_identity
 from jaxrl.runs.learnt import has_replay, learnt_is_finite, remembers_nan
 from jaxrl.runs.plan import first_progress, steps_of_members
 from jaxrl.runs.preparation import Prepared
@@ -99,7 +100,10 @@ def diverged_members(folder: str | Path, num_members: int) -> np.ndarray:
     """Reads which members of a run diverged, as the run noted it: bool [num_members]."""
     found = np.zeros(num_members, bool)
     for row in read_divergences(folder):
-        found[row["member"]] = True
+        member = row.get("member", num_members)
+        if member >= num_members:
+            raise ExperimentError(f"{Path(folder) / DIVERGENCES} is not of this run")
+        found[member] = True
     return found
 
 
@@ -109,10 +113,16 @@ def read_divergences(folder: str | Path) -> list[dict[str, Any]]:
     Raises:
         ExperimentError: the file is damaged.
     """
-    path = Path(folder) / DIVERGENCES
-    if not path.exists():
+    try:
+        return list(read_rows(Path(folder) / DIVERGENCES, _kind_of))
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _kind_of(column: str) -> Kind:
+    if column == "began_quantity":
+        return is_text
+    return is_number if is_identity(column) and column not in ("member", "seed") else is_whole
 
 
 def find(
@@ -196,7 +206,9 @@ class _Search:
     ) -> Beginning:
         if self._remembered is not None:
             return self._remembered
-        broken = [name for name, x in row.items() if _is_loss(name) and not np.isfinite(x)]
+        broken = [name for name, x in row.items() if _can_tell(name) and not np.isfinite(x)]
+        # Its losses say more than what is measured beside them.
+        broken.sort(key=lambda name: "loss" not in name)
         # One that was there before is preferred: others may have had nothing to report.
         known = [name for name in broken if np.isfinite(previous.get(name, np.nan))]
         quantity = [*seen, *known, *broken, PARAMETERS][0]
@@ -270,5 +282,5 @@ def _seen(error: Any) -> list[str]:
     return [] if message is None else ["observation" if "observation" in message else "reward"]
 
 
-def _is_loss(name: str) -> bool:
+def _can_tell(name: str) -> bool:
     return name != "steps" and not name.startswith("episode")

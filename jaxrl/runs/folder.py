@@ -1,13 +1,17 @@
 """The files of a run, the lock that keeps a second process out, and what may be overwritten."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
+
+from jaxrl.runs._reading import ExperimentError, read_json
 
 T = TypeVar("T")
 
@@ -19,6 +23,8 @@ CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 
 _LOCK = ".lock"
+# A run's files have names of their own behind the folder's.
+_LONGEST_NAME, _LONGEST_PATH = 255, 3800
 _PARTIAL = ".partial"
 # What overwriting removes: the files that runs write, and nothing else that lies beside them.
 _WRITTEN_BY_RUNS = (
@@ -32,10 +38,6 @@ _WRITTEN_BY_RUNS = (
 )
 
 
-class ExperimentError(ValueError):
-    """A folder, file or checkpoint cannot be used; the message is one line for people."""
-
-
 @contextlib.contextmanager
 def locked(folder: Path) -> Generator[None]:
     """Holds the lock of a run folder, which is made if it does not exist.
@@ -45,14 +47,18 @@ def locked(folder: Path) -> Generator[None]:
     Raises:
         ExperimentError: another process holds it, or the folder cannot be written.
     """
+    check_path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        handle = os.open(folder / _LOCK, flags, 0o644)
     except (FileExistsError, NotADirectoryError):
         raise ExperimentError(f"{folder} cannot be a run folder: a file is in the way") from None
     except OSError as error:
-        raise ExperimentError(f"cannot write to {folder}: {error.strerror}") from None
+        reason = "its .lock is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise ExperimentError(f"cannot write to {folder}: {reason}") from None
     try:
+        _refuse_links(folder)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -76,13 +82,43 @@ def read_own_file(folder: str | Path, name: str, build: Callable[[Any], T], *, k
     """
     path = Path(folder) / name
     try:
-        return build(json.loads(path.read_text(encoding="utf-8")))
+        return build(read_json(path))
     except (FileNotFoundError, NotADirectoryError):
         raise ExperimentError(f"{folder} is not a {kind}: it has no {name}") from None
-    except OSError as error:
-        raise ExperimentError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except ExperimentError:
+        raise
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ExperimentError(f"{path} cannot be used: {error}") from None
+
+
+def check_path(path: str | Path) -> None:
+    """Checks that a path can be one, and can be printed in one line.
+
+    Raises:
+        ExperimentError: a part of it is too long, or it holds what is no text.
+    """
+    text = str(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ExperimentError(f"the path {text!a} is not UTF-8: choose another name") from None
+    if not text.isprintable():
+        raise ExperimentError(f"the path {text!r} holds a line break or the like: choose another")
+    longest = max(Path(text).parts, key=_num_bytes, default="")
+    if _num_bytes(longest) > _LONGEST_NAME:
+        raise ExperimentError(
+            f"the path holds a name of {_num_bytes(longest)} bytes, {longest[:20]}..., and systems "
+            f"allow {_LONGEST_NAME}: choose a shorter one"
+        )
+    if _num_bytes(text) > _LONGEST_PATH:
+        raise ExperimentError(
+            f"the path {text[:40]}... has {_num_bytes(text)} bytes, and a run's may have "
+            f"{_LONGEST_PATH}: choose a shorter one"
+        )
+
+
+def _num_bytes(text: str) -> int:
+    return len(os.fsencode(text))
 
 
 def check_new(folder: Path, *, overwrite: bool) -> None:
@@ -91,6 +127,7 @@ def check_new(folder: Path, *, overwrite: bool) -> None:
     Raises:
         ExperimentError: it cannot be made or written, or it is not free.
     """
+    check_path(folder)
     present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not present.is_dir():
         raise ExperimentError(f"{folder} cannot be a run folder: {present} is a file")
@@ -129,6 +166,13 @@ def create(folder: Path, config: dict[str, Any]) -> None:
         write_atomically(folder / CONFIG, text)
 
 
+def clear(folder: Path) -> None:
+    """Removes all that a run has written: the folder, which is locked, is free again."""
+    with writing(folder):
+        for name in (CONFIG, *_WRITTEN_BY_RUNS):
+            remove(folder / name)
+
+
 def remove(path: Path) -> None:
     """Removes a file, a link or a whole folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
@@ -140,12 +184,27 @@ def remove(path: Path) -> None:
 def write_atomically(path: Path, text: str) -> None:
     """Replaces a file in one step: a reader finds the former text or all of the new one."""
     partial = path.with_name(path.name + _PARTIAL)
-    with partial.open("w", encoding="utf-8") as file:
+    remove(partial)
+    with partial.open("x", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
     flush_folder(path.parent)
+
+
+def open_to_append(path: Path) -> BinaryIO:
+    """Opens a file behind what it holds, and makes it where there is none.
+
+    Raises:
+        OSError: it is a symbolic link, or no regular file.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    handle = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, f"{path.name} is no regular file")
+    return os.fdopen(handle, "ab")
 
 
 def flush_folder(folder: Path) -> None:
@@ -170,6 +229,20 @@ def writing(folder: Path) -> Generator[None]:
         raise ExperimentError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
+def _refuse_links(folder: Path) -> None:
+    """Refuses a folder with a link in it, through which a run might write to elsewhere."""
+    for parent, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            if os.path.islink(os.path.join(parent, name)):
+                path = Path(parent).relative_to(folder) / name
+                raise ExperimentError(
+                    f"{folder} cannot be used: its {str(path)!r} is a symbolic link, and nothing "
+                    "is written through one"
+                )
+        # Its client makes links of its own, and writes there itself.
+        folders[:] = [name for name in folders if (Path(parent), name) != (folder, "wandb")]
+
+
 def _is_empty(folder: Path) -> bool:
     # A process killed before it wrote config.json leaves no more than these.
     return {path.name for path in folder.iterdir()} <= {_LOCK, CONFIG + _PARTIAL}
@@ -177,7 +250,7 @@ def _is_empty(folder: Path) -> bool:
 
 def _looks_like_a_run(folder: Path) -> bool:
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = read_json(folder / CONFIG)
     except (OSError, ValueError):
         return False
     return isinstance(config, dict) and {"algorithm", "environment", "settings"} <= config.keys()

@@ -1,17 +1,26 @@
 """The logs of a run: rows in two files, and the same numbers for the chart viewers."""
 
 import contextlib
+import hashlib
 import json
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxrl.runs._reading import open_regular
 from jaxrl.runs.charts import Charts, TensorBoard, WeightsAndBiases
-from jaxrl.runs.folder import DIVERGENCES, EVALUATIONS, METRICS, TENSORBOARD, writing
+from jaxrl.runs.folder import (
+    DIVERGENCES,
+    EVALUATIONS,
+    METRICS,
+    TENSORBOARD,
+    open_to_append,
+    writing,
+)
 from jaxrl.runs.grouping import groups_of, identities_of
 from jaxrl.runs.rows import cut_episodes, mean_over_episodes, to_rows
 from jaxrl.runs.specification import Specification, to_json
@@ -19,6 +28,18 @@ from jaxrl.training import Evaluation
 
 _ALWAYS = (METRICS, EVALUATIONS)
 _ROW_FILES = (*_ALWAYS, DIVERGENCES)
+
+
+class RowEnds(NamedTuple):
+    """How far the row files of a run go.
+
+    Attributes:
+        sizes: in bytes, by name.
+        digests: of what they hold, by name.
+    """
+
+    sizes: dict[str, int]
+    digests: dict[str, str]
 
 
 class Logs(contextlib.AbstractContextManager["Logs"]):
@@ -47,7 +68,8 @@ class Logs(contextlib.AbstractContextManager["Logs"]):
             charts = TensorBoard(folder / TENSORBOARD, groups, seeds, first_step=first_step)
             self._charts.append(charts)
             present = [name for name in _ROW_FILES if name in _ALWAYS or (folder / name).exists()]
-            self._files = {name: (folder / name).open("ab") for name in present}
+            self._files = {name: open_to_append(folder / name) for name in present}
+            self._digests = {name: _digest_of(folder / name) for name in present}
 
     def write_metrics(self, row: Mapping[str, np.ndarray], advanced: np.ndarray) -> None:
         """Writes one row per member, without those that took no iteration in this chunk.
@@ -82,21 +104,25 @@ class Logs(contextlib.AbstractContextManager["Logs"]):
         """Writes one row per member that diverged; the file is there from the first on."""
         with writing(self._folder):
             if DIVERGENCES not in self._files:
-                self._files[DIVERGENCES] = (self._folder / DIVERGENCES).open("ab")
+                self._files[DIVERGENCES] = open_to_append(self._folder / DIVERGENCES)
+                self._digests[DIVERGENCES] = hashlib.sha256()
         self._append(DIVERGENCES, rows)
 
-    def sizes(self) -> dict[str, int]:
-        """Returns the size of each row file, by name."""
-        return {name: os.fstat(file.fileno()).st_size for name, file in self._files.items()}
+    def ends(self) -> RowEnds:
+        """Returns how far each row file goes, and a digest of what it holds."""
+        return RowEnds(
+            sizes={name: os.fstat(file.fileno()).st_size for name, file in self._files.items()},
+            digests={name: digest.hexdigest() for name, digest in self._digests.items()},
+        )
 
-    def flush(self) -> dict[str, int]:
-        """Makes every row survive a loss of power; returns the size of each row file."""
+    def flush(self) -> RowEnds:
+        """Makes every row survive a loss of power; returns how far each row file goes."""
         with writing(self._folder):
             for charts in self._charts:
                 charts.flush()
             for file in self._files.values():
                 os.fsync(file.fileno())
-            return self.sizes()
+            return self.ends()
 
     def __exit__(self, *exception: object) -> None:
         """Closes the files, also those behind one that cannot be closed."""
@@ -105,10 +131,11 @@ class Logs(contextlib.AbstractContextManager["Logs"]):
                 stack.callback(closable.close)
 
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        lines = [json.dumps(row, allow_nan=False) + "\n" for row in rows]
+        lines = "".join([json.dumps(row, allow_nan=False) + "\n" for row in rows]).encode()
         with writing(self._folder):
-            self._files[name].write("".join(lines).encode())
+            self._files[name].write(lines)
             self._files[name].flush()
+        self._digests[name].update(lines)
 
     def _chart(self, rows: list[dict[str, Any]]) -> None:
         with writing(self._folder):
@@ -116,7 +143,7 @@ class Logs(contextlib.AbstractContextManager["Logs"]):
                 charts.write(rows)
 
 
-def cut_back(folder: Path, file_sizes: Mapping[str, int]) -> None:
+def cut_back(folder: Path, file_sizes: Mapping[str, int], file_digests: Mapping[str, str]) -> None:
     """Removes the rows behind a checkpoint: the resumed run writes them again, to the same bytes.
 
     A file is cut in one step, so that being killed here does no harm.
@@ -124,6 +151,7 @@ def cut_back(folder: Path, file_sizes: Mapping[str, int]) -> None:
     Args:
         folder: of the run.
         file_sizes: of each row file when the checkpoint was written; empty: the run starts anew.
+        file_digests: of what each held then; a file without one is taken as it is.
     """
     for name in _ROW_FILES:
         path, size = folder / name, file_sizes.get(name, 0)
@@ -133,10 +161,27 @@ def cut_back(folder: Path, file_sizes: Mapping[str, int]) -> None:
                 os.truncate(path, size)
         elif present < size:
             warnings.warn(f"{path} has lost rows since the checkpoint was written", stacklevel=2)
-            _drop_half_line(path)
+            with writing(folder):
+                _drop_half_line(path)
+            continue
+        known = file_digests.get(name)
+        if known is not None and path.exists() and _digest_of(path).hexdigest() != known:
+            warnings.warn(f"{path} has been changed since the checkpoint was written", stacklevel=2)
 
 
 def _drop_half_line(path: Path) -> None:
     if path.exists():
-        text = path.read_bytes()
-        os.truncate(path, text.rfind(b"\n") + 1)
+        with open_regular(path) as file:
+            end = 0
+            for line in file:
+                end += len(line) if line.endswith(b"\n") else 0
+        os.truncate(path, end)
+
+
+def _digest_of(path: Path) -> Any:
+    """The sha256 of a file, which goes on with what is written behind it."""
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest

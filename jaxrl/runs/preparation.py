@@ -8,7 +8,13 @@ import numpy as np
 
 from jaxrl.runs import batched
 from jaxrl.runs.charts import check_wandb_is_installed
-from jaxrl.runs.construction import Constructor, build, check_differences, constructor
+from jaxrl.runs.construction import (
+    Constructor,
+    build,
+    check_differences,
+    check_environment,
+    constructor,
+)
 from jaxrl.runs.devices import ALL, EACH, jit_over_devices
 from jaxrl.runs.grouping import Differences, differences_of
 from jaxrl.runs.memory import check_memory, largest_array, num_bytes
@@ -69,6 +75,7 @@ def prepare(specification: Specification) -> Prepared:
     to_json(specification)
     if specification.wandb_project is not None:
         check_wandb_is_installed()
+    check_environment(specification)
     # First, so that what is wrong with one member is said of it.
     check_differences(specification)
     algorithm = build(specification)

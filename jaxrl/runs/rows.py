@@ -1,7 +1,6 @@
 """From a chunk's metrics to one row per member, and from the rows of a file to arrays."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +10,10 @@ import numpy as np
 from jaxtyping import Array, Int, Shaped
 
 from jaxrl.ops.missing import known_mean
+from jaxrl.runs._reading import Kind, is_list_of, is_number, is_whole, read_rows
 from jaxrl.runs.folder import EVALUATIONS, METRICS, ExperimentError
 from jaxrl.runs.grouping import is_identity
+from jaxrl.runs.members import LARGEST_SEED, MOST_MEMBERS
 from jaxrl.types import Metrics
 
 _LEADING = ("steps", "episodes", "episode_return", "episode_length")
@@ -147,25 +148,26 @@ def _rows_by_member(path: Path) -> list[list[dict[str, Any]]]:
     """The rows of each member; before rows named it, no two members had the same seed."""
     members: dict[int, list[dict[str, Any]]] = {}
     try:
-        rows = list(_rows(path))
-        name = "member" if all("member" in row for row in rows) else "seed"
-        for row in rows:
-            members.setdefault(row[name], []).append(row)
-    except FileNotFoundError:
+        rows = list(read_rows(path, _kind_of))
+    except (FileNotFoundError, NotADirectoryError):
         raise ExperimentError(f"{path.parent} has no {path.name}") from None
-    except OSError as error:
-        raise ExperimentError(f"cannot read {path}: {error.strerror}") from None
-    except (KeyError, TypeError, ValueError):
-        raise ExperimentError(f"{path} cannot be used: a line is not a row of a run") from None
+    name = "member" if all("member" in row for row in rows) else "seed"
+    if not all(name in row for row in rows):
+        raise ExperimentError(f"{path} cannot be used: a line is not a row of a run")
+    for row in rows:
+        members.setdefault(row[name], []).append(row)
     return [members[place] for place in sorted(members)]
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            # A run that is being written, or was killed, may end in half a line.
-            if line.endswith("\n"):
-                yield json.loads(line)
+def _kind_of(column: str) -> Kind:
+    """The check of the values in a column."""
+    if column == "member":
+        return lambda value: is_whole(value, most=MOST_MEMBERS)
+    if column == "seed":
+        return lambda value: is_whole(value, most=LARGEST_SEED)
+    if column == "steps":
+        return is_whole
+    return is_list_of(is_number) if column in ("returns", "lengths") else is_number
 
 
 def _table(

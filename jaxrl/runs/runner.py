@@ -7,25 +7,31 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxrl.runs import batched, checkpoints, plan, programs
-from jaxrl.runs.construction import build, constructor
+from jaxrl.runs.construction import build, check_environment, constructor
 from jaxrl.runs.divergence import diverged_members
 from jaxrl.runs.folder import (
     CONFIG,
     ExperimentError,
     check_new,
+    clear,
     create,
     locked,
-    remove,
     write_atomically,
     writing,
 )
 from jaxrl.runs.grouping import differences_of
 from jaxrl.runs.logs import cut_back
+from jaxrl.runs.memory import check_memory, num_bytes
 from jaxrl.runs.preparation import Prepared, prepare
 from jaxrl.runs.progress import Display
 from jaxrl.runs.provenance import provenance, warn_of_changes
 from jaxrl.runs.session import Outcome, Session, say_outcome
-from jaxrl.runs.specification import Specification, read_specification, to_json
+from jaxrl.runs.specification import (
+    Specification,
+    fingerprint,
+    read_specification,
+    to_json,
+)
 from jaxrl.training import Evaluation, Progress
 from jaxrl.types import Algorithm, State
 
@@ -39,6 +45,7 @@ class Run(NamedTuple):
         algorithm: of the first member, for what all members share.
         states: the algorithm's State; every leaf has a leading axis [members].
         progress: iterations and steps; shape (), or [members] where an iteration's cost varies.
+        left_out: why each newer checkpoint could not be used, in words.
     """
 
     folder: Path
@@ -46,6 +53,12 @@ class Run(NamedTuple):
     algorithm: Algorithm
     states: State
     progress: Progress
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of all members together."""
+        return plan.all_steps(self.specification, self.progress)
 
     def algorithm_of(self, member: int) -> Algorithm:
         """Builds the algorithm of one member, with its settings and its environment."""
@@ -86,9 +99,15 @@ def start(
             session = Session(folder, prepared, None, display)
         except Exception:
             # Nothing happened that could be resumed: the folder is free again.
-            remove(folder / CONFIG)
+            clear(folder)
             raise
-        outcome = session.run()
+        try:
+            outcome = session.run()
+        except ExperimentError:
+            if not session.has_begun:
+                # Nor here, as where a viewer of charts refuses: the next try is not in its way.
+                clear(folder)
+            raise
     say_outcome(display, outcome)
     return outcome
 
@@ -114,10 +133,13 @@ def resume(folder: str | Path) -> Outcome:
         raise ExperimentError(f"{folder} cannot go on: {error}") from error
     display = Display()
     with locked(folder):
-        checkpoint = checkpoints.load_newest(folder, prepared.state_type)
+        run = fingerprint(specification)
+        checkpoint = checkpoints.load_newest(folder, prepared.state_type, run=run)
         algorithm = prepared.algorithm
+        if checkpoint is None:
+            display.say(f"{folder} has no checkpoint: the run begins anew")
         if checkpoint is not None and plan.is_finished(algorithm, checkpoint.progress):
-            cut_back(folder, checkpoint.file_sizes)
+            cut_back(folder, checkpoint.file_sizes, checkpoint.file_digests)
             steps = plan.all_steps(specification, checkpoint.progress)
             outcome = Outcome.nothing_left(folder, steps, _count_diverged(specification, folder))
         else:
@@ -150,22 +172,22 @@ def carry_out(
     Raises:
         ExperimentError: the folder cannot be used, or holds another run.
     """
-    config = to_json(prepared.specification)
+    config, run = to_json(prepared.specification), fingerprint(prepared.specification)
     with locked(folder):
         if not (folder / CONFIG).exists():
             if first is not None:
                 # Before there is a config: a run that may be resumed never begins anew by mistake.
                 done = plan.all_steps(prepared.specification, first.progress)
-                checkpoints.save(folder, first, total_steps=done, keep=1)
+                checkpoints.save(folder, first, total_steps=done, keep=1, run=run)
             with writing(folder):
                 write_atomically(
                     folder / CONFIG, json.dumps(config | provenance(), indent=2) + "\n"
                 )
         elif json.dumps(to_json(read_specification(folder))) != json.dumps(config):
             raise ExperimentError(f"{folder} holds another run: choose another folder")
-        checkpoint = checkpoints.load_newest(folder, prepared.state_type)
+        checkpoint = checkpoints.load_newest(folder, prepared.state_type, run=run)
         if checkpoint is not None and plan.is_finished(prepared.algorithm, checkpoint.progress):
-            cut_back(folder, checkpoint.file_sizes)
+            cut_back(folder, checkpoint.file_sizes, checkpoint.file_digests)
             if not checkpoint.file_sizes:
                 # It began where it ends: only its evaluation is missing.
                 return Session(folder, prepared, checkpoint, display, compiled).evaluate()
@@ -189,8 +211,11 @@ def load(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     specification = read_specification(folder)
+    check_environment(specification)
     algorithm = build(specification)
-    checkpoint = checkpoints.load_newest(folder, _state_type(specification))
+    state_type = _state_type(specification)
+    check_memory(num_bytes(state_type), "it was trained on a larger machine, or has been changed")
+    checkpoint = checkpoints.load_newest(folder, state_type, run=fingerprint(specification))
     if checkpoint is None:
         raise ExperimentError(f"{folder} has no checkpoint yet: go on with jaxrl resume {folder}")
     return Run(
@@ -199,6 +224,7 @@ def load(folder: str | Path) -> Run:
         algorithm=algorithm,
         states=checkpoint.state,
         progress=checkpoint.progress,
+        left_out=checkpoint.left_out,
     )
 
 

@@ -22,9 +22,10 @@ from jaxrl.runs.folder import DIVERGENCES
 from jaxrl.runs.grouping import identities_of
 from jaxrl.runs.interruption import EXIT_CODE, Interruption
 from jaxrl.runs.learnt import LEARNT_IS_FINITE
-from jaxrl.runs.logs import Logs, cut_back
+from jaxrl.runs.logs import Logs, RowEnds, cut_back
 from jaxrl.runs.preparation import Prepared
 from jaxrl.runs.progress import Display
+from jaxrl.runs.specification import fingerprint
 from jaxrl.training import Progress
 
 DIVERGED = 3
@@ -79,7 +80,11 @@ class Outcome:
 
 
 class Session:
-    """A run in memory; its folder is locked by the caller."""
+    """A run in memory; its folder is locked by the caller.
+
+    Attributes:
+        has_begun: whether this process has trained.
+    """
 
     def __init__(
         self,
@@ -106,11 +111,18 @@ class Session:
         else:
             self._state = self._programs.init()
             self._progress = plan.first_progress(specification, self._algorithm)
-        cut_back(folder, checkpoint.file_sizes if checkpoint is not None else {})
+        self._run = fingerprint(specification)
+        cut_back(
+            folder,
+            checkpoint.file_sizes if checkpoint is not None else {},
+            checkpoint.file_digests if checkpoint is not None else {},
+        )
         self._diverged = diverged_members(folder, self._num_members())
         self._saved_at = time.monotonic()
         self._saved_steps = self._slowest_steps()
         self._is_saved = True
+        self._has_saved = False
+        self.has_begun = False
 
     def run(self) -> Outcome:
         """Trains to the end, or until Ctrl-C."""
@@ -168,14 +180,14 @@ class Session:
         )
 
     def _run_chunk(self, logs: Logs) -> None:
-        before, steps_before, sizes = self._progress, self._slowest_steps(), logs.sizes()
-        self._is_saved = False
+        before, steps_before, ends = self._progress, self._slowest_steps(), logs.ends()
+        self._is_saved, self.has_begun = False, True
         self._state, self._progress, row = self._programs.advance(self._state, before)
         broken = ~row.pop(LEARNT_IS_FINITE)
         advanced = np.asarray(self._progress.iteration > before.iteration)
         logs.write_metrics(row, np.broadcast_to(advanced, (self._num_members(),)))
         if np.any(broken & ~self._diverged):
-            self._note_divergence(logs, before, sizes, broken)
+            self._note_divergence(logs, before, ends, broken)
             if self._has_failed():
                 return
         if self._is_evaluation_due(steps_before):
@@ -184,14 +196,14 @@ class Session:
         self._display.update(done=self._all_steps(), episode_return=_mean_return(row))
 
     def _note_divergence(
-        self, logs: Logs, before: Progress, sizes: dict[str, int], broken: np.ndarray
+        self, logs: Logs, before: Progress, ends: RowEnds, broken: np.ndarray
     ) -> None:
         """Says who diverged, when and by what; goes back to the last good State, if none is left.
 
         Args:
             logs: of the run.
             before: the progress before the chunk in which they did.
-            sizes: of the row files before it.
+            ends: of the row files before it.
             broken: bool [members], whose parameters are not finite.
         """
         members, is_first = np.flatnonzero(broken & ~self._diverged), not self._diverged.any()
@@ -217,7 +229,7 @@ class Session:
             self._progress, self._is_saved = before, True
             if found is not None:
                 self._state = found.state
-                self._save(logs, sizes)
+                self._save(logs, ends)
 
     def _find_beginnings(self, before: Progress, members: list[int]) -> Found | None:
         """Takes the way again; None where that is not possible."""
@@ -226,22 +238,34 @@ class Session:
         if self._has_failed():
             # Nobody needs it any more, and there may be no room for two.
             del self._state
-        checkpoint = checkpoints.load_newest(self._folder, self._prepared.state_type)
         try:
+            checkpoint = checkpoints.load_newest(
+                self._folder, self._prepared.state_type, run=self._run
+            )
             return find(self._prepared, self._programs, checkpoint, before, after, members)
         except (jax.errors.JaxRuntimeError, NotImplementedError, TypeError, ValueError) as error:
             # Not enough memory for it, or a program that cannot be watched.
             self._display.say(f"what began it cannot be told: {' '.join(str(error).split())}")
             return None
 
-    def _save(self, logs: Logs, sizes: dict[str, int] | None = None) -> None:
+    def _save(self, logs: Logs, ends: RowEnds | None = None) -> None:
         # The rows first: a checkpoint promises that those before it are there.
         present = logs.flush()
+        sizes, digests = ends or present
         checkpoint = checkpoints.Checkpoint(
-            state=self._state, progress=self._progress, file_sizes=sizes or present
+            state=self._state, progress=self._progress, file_sizes=sizes, file_digests=digests
         )
         keep = self._specification.keep_checkpoints
-        checkpoints.save(self._folder, checkpoint, total_steps=self._all_steps(), keep=keep)
+        checkpoints.save(
+            self._folder,
+            checkpoint,
+            total_steps=self._all_steps(),
+            keep=keep,
+            run=self._run,
+            read_back=not self._has_saved,
+        )
+        # The first of a process is read back before it is trusted: later ones take the same way.
+        self._has_saved = True
         self._saved_at = time.monotonic()
         self._saved_steps = self._slowest_steps()
         self._is_saved = True

@@ -1,6 +1,8 @@
 """A run as data: everything that config.json holds and a resumed run needs."""
 
 import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +15,12 @@ from jaxrl.runs.folder import CONFIG, read_own_file
 from jaxrl.runs.members import Member, check_members, make_members
 
 ON_DIVERGENCE = ("stop", "continue")
+_OF_ONES_OWN = "one that a module of your own registers is known after --import MODULE"
+# How often it saves, and what people are told, may change on the way.
+_MAY_CHANGE = {
+    *("checkpoint_interval", "checkpoint_minutes", "keep_checkpoints"),
+    *("on_divergence", "wandb_project", "preset", "imports"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -123,6 +131,20 @@ def to_json(specification: Specification) -> dict[str, Any]:
     return data
 
 
+def fingerprint(specification: Specification) -> dict[str, str]:
+    """Returns a digest of each part that decides over the bits of a run's states and rows.
+
+    Args:
+        specification: the run.
+    """
+    data = to_json(specification)
+    return {
+        name: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+        for name, value in data.items()
+        if name not in _MAY_CHANGE
+    }
+
+
 def from_json(data: Any) -> Specification:
     """Rebuilds a specification from what `to_json` returned.
 
@@ -197,7 +219,10 @@ def _member_from_json(index: int, data: Any) -> Member:
 
 
 def _settings_from_json(algorithm: str, data: dict[str, Any]) -> Any:
-    settings_type = registry.get(algorithm).settings
+    try:
+        settings_type = registry.get(algorithm).settings
+    except ValueError as error:
+        raise ValueError(f"{error}; {_OF_ONES_OWN}") from None
     fields = {field.name: field for field in dataclasses.fields(settings_type)}
     unknown = sorted(data.keys() - fields.keys())
     if unknown:

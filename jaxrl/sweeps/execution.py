@@ -16,7 +16,7 @@ from jaxrl import runs
 from jaxrl.presets import preset_settings
 from jaxrl.runs.checkpoints import Checkpoint
 from jaxrl.runs.construction import check_differences
-from jaxrl.runs.folder import locked, remove, write_atomically, writing
+from jaxrl.runs.folder import locked, read_json, remove, write_atomically, writing
 from jaxrl.runs.interruption import EXIT_CODE
 from jaxrl.runs.provenance import provenance
 from jaxrl.runs.runner import carry_out
@@ -348,7 +348,7 @@ class _Execution:
         if not path.exists():
             return None
         try:
-            blocks = tuple(map(tuple, json.loads(path.read_text(encoding="utf-8"))))
+            blocks = tuple(map(tuple, read_json(path)))
             if sorted(trial for block in blocks for trial in block) == sorted(group.trials):
                 return blocks
         except (OSError, TypeError, ValueError, RecursionError):

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxrl import runs
 from jaxrl.runs.divergence import diverged_members
-from jaxrl.runs.folder import write_atomically, writing
+from jaxrl.runs.folder import read_json, write_atomically, writing
 from jaxrl.runs.rows import cut_episodes, mean_over_episodes
 from jaxrl.sweeps.specification import Sweep
 
@@ -73,6 +73,8 @@ def result_of_run(folder: Path, trials: Sequence[int], num_seeds: int, *, rung: 
         rung: which part of the budget it was.
     """
     rows = runs.read_evaluations(folder)
+    if rows.returns.shape[0] != len(trials) * num_seeds or not rows.returns.shape[1]:
+        raise runs.ExperimentError(f"{folder}: its evaluations are not those of its members")
     cut = cut_episodes(rows.returns[:, -1], rows.lengths[:, -1])
     means = mean_over_episodes(rows.returns[:, -1], cut).reshape(len(trials), num_seeds)
     broken = diverged_members(folder, means.size) | _ended_without_loss(folder, means.size)
@@ -124,7 +126,7 @@ def read_block(folder: Path, name: str) -> BlockResult | None:
     if not path.exists():
         return None
     try:
-        result = _block_from_json(json.loads(path.read_text(encoding="utf-8")))
+        result = _block_from_json(read_json(path))
     except (OSError, TypeError, KeyError, ValueError, RecursionError):
         raise runs.ExperimentError(f"{path} cannot be used: it is damaged") from None
     return result

@@ -43,7 +43,7 @@ NUM_CHUNKS = 7
 
 @pytest.fixture(autouse=True)
 def shared_programs(monkeypatch):
-    share_programs(monkeypatch)
+    share_programs(monkeypatch.setattr)
 
 
 class Killed(BaseException):
@@ -56,7 +56,7 @@ def whole_run(request, tmp_path_factory):
     # The fixtures of a function are not there yet for a module's.
     with pytest.MonkeyPatch.context() as monkeypatch:
         install(monkeypatch.setattr, monkeypatch.setitem)
-        share_programs(monkeypatch)
+        share_programs(monkeypatch.setattr)
         run = specification(varies=request.param)
         folder = tmp_path_factory.mktemp("whole") / "run"
         outcome = start(run, folder)
@@ -315,7 +315,7 @@ def test_config_records_the_provenance_and_resume_warns_of_another(tmp_path, mon
 def test_checkpoints_by_the_clock(tmp_path, monkeypatch):
     saved = []
     monkeypatch.setattr(
-        checkpoints, "save", lambda *_, total_steps, keep: saved.append(total_steps)
+        checkpoints, "save", lambda *_, total_steps, **__: saved.append(total_steps)
     )
     start(specification(checkpoint_interval=None), tmp_path / "late")
     assert saved == [208]
@@ -446,3 +446,50 @@ def test_steps_beyond_int32(tmp_path, monkeypatch, varies):
     evaluations = read_evaluations(tmp_path)
     np.testing.assert_array_equal(evaluations.steps[:, -1], np.nanmax(steps, axis=1))
     assert load(tmp_path).progress.steps.max() >= 2**33
+
+
+def test_wandb_that_refuses_is_one_line_and_leaves_the_folder_free(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise RuntimeError("api_key not configured (no-tty).\nRun wandb login")
+
+    client = types.ModuleType("wandb")
+    client.__spec__ = types.SimpleNamespace(name="wandb")
+    client.init = refuse
+    monkeypatch.setitem(sys.modules, "wandb", client)
+    with pytest.raises(ExperimentError, match=r"cannot begin: api_key not configured .* login$"):
+        start(specification(wandb_project="p"), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".lock"}
+    assert start(specification(), tmp_path).finished
+
+
+@pytest.mark.parametrize(
+    ("name", "then", "said"),
+    [
+        ("cores", 64, "the number of CPU cores was 64 and is"),
+        ("devices", 8, "the number of devices was 8 and is 1"),
+        ("xla_flags", "--xla_cpu_use_thunk_runtime", "XLA_FLAGS was --xla_cpu_use_thunk_runtime"),
+    ],
+)
+def test_resume_warns_of_other_circumstances(tmp_path, monkeypatch, name, then, said):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    with monkeypatch.context() as patch:
+        kill_after(patch, checkpoints, "save", 2)
+        with pytest.raises(Killed):
+            start(specification(), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {name: then}))
+    with pytest.warns(UserWarning, match=f"perhaps not to the same bits: {said}") as warned:
+        resume(tmp_path)
+    assert len(warned) == 1
+
+
+def test_many_episodes_are_played_part_by_part(whole_run, monkeypatch):
+    _, _, run = whole_run
+    once = evaluate_run(run, num_episodes=4)
+    monkeypatch.setattr(programs, "_MOST_EPISODES_AT_ONCE", 8)
+    np.testing.assert_array_equal(evaluate_run(run, num_episodes=4).returns, once.returns)
+    parts = evaluate_run(run, num_episodes=7)
+    assert parts.returns.shape == (2, 7)
+    # The first part is as before, and the second is of other episodes.
+    np.testing.assert_array_equal(parts.returns[:, :4], once.returns)
+    assert not np.any(parts.returns[:, 4:] == once.returns[:, :3])

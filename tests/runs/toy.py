@@ -126,8 +126,8 @@ _prepared: dict[str, Any] = {}
 _compiled: dict[int, Any] = {}
 
 
-def share_programs(monkeypatch):
-    """Traces and compiles each program once for all tests; what differs is in the name."""
+def share_programs(set_attribute=setattr):
+    """Traces and compiles each program once for all; by a pytest monkeypatch or for good."""
     compiled = programs.Programs
 
     def prepared(specification):
@@ -152,8 +152,8 @@ def share_programs(monkeypatch):
             _compiled[name] = compiled(prepared, starts_anew=True)
         return _compiled[name]
 
-    monkeypatch.setattr(runner, "prepare", prepared)
-    monkeypatch.setattr(programs, "Programs", shared)
+    set_attribute(runner, "prepare", prepared)
+    set_attribute(programs, "Programs", shared)
 
 
 def specification(**changes):
