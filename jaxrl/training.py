@@ -20,12 +20,14 @@ from jaxrl.environments import (
 )
 from jaxrl.keys import scan_keys, typed_key
 from jaxrl.loops.worlds import act_without_extras, start_world, step_world
-from jaxrl.ops.missing import missing_value
+from jaxrl.ops.missing import is_missing, missing_value
 from jaxrl.settings import MAX_STEPS, require_whole
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Policy, State
 
 # Where the cost of an iteration varies, metrics are put in place so many rows at a time.
 _ROWS_OF_A_BLOCK = 64
+# Metrics that are numbers of something, of which a row over several iterations has no mean.
+_COUNTS = ("steps", "episodes")
 
 
 class Progress(NamedTuple):
@@ -60,7 +62,8 @@ class TrainResult(NamedTuple):
 
     Attributes:
         state: the algorithm's final State; `algorithm.policy(state)` acts with it.
-        metrics: by name, [iterations]; rows that were not needed are nan, or -1 for counts.
+        metrics: by name, [iterations], or [rows] where fewer rows were asked for; rows that were
+            not needed are nan, or -1 for counts.
         evaluations: leaves [num_evaluations, episodes], evenly spaced, the last after training;
             None if none were asked for.
     """
@@ -71,7 +74,12 @@ class TrainResult(NamedTuple):
 
 
 def train(
-    key: Key, algorithm: Algorithm, *, num_evaluations: int = 0, evaluation_episodes: int = 32
+    key: Key,
+    algorithm: Algorithm,
+    *,
+    num_evaluations: int = 0,
+    evaluation_episodes: int = 32,
+    metric_rows: int | None = None,
 ) -> TrainResult:
     """Runs an algorithm for the fewest iterations that reach `algorithm.total_steps`.
 
@@ -81,9 +89,12 @@ def train(
         num_evaluations: how often to evaluate the non-exploring policy, evenly spaced over the
             budget, the last time at its end.
         evaluation_episodes: episodes of each evaluation.
+        metric_rows: the most rows of metrics, for which a long run then has no more room than for
+            as many: each row is of equally many iterations, whose mean it is, with their last
+            `steps` and the sum of their `episodes`. None: a row per iteration.
 
     Returns:
-        The final state, one row of metrics per iteration, and the evaluations.
+        The final state, the rows of metrics, and the evaluations.
 
     Raises:
         ValueError: the key or the algorithm is none, a count is out of range, the budget cannot be
@@ -98,19 +109,15 @@ def train(
     state = algorithm.init(key_init)
     progress = Progress(iteration=jnp.int32(0), steps=jnp.int32(algorithm.first_steps))
     step = _traced_once(algorithm)
-    metrics = _unused_rows(step, key, state, algorithm.max_iterations)
-    run = (state, progress, metrics)
-
-    def iterate(run: Any, until_steps: Any) -> Any:
-        return _iterate(key_steps, algorithm, step, run, first_iteration=0, until_steps=until_steps)
-
+    rows, iterate = _rows_and_loop(key_steps, algorithm, step, state, metric_rows)
+    run = (state, progress, rows)
     if num_evaluations == 0:
-        state, _, metrics = iterate(run, algorithm.total_steps)
-        return TrainResult(state=state, metrics=metrics, evaluations=None)
+        state, _, rows = iterate(run=run, until_steps=algorithm.total_steps)
+        return TrainResult(state=state, metrics=_metrics_of(rows), evaluations=None)
 
     def train_and_evaluate(run: Any, inputs: Any) -> Any:
         until_steps, key_episodes = inputs
-        run = iterate(run, until_steps)
+        run = iterate(run=run, until_steps=until_steps)
         policy = algorithm.policy(run[0])
         return run, evaluate(
             key_episodes, algorithm.environment, policy, num_episodes=evaluation_episodes
@@ -120,8 +127,8 @@ def train(
     parts = range(1, num_evaluations + 1)
     ends = [-(-algorithm.total_steps * part // num_evaluations) for part in parts]
     inputs = (jnp.asarray(ends, jnp.int32), jax.random.split(key_evaluation, num_evaluations))
-    (state, _, metrics), evaluations = scan_keys(train_and_evaluate, run, inputs)
-    return TrainResult(state=state, metrics=metrics, evaluations=evaluations)
+    (state, _, rows), evaluations = scan_keys(train_and_evaluate, run, inputs)
+    return TrainResult(state=state, metrics=_metrics_of(rows), evaluations=evaluations)
 
 
 def advance(
@@ -355,6 +362,109 @@ def _iterate_in_blocks(
         return state, progress, metrics
 
     return jax.lax.while_loop(unfinished, block, run)
+
+
+def _rows_and_loop(
+    key: Key, algorithm: Algorithm, step: Any, state: State, metric_rows: int | None
+) -> tuple[Any, Any]:
+    """Empty rows, one per iteration or so many in all, and the loop that fills them."""
+    if metric_rows is None:
+        rows = _unused_rows(step, key, state, algorithm.max_iterations)
+        return rows, partial(_iterate, key, algorithm, step, first_iteration=0)
+    require_whole("metric_rows", metric_rows, minimum=1)
+    per_row = -(-algorithm.max_iterations // metric_rows)
+    sums = _no_sums(step, key, state, -(-algorithm.max_iterations // per_row))
+    return sums, partial(_iterate_and_sum, key, algorithm, step, iterations_per_row=per_row)
+
+
+class _Sums(NamedTuple):
+    """Rows of metrics in the making, each over several iterations.
+
+    Attributes:
+        counts: int32 [rows], by `steps` (the last) and `episodes` (their sum); -1 before there is
+            one.
+        sums: float32 [rows], of the other metrics, by name.
+        weights: float32 [rows], of what is in the sums.
+    """
+
+    counts: dict[str, Array]
+    sums: dict[str, Array]
+    weights: dict[str, Array]
+
+
+def _no_sums(step: Any, key: Key, state: State, num_rows: int) -> _Sums:
+    names = jax.eval_shape(step, key, state)[1].keys()
+    counts = {name: jnp.full(num_rows, -1, jnp.int32) for name in names if name in _COUNTS}
+    zeros = {name: jnp.zeros(num_rows, jnp.float32) for name in names if name not in _COUNTS}
+    return _Sums(counts=counts, sums=zeros, weights=zeros)
+
+
+def _metrics_of(rows: Any) -> Metrics:
+    """The metrics of rows that may be sums: their means, missing where nothing was reported."""
+    if not isinstance(rows, _Sums):
+        return rows
+    means = {
+        name: jnp.where(weight > 0, rows.sums[name] / jnp.where(weight > 0, weight, 1.0), missing)
+        for name, weight in rows.weights.items()
+        for missing in (missing_value(),)
+    }
+    return rows.counts | means
+
+
+def _iterate_and_sum(
+    key: Key,
+    algorithm: Algorithm,
+    step: Any,
+    run: tuple[State, Progress, _Sums],
+    *,
+    iterations_per_row: int,
+    until_steps: Any,
+) -> tuple[State, Progress, _Sums]:
+    """As `_iterate`, with room for a few iterations at a time, which are added to their row."""
+    until_steps = jnp.asarray(until_steps, jnp.int32)
+    places = jnp.arange(_ROWS_OF_A_BLOCK)
+
+    def unfinished(run: Any) -> Any:
+        _, progress, _ = run
+        return (progress.steps < until_steps) & (progress.iteration < algorithm.max_iterations)
+
+    def block(run: Any) -> Any:
+        state, progress, sums = run
+        first = progress.iteration
+        rows = _unused_rows(step, key, state, _ROWS_OF_A_BLOCK)
+        state, progress, rows = _iterate(
+            key,
+            algorithm,
+            step,
+            (state, progress, rows),
+            first_iteration=first,
+            until_steps=until_steps,
+        )
+        used = places < progress.iteration - first
+        return state, progress, _added(sums, rows, used, (first + places) // iterations_per_row)
+
+    return jax.lax.while_loop(unfinished, block, run)
+
+
+def _added(sums: _Sums, rows: Metrics, used: Array, row: Array) -> _Sums:
+    """Adds the rows of some iterations to the sums of the row that each is in."""
+    counts = dict(sums.counts)
+    if "steps" in counts:
+        counts["steps"] = counts["steps"].at[row].max(jnp.where(used, rows["steps"], -1))
+    if "episodes" in counts:
+        # From the first on, there is a number.
+        present = counts["episodes"].at[row].max(jnp.where(used, 0, -1), mode="drop")
+        counts["episodes"] = present.at[row].add(jnp.where(used, rows["episodes"], 0), mode="drop")
+    totals, weights = dict(sums.sums), dict(sums.weights)
+    for name in totals:
+        values, weight = rows[name].astype(jnp.float32), used.astype(jnp.float32)
+        if name.startswith("episode_") and "episodes" in rows:
+            weight = jnp.where(used, rows["episodes"], 0).astype(jnp.float32)
+        weight = jnp.where(is_missing(values), 0.0, weight)
+        product = jnp.where(weight > 0, values * weight, 0.0)
+        totals[name] = totals[name].at[row].add(product, mode="drop")
+        weights[name] = weights[name].at[row].add(weight, mode="drop")
+    return _Sums(counts=counts, sums=totals, weights=weights)
 
 
 def _unfinished(

@@ -27,6 +27,8 @@ from jaxrl.runs.preparation import Prepared
 from jaxrl.runs.specification import Specification
 from jaxrl.types import Key, State
 
+_MOST_EPISODES_AT_ONCE = 2**15
+
 
 class Programs:
     """A prepared run, compiled.
@@ -159,6 +161,17 @@ def evaluate_states(
         Returns and lengths as numpy arrays, [members, num_episodes].
     """
     settings, differences = batched.shared_settings(specification), differences_of(specification)
-    program = jax.jit(batched.evaluate_of(constructor(specification), num_episodes))
-    steps = np.zeros(keys.shape, np.uint32)
-    return with_nan(jax.device_get(program(settings, differences, keys, states, steps)))
+    # Side by side as many as there is room for; then the next.
+    most = max(1, _MOST_EPISODES_AT_ONCE // len(specification.members))
+    num_parts = -(-num_episodes // most)
+    size = -(-num_episodes // num_parts)
+    program = jax.jit(batched.evaluate_of(constructor(specification), size))
+    parts = [
+        # Each part draws from its number, as an evaluation within a run does from the steps.
+        jax.device_get(
+            program(settings, differences, keys, states, np.full(keys.shape, part, np.uint32))
+        )
+        for part in range(num_parts)
+    ]
+    joined = jax.tree.map(lambda *x: np.concatenate(x, axis=1)[:, :num_episodes], *parts)
+    return with_nan(joined)
