@@ -15,6 +15,13 @@ from jax.core import Tracer
 from jaxrl.settings import require_single_precision
 
 _KINDS = (bool, int, float, str)
+# Of gymnax's classic-control tasks: masses, lengths, times and limits, which divide or bound.
+_POSITIVE = {
+    *("masscart", "masspole", "total_mass", "length", "polemass_length", "tau"),
+    *("theta_threshold_radians", "x_threshold", "max_speed", "max_torque", "dt", "m", "l"),
+    *("link_length_1", "link_length_2", "link_mass_1", "link_mass_2", "link_moi"),
+    *("max_vel_1", "max_vel_2"),
+}
 
 
 class Parameter(NamedTuple):
@@ -142,6 +149,9 @@ def replace_parameters(
     converted = {
         field: _convert(field, value, getattr(params, field)) for field, value in changes.items()
     }
+    for field, value in converted.items():
+        if field in _POSITIVE and not isinstance(value, Tracer) and not (value > 0):
+            raise ValueError(f"{field}={value} must be greater than 0")
     return _recompute_derived(environment, dataclasses.replace(params, **converted), set(changes))
 
 

@@ -158,6 +158,9 @@ def first_test_row(num_rows: int, test_share: float) -> int:
 
 
 def _read_csv(path: Path) -> tuple[tuple[str, ...], list[list[Any]]]:
+    if path.exists() and not path.is_file():
+        # A FIFO would be waited for, and a device may have no end.
+        raise ValueError(f"{path} is no file of prices")
     with path.open(newline="", encoding="utf-8-sig") as file:
         table = [row for row in csv.reader(file) if row]
     if table and all(math.isfinite(_number(cell)) for cell in table[0]):
