@@ -14,6 +14,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from jaxrl.cli.errors import CommandError, one_line
+from jaxrl.runs.folder import check_path
 
 T = TypeVar("T")
 HELP = ("-h", "--help")
@@ -139,13 +140,27 @@ def _is_number(word: str) -> bool:
     return re.fullmatch(r"[-+0-9][0-9._e+-]*", word) is not None
 
 
+def _opposite(flag: str) -> str:
+    """`no-preset` of `preset` and the other way round; of `env.x`, `env.no-x`."""
+    group, dot, name = flag.rpartition(".")
+    name = name.removeprefix("no-") if name.startswith("no-") else f"no-{name}"
+    return f"{group}{dot}{name}"
+
+
 def _check_flags(arguments: Sequence[str], known: dict[str, Any]) -> None:
+    given: set[str] = set()
     for word in arguments:
         flag = _flag_name(word)
         if flag is None:
             if re.match(r"-[A-Za-z]", word):
                 raise CommandError(f"unknown flag {word}: flags begin with two dashes")
             continue
+        if flag in given:
+            raise CommandError(f"--{flag} is given twice: which one is meant?")
+        given.add(flag)
+        other = _opposite(flag)
+        if other in given and known.get(other) is bool:
+            raise CommandError(f"--{other} and --{flag} exclude each other")
         if flag not in known:
             near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
             hint = f"did you mean --{near[0]}?" if near else "see --help for those there are"
@@ -171,9 +186,15 @@ def _message(complaint: str, prog: str) -> str:
     return f"{message or title} (see {prog} --help)"
 
 
+def _read_path(word: str) -> Path:
+    check_path(word)
+    return Path(word)
+
+
 def _read_whole(word: str) -> int:
     # "1e6" and "100_000" are whole numbers to people.
     try:
+        _refuse_other_digits(word)
         value = float(word) if re.search(r"[.eE]", word) else int(word)
         if value != int(value):
             raise ValueError
@@ -184,9 +205,16 @@ def _read_whole(word: str) -> int:
 
 def _read_number(word: str) -> float:
     try:
+        _refuse_other_digits(word)
         return float(word)
     except ValueError:
         raise ValueError(f"{word!r} is not a number") from None
+
+
+def _refuse_other_digits(word: str) -> None:
+    """Raises ValueError for digits of other scripts, which Python reads and few people mean."""
+    if not word.isascii():
+        raise ValueError(word)
 
 
 def _read_whole_numbers(words: list[str]) -> tuple[int, ...]:
@@ -214,7 +242,7 @@ def _specification(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | N
         int: _read_whole,
         float: _read_number,
         str: str,
-        Path: Path,
+        Path: _read_path,
     }
     if kind not in readers:
         return None

@@ -2,11 +2,17 @@
 
 import difflib
 import importlib
-import os
 import sys
 from collections.abc import Callable, Sequence
 
-from jaxrl.cli.errors import CommandError
+from jaxrl.cli.errors import CommandError, one_line
+from jaxrl.cli.streams import (
+    BROKEN_PIPE,
+    give_up_stdout,
+    prepare_streams,
+    say,
+    warnings_in_one_line,
+)
 from jaxrl.cli.user_modules import take_imports
 
 # Each command's module is imported when the command is used: `jaxrl --help` stays quick.
@@ -32,23 +38,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 for success, 2 for wrong input, 3 for a run in which an agent diverged, 130
-        for one that Ctrl-C stopped.
+        for one that Ctrl-C stopped, 141 where the reader of the output has gone.
     """
+    prepare_streams()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(arguments)
+        with warnings_in_one_line():
+            code = _run(arguments)
+            # Here, and not when Python exits: what is wrong with the stream is then known.
+            sys.stdout.flush()
+            return code
     except CommandError as error:
-        sys.stderr.write(f"jaxrl: error: {error}\n")
+        say(f"error: {error}")
         return 2
     except KeyboardInterrupt:
         # While a run trains, the run itself hears Ctrl-C and saves; here nothing had begun.
-        sys.stderr.write("jaxrl: interrupted\n")
+        say("interrupted")
         return 130
     except BrokenPipeError:
-        # The reader of our output has gone, as in `jaxrl list | head`; keep Python's own flush of
-        # standard output at exit from complaining about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        # The reader of our output has gone, as in `jaxrl list | head`.
+        give_up_stdout()
+        return BROKEN_PIPE
+    except OSError as error:
+        # A circumstance of the system, and no mistake of the program.
+        give_up_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"error: {one_line(f'{where}{error.strerror or error}')}")
+        return 2
+    except SystemExit as stop:
+        # Rich's answer to a broken pipe; others end the help.
+        if isinstance(stop.__context__, BrokenPipeError):
+            return BROKEN_PIPE
+        raise
 
 
 def _run(arguments: list[str]) -> int:
@@ -59,6 +80,8 @@ def _run(arguments: list[str]) -> int:
     if command in ("-h", "--help", "help"):
         sys.stdout.write(_help())
         return 0
+    if command == "--version" and rest:
+        raise CommandError(f"unexpected argument: {rest[0]} (--version stands alone)")
     if command == "--version":
         from importlib.metadata import version
 
@@ -92,5 +115,6 @@ options:
   -h, --help       show this help
   --version        show the version
   --import MODULE  with any command: import a Python module first, such as one that registers
-                   an algorithm or environment of your own; a run remembers it
+                   an algorithm or environment of your own; a run remembers its name
+  --trust          with any command: import the modules whose names the run remembers
 """

@@ -35,7 +35,8 @@ class EvaluateArguments:
     """Of the episodes."""
     json: bool = False
     """Print nothing but JSON: the agents, returns per agent and episode, mean, its 95 % interval,
-    and how many episodes were cut; the returns of those are null. Where agents differ in their
+    how many episodes were cut (the returns of those are null), the steps of the checkpoint, and why
+    newer ones were left out. Where agents differ in their
     settings, each group that shares them has its mean and interval."""
 
 
@@ -63,10 +64,13 @@ def run(arguments: list[str]) -> int:
     returns = np.asarray(evaluation.returns, dtype=float)
     if values.json:
         answer = _plain(returns, evaluation.lengths, loaded.specification)
+        answer |= {"checkpoint": loaded.steps, "left_out": list(loaded.left_out)}
         sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
         return 0
     specification = loaded.specification
     title = f"evaluation of {specification.algorithm} on {specification.environment}"
+    if loaded.left_out:
+        title += f", after {loaded.steps:,} steps: newer checkpoints cannot be used"
     console = Console()
     console.print(returns_table(returns, evaluation.lengths, specification, title=title))
     cut = cut_short(returns, evaluation.lengths, loaded.algorithm.environment.max_episode_steps)
@@ -76,10 +80,10 @@ def run(arguments: list[str]) -> int:
 
 
 def _plain(returns: np.ndarray, lengths: Any, specification: runs.Specification) -> dict[str, Any]:
-    """The answer as JSON, which has no nan: null stands for it."""
+    """The answer as JSON, in which null stands for what is not finite."""
 
     def number(value: float) -> float | None:
-        return None if math.isnan(value) else value
+        return value if math.isfinite(value) else None
 
     groups = runs.groups_of(specification)
     answers = [

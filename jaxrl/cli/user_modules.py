@@ -1,19 +1,22 @@
 """Modules of the user's own, which register algorithms and environments when they are imported."""
 
+import contextvars
 import importlib
-import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from jaxrl.cli.errors import CommandError
-from jaxrl.runs.folder import CONFIG
+from jaxrl.runs.folder import CONFIG, read_json
 from jaxrl.sweeps import SWEEP
+
+# Of the command that is being carried out.
+_trusts = contextvars.ContextVar("trusts", default=False)
 
 
 def take_imports(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Imports what `--import MODULE` names.
+    """Imports what `--import MODULE` names, and notes whether `--trust` is given.
 
     Files in the present folder can be imported, as with `python -m`.
 
@@ -26,11 +29,15 @@ def take_imports(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
     Raises:
         CommandError: a name is missing or is none, or there is no such module.
     """
+    _trusts.set(False)
     rest: list[str] = []
     names: list[str] = []
     remaining = iter(arguments)
     for argument in remaining:
         flag, equals, value = argument.partition("=")
+        if argument == "--trust":
+            _trusts.set(True)
+            continue
         if flag != "--import":
             rest.append(argument)
             continue
@@ -48,25 +55,33 @@ def take_imports(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
 
 
 def import_modules_of(run: Path) -> None:
-    """Imports the modules that a run or a sweep was trained with, as its own file names them.
+    """Imports the modules that a run or a sweep was trained with, where `--trust` was given.
+
+    A module is a program, and the folder may be of somebody else's: without `--trust`, they must
+    have been named by `--import`.
 
     Args:
         run: the folder; whoever reads the run says what is wrong with another one.
 
     Raises:
-        CommandError: there is no such module here.
+        CommandError: one was not imported, or there is no such module here.
     """
     # Only the command line does this: reading a run from Python imports nothing.
     path = run / SWEEP if (run / SWEEP).is_file() else run / CONFIG
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data: Any = read_json(path)
     except (OSError, ValueError):
         return
     if path.name == SWEEP and isinstance(data, dict):
         data = data.get("base")
     names = data.get("imports") if isinstance(data, dict) else None
     for name in names if isinstance(names, list) else []:
-        if isinstance(name, str) and _is_module_name(name):
+        if isinstance(name, str) and _is_module_name(name) and name not in sys.modules:
+            if not _trusts.get():
+                raise CommandError(
+                    f"{run} was trained with --import {name}: give that too, or --trust to import "
+                    "what the folder names"
+                )
             _import(
                 name,
                 f"{run} was trained with --import {name}, and there is no such module here: run "

@@ -1,5 +1,8 @@
 """Pictures as files: whether a path will do, and writing one."""
 
+import errno
+import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +25,14 @@ def save_picture(figure: Any, out: Path) -> Path:
     Raises:
         ValueError: the file cannot be written.
     """
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=200, format=out.suffix.lower().lstrip("."))
     try:
-        figure.savefig(out, dpi=200)
+        # Not through a link, which a folder from elsewhere may have in the picture's place.
+        handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
+        with os.fdopen(handle, "wb") as file:
+            file.write(picture.getvalue())
     except OSError as error:
-        raise ValueError(f"cannot write {out}: {error.strerror}") from None
+        reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise ValueError(f"cannot write {out}: {reason}") from None
     return out

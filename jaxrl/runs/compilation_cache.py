@@ -22,10 +22,11 @@ def enable_compilation_cache() -> Path | None:
     if configured:
         return Path(configured)
     home = os.environ.get("XDG_CACHE_HOME", "")
-    directory = (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "jaxrl"
     try:
+        directory = (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "jaxrl"
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):
+        # In a container there may be no home, nor a user whose it could be.
         return None
     if not os.access(directory, os.W_OK | os.X_OK):
         return None

@@ -1,5 +1,6 @@
 """The display of a run on the terminal: a bar where there is one, else a line now and then."""
 
+import contextlib
 import time
 from typing import Any
 
@@ -11,9 +12,7 @@ class Display:
 
     def __init__(self) -> None:
         """Looks whether there is a terminal."""
-        from rich.console import Console
-
-        self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self._console = _make_console()
         self._bar: Any = None
         self._task: Any = None
         self._return: float | None = None
@@ -24,7 +23,9 @@ class Display:
 
     def say(self, text: str) -> None:
         """Prints one line, above the bar if there is one."""
-        self._console.print(text)
+        # A run does not end because nobody can hear of it.
+        with contextlib.suppress(OSError):
+            self._console.print(text)
 
     def begin(self, *, done: int, total: int) -> None:
         """Starts to measure: `done` of `total` environment steps of all members are behind us."""
@@ -45,7 +46,8 @@ class Display:
         if self._return is not None:
             text += f"  return {self._return:.4g}"
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, text=text)
+            with contextlib.suppress(OSError):
+                self._bar.update(self._task, completed=done, text=text)
         elif now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             seconds_left = (self._total - done) / max(rate, 1e-9)
@@ -54,8 +56,21 @@ class Display:
     def close(self) -> None:
         """Ends the bar and gives the cursor back."""
         if self._bar is not None:
-            self._bar.stop()
+            with contextlib.suppress(OSError):
+                self._bar.stop()
             self._bar = None
+
+
+def _make_console() -> Any:
+    from rich.console import Console
+
+    class Quiet(Console):
+        """Goes on where the reader has gone; rich would end the process."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+
+    return Quiet(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def _make_bar(console: Any) -> Any:

@@ -50,11 +50,25 @@ def read(*words):
         (["--out", "some/where"], "out", Path("some/where")),
         (["--some-name", "y"], "some_name", "y"),
         (["--some_name", "y"], "some_name", "y"),
-        (["--count", "2", "--count", "3"], "count", 3),
     ],
 )
 def test_values_are_read(words, field, value):
     assert getattr(read(*words), field) == value
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--count", "2", "--count", "3"], "--count is given twice"),
+        (["--some-name", "x", "--some_name=x"], "--some-name is given twice"),
+        (["--loud", "--no-loud"], "--loud and --no-loud exclude each other"),
+        (["--count", "٣"], "is not a whole number"),
+        (["--rate", "１"], "is not a number"),
+    ],
+)
+def test_what_nobody_means_is_refused(words, message):
+    with pytest.raises(CommandError, match=message):
+        read(*words)
 
 
 def test_large_whole_numbers_keep_every_digit():

@@ -219,7 +219,8 @@ def test_compare_prints_tables_and_draws(command, finished_run, tmp_path):
     picture, references = tmp_path / "comparison.png", tmp_path / "references.toml"
     references.write_text("CartPole-v1 = [0, 30]\n")
     sides = [f"first [a]={finished_run}", f"second={finished_run}"]
-    answer = command("compare", *sides, "--normalize", str(references), "--out", str(picture))
+    flags = ["--trust", "--normalize", str(references), "--out", str(picture)]
+    answer = command("compare", *sides, *flags)
     assert answer.code == 0
     lines = [line.strip("│ ").split(" │ ") for line in answer.out.splitlines()]
     names = [cells[0].strip() for cells in lines if cells[1:] and cells[1].startswith("first [a]")]
@@ -234,7 +235,7 @@ def test_compare_prints_tables_and_draws(command, finished_run, tmp_path):
 
 
 def test_compare_prints_json_and_nothing_else(command, finished_run):
-    answer = command("compare", f"a={finished_run}", f"b={finished_run}", "--json")
+    answer = command("compare", "--trust", f"a={finished_run}", f"b={finished_run}", "--json")
     assert (answer.code, answer.err) == (0, "")
     data = json.loads(answer.out)
     task = "CartPole-v1, max_steps_in_episode=30"
@@ -251,7 +252,8 @@ def test_compare_prints_json_and_nothing_else(command, finished_run):
     assert low <= first["iqm"]["value"] <= high
     (improvement,) = data["improvement"]
     assert (improvement["first"], improvement["second"], improvement["value"]) == ("a", "b", 0.5)
-    plain = json.loads(command("compare", str(finished_run), "--normalize", "none", "--json").out)
+    flags = ["--trust", "--normalize", "none", "--json"]
+    plain = json.loads(command("compare", str(finished_run), *flags).out)
     assert plain["references"] is None
     assert plain["sides"][0]["optimality_gap"] is None
     assert plain["sides"][0]["mean"]["value"] == pytest.approx(np.mean(returns))

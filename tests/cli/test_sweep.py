@@ -10,6 +10,7 @@ from jaxrl import sweeps
 from jaxrl.presets import settings_from_file
 
 IMPORT = ("--import", "quick_algorithm")
+TRUST = ("--trust",)
 SMALL = ("--seeds", "2", "--evaluation-episodes", "2", "--env.max-steps-in-episode", "20")
 
 
@@ -37,38 +38,38 @@ def swept(command, folder):
 
 
 def test_a_sweep_and_its_table(command, swept):
-    answer = command("show", str(swept), "--json", "--top", "10")
+    answer = command("show", str(swept), *TRUST, "--json", "--top", "10")
     rows = [json.loads(line) for line in answer.out.splitlines()]
     assert [row["values"] for row in sorted(rows, key=lambda row: row["trial"])] == [
         {"learning_rate": rate, "sizes": sizes} for rate in (0.1, 0.2) for sizes in ([2, 3], [4, 5])
     ]
     means = [row["mean"] for row in rows]
     assert means == sorted(means, reverse=True)
-    assert len(command("show", str(swept), "--json", "--top", "1").out.splitlines()) == 1
-    table = command("show", str(swept)).out
+    assert len(command("show", str(swept), *TRUST, "--json", "--top", "1").out.splitlines()) == 1
+    table = command("show", str(swept), *TRUST).out
     assert "mean return" in table
     assert "the return to believe" in table
 
 
 def test_a_table_for_other_programs(command, swept, tmp_path):
     path = tmp_path / "trials.csv"
-    assert command("show", str(swept), "--csv", str(path)).code == 0
+    assert command("show", str(swept), *TRUST, "--csv", str(path)).code == 0
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4
     assert set(rows[0]) >= {"trial", "learning_rate", "sizes", "status", "mean", "return_1"}
-    answer = command("show", str(swept), "--csv", str(tmp_path / "no" / "trials.csv"))
+    answer = command("show", str(swept), *TRUST, "--csv", str(tmp_path / "no" / "trials.csv"))
     assert answer.code == 2
     assert "cannot write" in answer.err
 
 
 def test_the_best_trial_becomes_a_preset(command, swept, tmp_path):
-    text = command("best", str(swept)).out
+    text = command("best", str(swept), *TRUST).out
     path = tmp_path / "my.toml"
-    answer = command("best", str(swept), "--preset", str(path))
+    answer = command("best", str(swept), *TRUST, "--preset", str(path))
     assert f"--preset-file {path}" in answer.out
     assert path.read_text() == text
-    best = json.loads(command("show", str(swept), "--json", "--top", "1").out)
+    best = json.loads(command("show", str(swept), *TRUST, "--json", "--top", "1").out)
     table = tomllib.loads(text)["CartPole-v1"]
     assert table.get("learning_rate", 0.5) == best["values"]["learning_rate"]
     assert table.get("sizes", [2, 3]) == best["values"]["sizes"]
@@ -93,7 +94,7 @@ def test_none_in_a_preset_file_is_none(tmp_path):
 
 def test_a_finished_sweep_goes_on_to_nothing(command, swept):
     before = (swept / "trials.jsonl").read_bytes()
-    answer = command("resume", str(swept))
+    answer = command("resume", str(swept), *TRUST)
     assert answer.code == 0
     assert "4 complete" in answer.out
     assert (swept / "trials.jsonl").read_bytes() == before

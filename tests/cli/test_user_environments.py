@@ -48,11 +48,11 @@ def test_they_train_evaluate_and_render_without_a_second_import(command, trained
     assert config["imports"] == ["quick_algorithm", "toy_suite"]
     assert config["environment_parameters"] == {"length": 5, "icy": True, "wind": 1.0}
     # The wind is stronger than the steps: every way is the right one.
-    answer = command("evaluate", str(trained), "--episodes", "2", "--json")
+    answer = command("evaluate", str(trained), "--trust", "--episodes", "2", "--json")
     assert json.loads(answer.out)["returns"] == [[5.0, 5.0]]
     film, curve = tmp_path / "film.gif", tmp_path / "curve.png"
-    assert command("render", str(trained), "--out", str(film)).code == 0
-    assert command("plot", str(trained), "--out", str(curve)).code == 0
+    assert command("render", str(trained), "--trust", "--out", str(film)).code == 0
+    assert command("plot", str(trained), "--trust", "--out", str(curve)).code == 0
     with Image.open(film) as picture:
         assert picture.n_frames == 6
 
@@ -65,7 +65,7 @@ def test_they_are_resumed_to_the_same_end(command, trained, tmp_path):
     assert len(checkpoints) > 1
     for newer in checkpoints[1:]:
         shutil.rmtree(newer)
-    answer = command("resume", str(again))
+    answer = command("resume", str(again), "--trust")
     assert answer.code == 0, answer.err
     for name in ("metrics.jsonl", "evaluations.jsonl"):
         rows = [
@@ -82,7 +82,7 @@ def test_a_module_that_is_gone_is_named(command, trained):
     config = trained / "config.json"
     config.write_text(config.read_text().replace("toy_suite", "moved_suite"))
     for words in ("resume", "evaluate", "plot", "compare", "render"):
-        answer = command(words, str(trained))
+        answer = command(words, str(trained), "--trust")
         assert answer.code == 2
         assert "--import moved_suite, and there is no such module here" in answer.err
         assert answer.err.count("\n") == 1
