@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jaxrl import registry, runs
 from jaxrl.cli.errors import CommandError, checking_input
@@ -39,6 +39,8 @@ class RunArguments:
     """Minutes between two checkpoints; none: only by steps and at the end."""
     keep_checkpoints: int = 3
     """How many of the newest checkpoints stay."""
+    shard: Literal["members", "envs"] = "members"
+    """What several devices share: agents, or the environments of one (on-policy algorithms)."""
     wandb_project: str | None = None
     """Also log to this Weights & Biases project (pip install "jaxrl[wandb]")."""
 
@@ -60,6 +62,7 @@ def _train(specification: runs.Specification, options: RunArguments, defaults: A
     runs.enable_compilation_cache()
     with checking_input():
         runs.check_new(folder, overwrite=options.overwrite)
+        runs.check_devices(specification)
         prepared = runs.prepare(specification)
     _announce(specification, defaults)
     try:

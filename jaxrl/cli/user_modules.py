@@ -13,9 +13,7 @@ from jaxrl.sweeps import SWEEP
 
 
 def take_imports(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Imports what `--import MODULE` names.
-
-    Files in the present folder can be imported, as with `python -m`.
+    """Takes `--import MODULE` out of the words; imports nothing yet.
 
     Args:
         arguments: the words of the command line.
@@ -24,7 +22,7 @@ def take_imports(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
         The words without these flags, and the names of the modules.
 
     Raises:
-        CommandError: a name is missing or is none, or there is no such module.
+        CommandError: a name is missing or is none.
     """
     rest: list[str] = []
     names: list[str] = []
@@ -42,9 +40,20 @@ def take_imports(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
                 f"--import {name}: expected the name of a Python module, such as "
                 f"{name.removesuffix('.py').replace('/', '.')}"
             )
-        _import(name, f"--import {name}: there is no such module")
         names.append(name)
     return rest, tuple(dict.fromkeys(names))
+
+
+def import_modules(names: tuple[str, ...]) -> None:
+    """Imports what `--import` named.
+
+    Files in the present folder can be imported, as with `python -m`.
+
+    Raises:
+        CommandError: there is no such module.
+    """
+    for name in names:
+        _import(name, f"--import {name}: there is no such module")
 
 
 def import_modules_of(run: Path) -> None:

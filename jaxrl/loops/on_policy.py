@@ -11,6 +11,7 @@ from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.keys import taking_any_key
 from jaxrl.loops.finished_episodes import episode_metrics
 from jaxrl.loops.worlds import EVERY_STEP, Resets, Worlds, collect, start_worlds
+from jaxrl.sharding import over_devices
 from jaxrl.types import (
     Agent,
     AgentState,
@@ -64,11 +65,10 @@ def on_policy(
 
     def init(key: Key) -> OnPolicyState:
         key_agent, key_worlds = jax.random.split(key)
+        worlds = start_worlds(key_worlds, recorded, agent.start, num_envs=num_envs, resets=resets)
         return OnPolicyState(
             agent=agent.init(key_agent),
-            worlds=start_worlds(
-                key_worlds, recorded, agent.start, num_envs=num_envs, resets=resets
-            ),
+            worlds=over_devices(worlds, axis=0, name="num_envs"),
             steps=jnp.int32(0),
         )
 
@@ -78,7 +78,9 @@ def on_policy(
         def act(key: Key, carry: Carry, observation: Observation) -> Any:
             return agent.act(key, state.agent, carry, observation)
 
-        worlds, rollout, finished = play(key_rollout, act=act, worlds=state.worlds)
+        worlds = over_devices(state.worlds, axis=0, name="num_envs")
+        worlds, rollout, finished = play(key_rollout, act=act, worlds=worlds)
+        rollout = rollout._replace(transitions=over_devices(rollout.transitions, axis=1))
         agent_state, learning_metrics = agent.update(key_update, state.agent, rollout)
         steps = state.steps + steps_per_iteration
         metrics = {"steps": steps} | episode_metrics(finished) | learning_metrics

@@ -29,6 +29,7 @@ program and writes the folder; `resume` goes on with one that was stopped, to th
 
 from jaxrl.runs.compilation_cache import enable_compilation_cache
 from jaxrl.runs.construction import build
+from jaxrl.runs.devices import check_devices
 from jaxrl.runs.folder import ExperimentError, check_new
 from jaxrl.runs.grouping import Group, groups_of
 from jaxrl.runs.members import Member, make_members
@@ -48,6 +49,7 @@ __all__ = [
     "Run",
     "Specification",
     "build",
+    "check_devices",
     "check_new",
     "enable_compilation_cache",
     "evaluate_run",

@@ -1,6 +1,7 @@
 """A run from its first chunk to its last, however often it is stopped in between."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import jax
 
 from jaxrl.runs import batched, checkpoints, plan, programs
 from jaxrl.runs.construction import build, constructor
+from jaxrl.runs.devices import check_devices
 from jaxrl.runs.folder import (
     CONFIG,
     ExperimentError,
@@ -75,6 +77,7 @@ def start(
     folder = Path(folder)
     check_new(folder, overwrite=overwrite)
     is_prepared = isinstance(specification, Prepared)
+    check_devices(specification.specification if is_prepared else specification)
     prepared = specification if is_prepared else prepare(specification)
     config = to_json(prepared.specification) | provenance()
     with locked(folder):
@@ -133,6 +136,7 @@ def carry_out(
     *,
     compiled: programs.Programs,
     first: checkpoints.Checkpoint | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Starts a run or goes on with it, as one of several that share compiled programs.
 
@@ -142,6 +146,7 @@ def carry_out(
         display: of the progress.
         compiled: its programs.
         first: where it begins, if not at the beginning.
+        should_stop: asked after each chunk, whether the run is to end there, saved.
 
     Returns:
         How it went; a finished run is left as it is.
@@ -170,7 +175,7 @@ def carry_out(
                 return Session(folder, prepared, checkpoint, display, compiled).evaluate()
             steps = plan.all_steps(prepared.specification, checkpoint.progress)
             return Outcome.nothing_left(folder, steps)
-        return Session(folder, prepared, checkpoint, display, compiled).run()
+        return Session(folder, prepared, checkpoint, display, compiled).run(should_stop)
 
 
 def load(folder: str | Path) -> Run:

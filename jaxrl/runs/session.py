@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +86,12 @@ class Session:
         self._saved_steps = self._slowest_steps()
         self._is_saved = True
 
-    def run(self) -> Outcome:
-        """Trains to the end, or until Ctrl-C."""
+    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Outcome:
+        """Trains to the end, or until Ctrl-C.
+
+        Args:
+            should_stop: asked after each chunk, whether this one was the last for another reason.
+        """
         began, steps_before = time.perf_counter(), self._all_steps()
         stop = Interruption(
             on_first=lambda: self._display.say(
@@ -104,7 +109,7 @@ class Session:
             stop,
         ):
             self._display.begin(done=steps_before, total=self._budget())
-            while not (self._is_finished() or stop.requested):
+            while not (self._is_finished() or stop.requested or should_stop()):
                 worker.submit(self._run_chunk, logs).result()
                 if self._is_checkpoint_due():
                     worker.submit(self._save, logs).result()

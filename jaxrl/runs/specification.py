@@ -12,6 +12,9 @@ from jaxrl import registry
 from jaxrl.runs.folder import CONFIG, read_own_file
 from jaxrl.runs.members import Member, check_members, make_members
 
+# Of the local devices.
+WAYS_OF_SHARING = ("members", "envs")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Specification:
@@ -30,6 +33,8 @@ class Specification:
         members: what is trained side by side; `make_members` makes products of values and seeds.
         stop_steps: environment steps of a member after which the run ends, although its schedules
             and its budget reach further; None: at the budget.
+        shard: what the local devices share: "members", each with all of its environments, or the
+            "envs" of every member, of which each device has some.
         preset: the name of the preset that the settings came from, for people.
         log_interval: between two rows of metrics; None: a two-hundredth of the run.
         evaluation_interval: between two evaluations; None: one at the end.
@@ -59,6 +64,7 @@ class Specification:
     environment_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     members: Sequence[Member] = (Member(),)
     stop_steps: int | None = None
+    shard: str = "members"
     preset: str | None = None
     log_interval: int | None = None
     evaluation_interval: int | None = None
@@ -80,6 +86,8 @@ class Specification:
                 require_whole(name, getattr(self, name), minimum=1)
         require_whole("evaluation_episodes", self.evaluation_episodes, minimum=0)
         require_whole("keep_checkpoints", self.keep_checkpoints, minimum=1)
+        if self.shard not in WAYS_OF_SHARING:
+            raise ValueError(f"shard={self.shard!r} must be {' or '.join(WAYS_OF_SHARING)}")
         minutes = self.checkpoint_minutes
         if minutes is not None and not (_is_real(minutes) and 0 < minutes < math.inf):
             raise ValueError(f"checkpoint_minutes={minutes!r} must be a number greater than 0")

@@ -5,6 +5,8 @@ sampling.py         the trials: grid, random, Sobol, Latin hypercube
 specification.py    a sweep as data: sweep.json
 planning.py         trials that share a program, and blocks of them
 compiled_groups.py  their programs, cut to fit into memory
+processes.py        processes that share a sweep: who they are, and whether all are still there
+dealing.py          who trains which trials
 execution.py        start, resume: rung after rung, block after block
 progress.py         the display on the terminal
 results.py          a result per block, and the table of trials
@@ -19,6 +21,7 @@ from jaxrl.sweeps.population_based import (
     best_member,
     population_based,
 )
+from jaxrl.sweeps.processes import Processes, check_joining, joined
 from jaxrl.sweeps.results import (
     BLOCKS,
     VALIDATION,
@@ -52,16 +55,19 @@ __all__ = [
     "Group",
     "Lineage",
     "PopulationBasedState",
+    "Processes",
     "Range",
     "Sweep",
     "SweepOutcome",
     "best_first",
     "best_member",
+    "check_joining",
     "check_new_sweep",
     "collect",
     "choice",
     "integers",
     "is_space",
+    "joined",
     "log_uniform",
     "make_sweep",
     "parse_space",
