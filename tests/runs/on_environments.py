@@ -35,7 +35,7 @@ def specification(name, config):
         environment="CartPole-v1",
         settings=dataclasses.replace(config, total_steps=steps),
         environment_parameters={"max_steps_in_episode": 50},
-        evaluation_episodes=4,
+        evaluation_episodes=4 if name == "ppo" else 0,
         shard="envs",
     )
 

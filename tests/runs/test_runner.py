@@ -32,9 +32,11 @@ from jaxrl.runs import (
     read_evaluations,
     read_metrics,
     resume,
+    runner,
     session,
     start,
 )
+from jaxrl.runs.progress import Display
 
 ROW_FILES = ("metrics.jsonl", "evaluations.jsonl")
 # 100 steps of 8 make 13 iterations; rows of 2 iterations make 7 chunks.
@@ -446,3 +448,24 @@ def test_steps_beyond_int32(tmp_path, monkeypatch, varies):
     evaluations = read_evaluations(tmp_path)
     np.testing.assert_array_equal(evaluations.steps[:, -1], np.nanmax(steps, axis=1))
     assert load(tmp_path).progress.steps.max() >= 2**33
+
+
+def test_a_run_that_is_told_to_stop_goes_on_to_the_same_bits(tmp_path, whole_run):
+    run, _, _ = whole_run
+    prepared = prepare(run)
+    compiled = programs.Programs(prepared, starts_anew=True)
+    asked = []
+
+    def should_stop():
+        asked.append(1)
+        return len(asked) > 3
+
+    def carry_out(**options):
+        return runner.carry_out(prepared, tmp_path, Display(), compiled=compiled, **options)
+
+    outcome = carry_out(should_stop=should_stop)
+    assert not outcome.finished
+    assert not outcome.interrupted
+    assert len(read_metrics(tmp_path)["steps"][0]) == 3
+    assert carry_out().finished
+    assert_same_run(tmp_path, whole_run)
