@@ -7,7 +7,6 @@ import json
 
 import pytest
 from runs import toy
-from tiers import leading
 
 from jaxrl import runs, sweeps
 from jaxrl.runs.folder import locked
@@ -58,8 +57,8 @@ def by_one(tmp_path_factory):
 
 @pytest.fixture
 def sweep(by_one):
-    """A sweep with a rung and a validation, and the folder in which one process has run it."""
-    search = make(halving=3, rungs=2, validation_seeds=2)
+    """A sweep of two rungs, which one process has run."""
+    search = make(halving=3, rungs=2)
     if not by_one.exists():
         sweeps.start(search, by_one)
     return search
@@ -72,10 +71,6 @@ def test_processes_in_threads_come_to_the_table_of_one(tmp_path, sweep, by_one):
     assert table(folder) == table(by_one)
     names = {path.name for path in (folder / "blocks").iterdir() if path.is_dir()}
     assert {"rung0-group000-part0-000", "rung0-group000-part1-000"} <= names
-    assert (
-        sweeps.read_block(folder, sweeps.VALIDATION).trials
-        == sweeps.read_block(by_one, sweeps.VALIDATION).trials
-    )
     # Nothing is left to do, for one process or three.
     assert sweeps.resume(folder).run_seconds == 0
     outcomes = run_all(3, folder, lambda one: sweeps.resume(folder, processes=one))
@@ -83,7 +78,8 @@ def test_processes_in_threads_come_to_the_table_of_one(tmp_path, sweep, by_one):
     assert table(folder) == table(by_one)
 
 
-@pytest.mark.parametrize("count", leading([1, 3]))
+@pytest.mark.full
+@pytest.mark.parametrize("count", [1, 3])
 def test_what_one_process_left_undone_is_done_by_others(
     tmp_path, monkeypatch, sweep, by_one, count
 ):
@@ -123,6 +119,17 @@ def test_another_sweep_in_one_process_is_noticed(tmp_path, monkeypatch):
 
     _, other = run_all(2, folder, work)
     assert "process 1 was given another sweep than process 0" in str(other)
+
+
+@pytest.mark.full
+def test_one_process_trains_the_winner_again(tmp_path):
+    folder, sweep = tmp_path / "sweep", make({"env.wind": [0.0, 5.0, 1.0]}, validation_seeds=3)
+    outcomes = run_all(2, folder, lambda one: sweeps.start(sweep, folder, processes=one))
+    assert [outcome.finished for outcome in outcomes] == [True, True]
+    assert sweeps.read_block(folder, sweeps.VALIDATION).trials == (1,)
+    sweeps.start(sweep, tmp_path / "one")
+    result = "validation-result.json"
+    assert (folder / result).read_bytes() == (tmp_path / "one" / result).read_bytes()
 
 
 @pytest.mark.full
