@@ -15,6 +15,7 @@ PACKAGE = ROOT / "jaxrl"
 ROOMS = [
     ("types",),
     ("keys",),
+    ("sharding",),
     ("settings",),
     ("ops",),
     ("distributions",),

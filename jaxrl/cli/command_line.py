@@ -1,9 +1,11 @@
 """Finds the command, runs it, and turns what the user got wrong into one line and exit code 2."""
 
+import contextlib
 import difflib
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from jaxrl.cli.errors import CommandError, one_line
 from jaxrl.cli.streams import (
@@ -13,7 +15,7 @@ from jaxrl.cli.streams import (
     say,
     warnings_in_one_line,
 )
-from jaxrl.cli.user_modules import take_imports
+from jaxrl.cli.user_modules import import_modules, take_imports
 
 # Each command's module is imported when the command is used: `jaxrl --help` stays quick.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -74,6 +76,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     arguments, imports = take_imports(arguments)
+    # Before modules of the user's: JAX must not have been used when processes join.
+    with _joined(arguments) as processes:
+        import_modules(imports)
+        return _run_command(arguments, imports, processes)
+
+
+def _joined(arguments: list[str]) -> contextlib.AbstractContextManager[Any]:
+    if arguments[:1] not in (["sweep"], ["resume"]):
+        return contextlib.nullcontext()
+    from jaxrl.cli.joining import joined_processes
+
+    return joined_processes(arguments[0], arguments[1:])
+
+
+def _run_command(arguments: list[str], imports: tuple[str, ...], processes: Any) -> int:
     if not arguments:
         raise CommandError(f"no command was given: {', '.join(COMMANDS)} (see jaxrl --help)")
     command, rest = arguments[0], arguments[1:]
@@ -92,8 +109,13 @@ def _run(arguments: list[str]) -> int:
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(COMMANDS)}"
         raise CommandError(f"unknown command {command!r}: {hint}")
     run: Callable[..., int] = importlib.import_module(COMMANDS[command][0]).run
-    # A run remembers what its algorithm and environment came from.
-    return run(rest, imports=imports) if command in ("train", "sweep") else run(rest)
+    given: dict[str, Any] = {}
+    if command in ("train", "sweep"):
+        # A run remembers what its algorithm and environment came from.
+        given["imports"] = imports
+    if command in ("sweep", "resume"):
+        given["processes"] = processes
+    return run(rest, **given)
 
 
 def _help() -> str:

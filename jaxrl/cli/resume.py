@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -9,6 +10,7 @@ from jaxrl import runs, sweeps
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError
 from jaxrl.cli.finish import finish
+from jaxrl.cli.joining import JoiningArguments
 from jaxrl.cli.sweep_report import finish_sweep
 from jaxrl.cli.user_modules import import_modules_of
 
@@ -21,10 +23,13 @@ class ResumeArguments:
     """Folder of the run, or of a sweep."""
     total_steps: int | None = None
     """Go on with a run, finished or not, to this larger budget."""
+    processes: Annotated[JoiningArguments, tyro.conf.arg(name="")] = dataclasses.field(
+        default_factory=JoiningArguments
+    )
 
 
-def run(arguments: list[str]) -> int:
-    """Goes on with a run from its newest usable checkpoint, or with a sweep."""
+def run(arguments: list[str], *, processes: sweeps.Processes | None = None) -> int:
+    """Goes on with a run from its newest usable checkpoint, or with a sweep or a share of it."""
     values = parse(
         ResumeArguments,
         arguments,
@@ -39,7 +44,7 @@ def run(arguments: list[str]) -> int:
         if is_sweep:
             if values.total_steps is not None:
                 raise CommandError("--total-steps is for runs, and this is a sweep")
-            return finish_sweep(sweeps.resume(values.run))
+            return finish_sweep(sweeps.resume(values.run, processes=processes), processes)
         outcome = runs.resume(values.run, total_steps=values.total_steps)
     except runs.ExperimentError as error:
         raise CommandError(str(error)) from error

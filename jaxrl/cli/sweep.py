@@ -4,9 +4,13 @@ import dataclasses
 import re
 import sys
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from jaxrl import environments, runs, sweeps
 from jaxrl.cli.errors import CommandError, check_range, checking_input
+from jaxrl.cli.joining import JoiningArguments
 from jaxrl.cli.run_flags import default_folder, read_run, take_names
 from jaxrl.cli.space_flags import take_spaces
 from jaxrl.cli.sweep_report import finish_sweep
@@ -61,10 +65,18 @@ class SweepArguments:
     """Minutes between two checkpoints; none: only at the end."""
     wandb_project: str | None = None
     """Also log every trial to this Weights & Biases project (pip install "jaxrl[wandb]")."""
+    processes: Annotated[JoiningArguments, tyro.conf.arg(name="")] = dataclasses.field(
+        default_factory=JoiningArguments
+    )
 
 
-def run(arguments: list[str], *, imports: tuple[str, ...] = ()) -> int:
-    """Trains every trial with every seed, and writes a sweep folder."""
+def run(
+    arguments: list[str],
+    *,
+    imports: tuple[str, ...] = (),
+    processes: sweeps.Processes | None = None,
+) -> int:
+    """Trains every trial with every seed, and writes a sweep folder; or one process's share."""
     entry, environment, rest = take_names(arguments, "sweep", SweepArguments)
     if entry is None:
         sys.stdout.write(_HELP)
@@ -88,14 +100,16 @@ def run(arguments: list[str], *, imports: tuple[str, ...] = ()) -> int:
     folder = options.out or default_folder("sweeps", base)
     runs.enable_compilation_cache()
     with checking_input():
-        sweeps.check_new_sweep(folder, overwrite=options.overwrite)
+        if processes is None:
+            sweeps.check_new_sweep(folder, overwrite=options.overwrite)
         groups = sweeps.plan(sweep)
-    _announce(sweep, groups)
+    if processes is None or processes.is_first:
+        _announce(sweep, groups)
     try:
-        outcome = sweeps.start(sweep, folder, overwrite=options.overwrite)
+        outcome = sweeps.start(sweep, folder, overwrite=options.overwrite, processes=processes)
     except runs.ExperimentError as error:
         raise CommandError(str(error)) from error
-    return finish_sweep(outcome)
+    return finish_sweep(outcome, processes)
 
 
 def _make_sweep(

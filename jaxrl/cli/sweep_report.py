@@ -12,8 +12,13 @@ from jaxrl.cli.report import return_interval
 _MOST_SHOWN = 10
 
 
-def finish_sweep(outcome: sweeps.SweepOutcome) -> int:
-    """Prints the result of a sweep, and what to type next; returns the exit code."""
+def finish_sweep(outcome: sweeps.SweepOutcome, processes: sweeps.Processes | None = None) -> int:
+    """Prints the result of a sweep, and what to type next; returns the exit code.
+
+    Args:
+        outcome: of the sweep.
+        processes: that shared it, of which one prints the table; None: there was one.
+    """
     console = make_console()
     folder = outcome.folder
     if not outcome.finished:
@@ -21,6 +26,8 @@ def finish_sweep(outcome: sweeps.SweepOutcome) -> int:
         Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(
             f"saved; go on with: jaxrl resume {folder}"
         )
+        return outcome.exit_code
+    if processes is not None and not processes.is_first:
         return outcome.exit_code
     show_trials(console, folder, most=_MOST_SHOWN)
     for reason in outcome.failed:

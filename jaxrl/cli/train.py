@@ -55,6 +55,8 @@ class RunArguments:
     """End when the agents' mean return at an evaluation is as high."""
     stop_on_plateau: int | None = None
     """End when so many evaluations have brought no higher mean return."""
+    shard: Literal["members", "envs"] = "members"
+    """What several devices share: agents, or the environments of one (on-policy algorithms)."""
     wandb_project: str | None = None
     """Also log to this Weights & Biases project (pip install "jaxrl[wandb]")."""
 
@@ -81,6 +83,7 @@ def _train(specification: runs.Specification, options: RunArguments, defaults: A
     runs.enable_compilation_cache()
     with checking_input():
         runs.check_new(folder, overwrite=options.overwrite)
+        runs.check_devices(specification)
         prepared = runs.prepare(specification)
     _announce(specification, defaults)
     try:

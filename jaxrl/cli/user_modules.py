@@ -16,9 +16,7 @@ _trusts = contextvars.ContextVar("trusts", default=False)
 
 
 def take_imports(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Imports what `--import MODULE` names, and notes whether `--trust` is given.
-
-    Files in the present folder can be imported, as with `python -m`.
+    """Takes `--import MODULE` out of the words, and notes whether `--trust` is given.
 
     Args:
         arguments: the words of the command line.
@@ -27,7 +25,7 @@ def take_imports(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
         The words without these flags, and the names of the modules.
 
     Raises:
-        CommandError: a name is missing or is none, or there is no such module.
+        CommandError: a name is missing or is none.
     """
     _trusts.set(False)
     rest: list[str] = []
@@ -49,9 +47,20 @@ def take_imports(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
                 f"--import {name}: expected the name of a Python module, such as "
                 f"{name.removesuffix('.py').replace('/', '.')}"
             )
-        _import(name, f"--import {name}: there is no such module")
         names.append(name)
     return rest, tuple(dict.fromkeys(names))
+
+
+def import_modules(names: tuple[str, ...]) -> None:
+    """Imports what `--import` named.
+
+    Files in the present folder can be imported, as with `python -m`.
+
+    Raises:
+        CommandError: there is no such module.
+    """
+    for name in names:
+        _import(name, f"--import {name}: there is no such module")
 
 
 def import_modules_of(run: Path) -> None:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Int
 
 from jaxrl.keys import scan_keys
 from jaxrl.ops.shuffling import random_permutation
+from jaxrl.sharding import over_devices
 from jaxrl.types import Key, Metrics
 
 
@@ -36,8 +37,8 @@ def over_minibatches(
     """
 
     def epoch(carry: Any, key_shuffle: Key) -> Any:
-        order = random_permutation(key_shuffle, size)
-        return jax.lax.scan(learn, carry, order.reshape(num_minibatches, -1))
+        order = random_permutation(key_shuffle, size).reshape(num_minibatches, -1)
+        return jax.lax.scan(learn, carry, over_devices(order, axis=1))
 
     carry, metrics = scan_keys(epoch, carry, jax.random.split(key, num_epochs))
     return carry, jax.tree.map(jnp.mean, metrics)

@@ -18,6 +18,7 @@ from jaxrl.loops.worlds import (
     exploring_policy,
     start_worlds,
 )
+from jaxrl.sharding import over_devices
 from jaxrl.types import (
     Agent,
     AgentState,
@@ -71,11 +72,10 @@ def on_policy(
 
     def init(key: Key) -> OnPolicyState:
         key_agent, key_worlds = jax.random.split(key)
+        worlds = start_worlds(key_worlds, recorded, agent.start, num_envs=num_envs, resets=resets)
         return OnPolicyState(
             agent=agent.init(key_agent),
-            worlds=start_worlds(
-                key_worlds, recorded, agent.start, num_envs=num_envs, resets=resets
-            ),
+            worlds=over_devices(worlds, axis=0, name="num_envs"),
             steps=jnp.int32(0),
         )
 
@@ -85,7 +85,9 @@ def on_policy(
         def act(key: Key, carry: Carry, observation: Observation) -> Any:
             return agent.act(key, state.agent, carry, observation)
 
-        worlds, rollout, finished = play(key_rollout, act=act, worlds=state.worlds)
+        worlds = over_devices(state.worlds, axis=0, name="num_envs")
+        worlds, rollout, finished = play(key_rollout, act=act, worlds=worlds)
+        rollout = rollout._replace(transitions=over_devices(rollout.transitions, axis=1))
         agent_state, learning_metrics = agent.update(key_update, state.agent, rollout)
         steps = state.steps + steps_per_iteration
         metrics = {"steps": steps} | episode_metrics(finished) | learning_metrics

@@ -11,6 +11,7 @@ from jaxrl.environments import clip_actions, record_episode_statistics
 from jaxrl.keys import taking_any_key
 from jaxrl.loops.finished_episodes import FinishedEpisodes, episode_metrics
 from jaxrl.loops.worlds import Act, Start, Worlds, collect, exploring_policy, start_worlds
+from jaxrl.sharding import over_devices
 from jaxrl.types import (
     Agent,
     AgentState,
@@ -162,6 +163,7 @@ def play_episodes(
     """
     key_worlds, key_play = jax.random.split(key)
     first = start_worlds(key_worlds, environment, start, num_envs=num_episodes, resets=None)
+    first = over_devices(first, axis=0, name="num_episodes")
     most_chunks = -(-max_steps // _CHUNK)
     chunk = -(-max_steps // most_chunks)
 
@@ -210,7 +212,8 @@ def _empty_records(
         transitions = rollout.transitions._replace(next_observation=())
         return transitions, finished, finished.ended
 
-    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(shapes, key, worlds))
+    types = jax.eval_shape(shapes, key, worlds)
+    return over_devices(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), types), axis=1)
 
 
 def _where(mask: Array, x: Array, otherwise: Array) -> Array:

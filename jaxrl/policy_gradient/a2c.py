@@ -38,6 +38,7 @@ from jaxrl.policy_gradient._settings import (
     SharedNetworkSettings,
 )
 from jaxrl.settings import number, settings, static
+from jaxrl.sharding import over_devices
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Params, Rollout
 
 
@@ -108,6 +109,7 @@ def advantage_actor_critic_gradient(
     """
     if config.normalize_advantages:
         batch = batch._replace(advantage=standardize(batch.advantage))
+    batch = over_devices(batch, axis=1)
     gradient, metrics = jax.grad(_loss, has_aux=True)(params, batch, actor=actor, config=config)
     metrics["gradient_norm"] = gradient_norm(gradient)
     metrics["explained_variance"] = explained_variance(batch.value, batch.target)

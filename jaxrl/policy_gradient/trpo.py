@@ -32,6 +32,7 @@ from jaxrl.policy_gradient._experience import (
 )
 from jaxrl.policy_gradient._settings import OnPolicySettings
 from jaxrl.settings import number, settings, static, unless
+from jaxrl.sharding import over_devices
 from jaxrl.types import Algorithm, Environment, Key, Metrics, Params, Rollout, sample_element
 
 
@@ -173,7 +174,8 @@ def _update(
     batch = as_sequences(rollout, evaluated, advantage=advantage, target=target, actor=actor)
     if config.normalize_advantages:
         batch = batch._replace(advantage=standardize(batch.advantage))
-    params, metrics = improve_policy(state.params, batch, actor=actor, config=config)
+    whole = over_devices(batch, axis=1)
+    params, metrics = improve_policy(state.params, whole, actor=actor, config=config)
     state, value_metrics = _fit_value(
         key, state._replace(params=params), batch, actor=actor, optimizer=optimizer, config=config
     )

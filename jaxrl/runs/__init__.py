@@ -34,6 +34,7 @@ program and writes the folder; `resume` goes on with one that was stopped, to th
 from jaxrl.runs.acting import TrainedPolicy, load_policy, save_state
 from jaxrl.runs.compilation_cache import enable_compilation_cache
 from jaxrl.runs.construction import build
+from jaxrl.runs.devices import check_devices
 from jaxrl.runs.divergence import read_divergences
 from jaxrl.runs.folder import ExperimentError, check_new
 from jaxrl.runs.grouping import Group, groups_of
@@ -55,6 +56,7 @@ __all__ = [
     "Specification",
     "TrainedPolicy",
     "build",
+    "check_devices",
     "check_new",
     "enable_compilation_cache",
     "evaluate_run",

@@ -24,7 +24,7 @@ BEST = "best"
 TENSORBOARD = "tensorboard"
 WANDB = "wandb"
 
-_LOCK = ".lock"
+LOCK = ".lock"
 # A run's files have names of their own behind the folder's.
 _LONGEST_NAME, _LONGEST_PATH = 255, 3800
 _PARTIAL = ".partial"
@@ -42,10 +42,14 @@ _WRITTEN_BY_RUNS = (
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Generator[None]:
-    """Holds the lock of a run folder, which is made if it does not exist.
+def locked(folder: Path, *, name: str = LOCK) -> Generator[None]:
+    """Holds a lock of a run folder, which is made if it does not exist.
 
     The operating system releases the lock when the process ends, however it ends.
+
+    Args:
+        folder: of the run.
+        name: of the lock's file.
 
     Raises:
         ExperimentError: another process holds it, or the folder cannot be written.
@@ -54,7 +58,7 @@ def locked(folder: Path) -> Generator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        handle = os.open(folder / _LOCK, flags, 0o644)
+        handle = os.open(folder / name, flags, 0o644)
     except (FileExistsError, NotADirectoryError):
         raise ExperimentError(f"{folder} cannot be a run folder: a file is in the way") from None
     except OSError as error:
@@ -69,6 +73,22 @@ def locked(folder: Path) -> Generator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock of this file; False where there is no such file."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared: two that look at once do not see one another.
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def read_own_file(folder: str | Path, name: str, build: Callable[[Any], T], *, kind: str) -> T:
@@ -260,7 +280,8 @@ def _refuse_links(folder: Path) -> None:
 
 def _is_empty(folder: Path) -> bool:
     # A process killed before it wrote config.json leaves no more than these.
-    return {path.name for path in folder.iterdir()} <= {_LOCK, CONFIG + _PARTIAL}
+    names = {path.name for path in folder.iterdir()}
+    return all(name.startswith(LOCK) or name == CONFIG + _PARTIAL for name in names)
 
 
 def _looks_like_a_run(folder: Path) -> bool:

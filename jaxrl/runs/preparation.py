@@ -15,7 +15,7 @@ from jaxrl.runs.construction import (
     check_environment,
     constructor,
 )
-from jaxrl.runs.devices import ALL, EACH, jit_over_devices
+from jaxrl.runs.devices import ALL, layout_of
 from jaxrl.runs.grouping import Differences, differences_of
 from jaxrl.runs.memory import check_memory, largest_array, num_bytes
 from jaxrl.runs.plan import (
@@ -89,7 +89,8 @@ def prepare(specification: Specification) -> Prepared:
     init, advance, evaluate = _trace(
         specification, algorithm, construct, chunks, (settings, differences), states
     )
-    check_memory(max(map(largest_array, (init.jaxpr.jaxpr, advance.jaxpr.jaxpr))), _FEWER)
+    largest = max(map(largest_array, (init.jaxpr.jaxpr, advance.jaxpr.jaxpr)))
+    check_memory(largest // _num_shares(specification), _FEWER)
     check_counts(algorithm)
     return Prepared(
         specification=specification,
@@ -133,10 +134,15 @@ def check_can_be_evaluated(specification: Specification, algorithm: Algorithm) -
 
 
 def _check_states(specification: Specification, algorithm: Algorithm, states: Any) -> None:
-    check_memory(num_bytes(states), _FEWER)
+    check_memory(num_bytes(states) // _num_shares(specification), _FEWER)
     _, observation = jax.eval_shape(algorithm.environment.reset, jax.random.key(0))
     episodes = len(specification.members) * specification.evaluation_episodes
     check_memory(episodes * num_bytes(observation), "use fewer evaluation_episodes")
+
+
+def _num_shares(specification: Specification) -> int:
+    """Into how many shares one array may be cut, each on a device of its own."""
+    return len(jax.local_devices()) if specification.shard == "envs" else 1
 
 
 def _trace(
@@ -150,24 +156,23 @@ def _trace(
     keys = jax.eval_shape(lambda: batched.make_keys(specification).init)
     count = len(specification.members)
     progress = relative_progress(first_progress(specification, algorithm), 0)
-    counted = ALL if algorithm.steps_per_iteration is not None else EACH
-    # The state is donated: a chunk updates it in place.
-    advance = jit_over_devices(
-        batched.advance_of(construct, algorithm, chunks.num_iterations),
-        count,
-        arguments=(ALL, EACH, EACH, EACH, counted, ALL, ALL),
-        results=(EACH, counted, EACH),
-        donate=3,
-    ).trace(*floats, keys, states, progress, np.int32(0), np.int32(0))
-    init = jit_over_devices(
-        batched.init_of(construct), count, arguments=(ALL, EACH, EACH), results=EACH
-    ).trace(*floats, keys)
+    layout = layout_of(specification, states)
+    each = layout.each
+    counted = ALL if algorithm.steps_per_iteration is not None else each
+    with layout.tracing():
+        # The state is donated: a chunk updates it in place.
+        advance = layout.jit(
+            batched.advance_of(construct, algorithm, chunks.num_iterations),
+            arguments=(ALL, each, each, layout.states, counted, ALL, ALL),
+            results=(layout.states, counted, each),
+            donate=3,
+        ).trace(*floats, keys, states, progress, np.int32(0), np.int32(0))
+        init = layout.jit(
+            batched.init_of(construct), arguments=(ALL, each, each), results=layout.states
+        ).trace(*floats, keys)
     if not specification.evaluation_episodes:
         return init, advance, None
-    evaluate = jit_over_devices(
-        batched.evaluate_of(construct, specification.evaluation_episodes),
-        count,
-        arguments=(ALL, EACH, EACH, EACH, EACH),
-        results=EACH,
+    evaluate = layout.jit_evaluation(
+        batched.evaluate_of(construct, specification.evaluation_episodes)
     )
     return init, advance, evaluate.trace(*floats, keys, states, np.zeros(count, np.uint32))

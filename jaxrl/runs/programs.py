@@ -94,6 +94,8 @@ class Programs:
         if not all(needs):
             return 0
         devices = num_devices(len(self._specification.members))
+        if self._specification.shard == "envs":
+            devices = len(jax.local_devices())
         if jax.local_devices()[0].platform == "cpu":
             return max(needs) * devices + num_bytes(self.state_type)
         return max(needs) + num_bytes(self.state_type) // devices
@@ -132,6 +134,9 @@ class Programs:
         """Plays the specification's evaluation episodes: numpy arrays [members, episodes]."""
         if self._evaluate is None:
             raise ValueError("evaluation_episodes=0: there is no evaluation")
+        if self._specification.shard == "envs":
+            # Played on one device: who acts is whole on each of them.
+            state = jax.device_put(state, jax.local_devices()[0])
         steps = steps_of_members(self._specification, progress).astype(np.uint32)
         played = self._evaluate(*self._floats, self.keys.evaluation, state, steps)
         return with_nan(jax.device_get(played))

@@ -26,7 +26,7 @@ def provenance() -> dict[str, Any]:
     """Versions, device, cores and time, as config.json records them beside the specification."""
     versions = {"python": platform.python_version()}
     versions |= {package: _version(package) for package in _PACKAGES}
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "device": f"{device.platform}: {device.device_kind}",

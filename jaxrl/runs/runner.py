@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from jaxrl.runs import batched, checkpoints, plan, programs
 from jaxrl.runs.best import states_at_best
 from jaxrl.runs.construction import build, check_environment, constructor
+from jaxrl.runs.devices import check_devices
 from jaxrl.runs.divergence import diverged_members
 from jaxrl.runs.folder import (
     CONFIG,
@@ -95,6 +97,7 @@ def start(
     folder = Path(folder)
     check_new(folder, overwrite=overwrite)
     is_prepared = isinstance(specification, Prepared)
+    check_devices(specification.specification if is_prepared else specification)
     prepared = specification if is_prepared else prepare(specification)
     earlier = _earlier_states(prepared)
     config = to_json(prepared.specification) | provenance()
@@ -174,6 +177,7 @@ def carry_out(
     *,
     compiled: programs.Programs,
     first: checkpoints.Checkpoint | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Starts a run or goes on with it, as one of several that share compiled programs.
 
@@ -183,6 +187,7 @@ def carry_out(
         display: of the progress.
         compiled: its programs.
         first: where it begins, if not at the beginning.
+        should_stop: asked after each chunk, whether the run is to end there, saved.
 
     Returns:
         How it went; a finished run is left as it is.
@@ -211,7 +216,7 @@ def carry_out(
                 return Session(folder, prepared, checkpoint, display, compiled).evaluate()
             steps = plan.all_steps(prepared.specification, checkpoint.progress)
             return Outcome.nothing_left(folder, steps)
-        return Session(folder, prepared, checkpoint, display, compiled).run()
+        return Session(folder, prepared, checkpoint, display, compiled).run(should_stop)
 
 
 def load(folder: str | Path, *, checkpoint: str = "newest") -> Run:

@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -149,8 +150,12 @@ class Session:
         self._has_saved = False
         self.has_begun = False
 
-    def run(self) -> Outcome:
-        """Trains to the end, or until Ctrl-C."""
+    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Outcome:
+        """Trains to the end, or until Ctrl-C.
+
+        Args:
+            should_stop: asked after each chunk, whether this one was the last for another reason.
+        """
         began, steps_before = time.perf_counter(), self._all_steps()
         stop = Interruption(
             on_first=lambda: self._display.say(
@@ -170,7 +175,7 @@ class Session:
             self._display.begin(done=steps_before, total=self._budget())
             if not self._is_saved:
                 worker.submit(self._save, logs).result()
-            while not (self._has_ended() or stop.requested or self._has_failed()):
+            while not (self._has_ended() or stop.requested or self._has_failed() or should_stop()):
                 worker.submit(self._run_chunk, logs).result()
                 if self._is_checkpoint_due():
                     worker.submit(self._save, logs).result()

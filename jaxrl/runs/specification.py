@@ -24,6 +24,8 @@ _MAY_CHANGE = {
     *("on_divergence", "wandb_project", "preset", "imports", "earlier_budgets"),
     *("keep_best", "stop_at_return", "stop_on_plateau"),
 }
+# Of the local devices.
+WAYS_OF_SHARING = ("members", "envs")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,8 @@ class Specification:
             None: nothing. It is read once: afterwards the run goes on without it.
         start_from_member: of the earlier run, for all members; None: its only one, or each of as
             many for its own.
+        shard: what the local devices share: "members", each with all of its environments, or the
+            "envs" of every member, of which each device has some.
         preset: the name of the preset that the settings came from, for people.
         log_interval: between two rows of metrics; None: a two-hundredth of the run.
         evaluation_interval: between two evaluations; None: one at the end.
@@ -87,6 +91,7 @@ class Specification:
     earlier_budgets: tuple[int, ...] = ()
     start_from: str | None = None
     start_from_member: int | None = None
+    shard: str = "members"
     preset: str | None = None
     log_interval: int | None = None
     evaluation_interval: int | None = None
@@ -124,6 +129,8 @@ class Specification:
             words = " or ".join(ON_DIVERGENCE)
             raise ValueError(f"on_divergence={self.on_divergence!r} must be {words}")
         _check_evaluated(self)
+        if self.shard not in WAYS_OF_SHARING:
+            raise ValueError(f"shard={self.shard!r} must be {' or '.join(WAYS_OF_SHARING)}")
         minutes = self.checkpoint_minutes
         if minutes is not None and not (_is_real(minutes) and 0 < minutes < math.inf):
             raise ValueError(f"checkpoint_minutes={minutes!r} must be a number greater than 0")

@@ -9,6 +9,8 @@ specification.py    a sweep as data: sweep.json
 planning.py         trials that share a program, and blocks of them
 compiled_groups.py  their programs, cut to fit into memory
 batches.py          the trials of an adaptive sampler, batch by batch
+processes.py        processes that share a sweep: who they are, and whether all are still there
+dealing.py          who trains which trials
 execution.py        start, resume: rung after rung, block after block
 progress.py         the display on the terminal
 results.py          a result per block, and the table of trials
@@ -28,6 +30,7 @@ from jaxrl.sweeps.population_based import (
     best_member,
     population_based,
 )
+from jaxrl.sweeps.processes import Processes, check_joining, joined
 from jaxrl.sweeps.results import (
     BLOCKS,
     VALIDATION,
@@ -63,12 +66,14 @@ __all__ = [
     "Lineage",
     "PBTConfig",
     "PopulationBasedState",
+    "Processes",
     "Range",
     "Study",
     "Sweep",
     "SweepOutcome",
     "best_first",
     "best_member",
+    "check_joining",
     "check_new_sweep",
     "collect",
     "choice",
@@ -76,6 +81,7 @@ __all__ = [
     "integers",
     "is_ordered",
     "is_space",
+    "joined",
     "log_uniform",
     "make_sweep",
     "parse_space",

@@ -94,6 +94,15 @@ class GroupPrograms:
         self._own &= widths
 
 
+def default_memory(num_sharing: int = 1) -> int:
+    """Returns the bytes that a block may need where the user gives no limit.
+
+    Args:
+        num_sharing: processes that take as much at the same time.
+    """
+    return int(_SHARE_OF_FREE_MEMORY * free_memory() / num_sharing)
+
+
 def fit(
     group: Group,
     seeds: Sequence[int],
@@ -117,7 +126,7 @@ def fit(
     Raises:
         ValueError: one trial alone does not fit.
     """
-    limit = memory if memory is not None else int(_SHARE_OF_FREE_MEMORY * free_memory())
+    limit = memory if memory is not None else default_memory()
     programs = GroupPrograms(group, seeds, stop_steps, compiled)
     trials = group.trials
     # Before and after a step there is the State, and there is its copy for the checkpoint.

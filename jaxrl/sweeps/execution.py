@@ -19,21 +19,24 @@ from jaxrl.presets import preset_settings
 from jaxrl.runs.charts import check_wandb_is_installed
 from jaxrl.runs.checkpoints import Checkpoint
 from jaxrl.runs.construction import check_differences
-from jaxrl.runs.folder import (
-    TENSORBOARD,
-    WANDB,
-    locked,
-    read_json,
-    remove,
-    write_atomically,
-    writing,
-)
+from jaxrl.runs.folder import TENSORBOARD, WANDB, remove, write_atomically, writing
 from jaxrl.runs.interruption import EXIT_CODE
 from jaxrl.runs.provenance import provenance
 from jaxrl.runs.runner import carry_out
 from jaxrl.sweeps.batches import answers, open_study, probes, with_trials, write_trials_down
-from jaxrl.sweeps.compiled_groups import Compiled, Fitted, GroupPrograms, fit
+from jaxrl.sweeps.compiled_groups import Compiled, Fitted, GroupPrograms, default_memory, fit
+from jaxrl.sweeps.dealing import (
+    Deal,
+    Part,
+    close_deal,
+    open_deal,
+    parts_of,
+    wait_for_deal,
+    wait_for_end,
+    write_cut,
+)
 from jaxrl.sweeps.planning import Group, group_trials
+from jaxrl.sweeps.processes import Processes, alone
 from jaxrl.sweeps.progress import SweepDisplay
 from jaxrl.sweeps.results import (
     BLOCKS,
@@ -198,13 +201,21 @@ def _without_trial(error: ValueError) -> str:
     return re.sub(r"^trial [0-9]+: ", "", str(error))
 
 
-def start(sweep: Sweep, folder: str | Path, *, overwrite: bool = False) -> SweepOutcome:
+def start(
+    sweep: Sweep,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    processes: Processes | None = None,
+) -> SweepOutcome:
     """Trains every trial of a sweep with every seed, and writes all of it to a folder.
 
     Args:
         sweep: the search.
         folder: new or empty; or an earlier sweep's, to be replaced.
         overwrite: whether an earlier sweep may be replaced. Other files are never touched.
+        processes: that share the work, as `joined` gives them, each of which calls this with the
+            same arguments; None: this one alone.
 
     Returns:
         How it went. Ctrl-C ends it after the running chunk, saved.
@@ -214,29 +225,35 @@ def start(sweep: Sweep, folder: str | Path, *, overwrite: bool = False) -> Sweep
         ValueError: a trial is wrong. Nothing was written.
     """
     folder = Path(folder)
-    check_new_sweep(folder, overwrite=overwrite)
+    if processes is None:
+        check_new_sweep(folder, overwrite=overwrite)
     groups = plan(sweep)
     if sweep.study is not None and sweep.study.storage is not None:
         # Before anything is written.
         open_study(sweep, folder)
     text = json.dumps(to_json(sweep) | {"provenance": provenance()}, indent=1) + "\n"
-    with locked(folder):
-        check_new_sweep(folder, overwrite=overwrite)
-        _abandon_trials(folder)
-        with writing(folder):
-            # The new sweep.json last: killed in between, the folder holds the earlier sweep, to be
-            # run again, and never something that is no sweep.
-            for name in _WRITTEN_BY_SWEEPS:
-                remove(folder / name)
-            write_atomically(folder / SWEEP, text)
-        return _Execution(sweep, folder, groups).run()
+    with _holding(folder, processes) as together:
+        _check_processes(sweep, together)
+        if together.is_first:
+            check_new_sweep(folder, overwrite=overwrite)
+            _abandon_trials(folder)
+            with writing(folder):
+                # The new sweep.json last: killed in between, the folder holds the earlier sweep, to
+                # be run again, and never something that is no sweep.
+                for name in _WRITTEN_BY_SWEEPS:
+                    remove(folder / name)
+                write_atomically(folder / SWEEP, text)
+        deal = _take_deal(sweep, folder, together)
+        return _Execution(sweep, folder, groups, together, deal).run()
 
 
-def resume(folder: str | Path) -> SweepOutcome:
+def resume(folder: str | Path, *, processes: Processes | None = None) -> SweepOutcome:
     """Goes on with a sweep that was stopped in any way, and ends with the same table.
 
     Args:
         folder: of the sweep.
+        processes: that share the work, as `joined` gives them; None: this one alone. They may be
+            more or fewer than before.
 
     Raises:
         ExperimentError: the folder holds no sweep, one that cannot be carried out here, or another
@@ -248,8 +265,37 @@ def resume(folder: str | Path) -> SweepOutcome:
         groups = plan(sweep)
     except ValueError as error:
         raise runs.ExperimentError(f"{folder} cannot go on: {error}") from error
-    with locked(folder):
-        return _Execution(sweep, folder, groups).run()
+    with _holding(folder, processes) as together:
+        _check_processes(sweep, together)
+        deal = _take_deal(sweep, folder, together)
+        return _Execution(sweep, folder, groups, together, deal).run()
+
+
+def _holding(
+    folder: Path, processes: Processes | None
+) -> contextlib.AbstractContextManager[Processes]:
+    return alone(folder) if processes is None else contextlib.nullcontext(processes)
+
+
+def _check_processes(sweep: Sweep, processes: Processes) -> None:
+    if sweep.study is not None and processes.count > 1:
+        raise runs.ExperimentError(
+            f"sampler={sweep.sampler!r} asks for its trials batch by batch, and the processes of "
+            "one sweep must know them: let several sweeps work on one study (--storage, --study)"
+        )
+
+
+def _take_deal(sweep: Sweep, folder: Path, processes: Processes) -> Deal:
+    """Opens the folder in process 0; in another, waits until it is open, with this same sweep."""
+    if processes.is_first:
+        return open_deal(folder, processes)
+    deal = wait_for_deal(folder, processes)
+    if json.dumps(to_json(read_sweep(folder))) != json.dumps(to_json(sweep)):
+        raise runs.ExperimentError(
+            f"process {processes.index} was given another sweep than process 0: all need the same "
+            "arguments"
+        )
+    return deal
 
 
 def check_new_sweep(folder: Path, *, overwrite: bool) -> None:
@@ -277,27 +323,44 @@ def _abandon_trials(folder: Path) -> None:
 
 
 class _Execution:
-    """A sweep at work; its folder is locked by the caller."""
+    """One process's part of a sweep; its folder is held by the caller."""
 
-    def __init__(self, sweep: Sweep, folder: Path, groups: Sequence[Group]) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        folder: Path,
+        groups: Sequence[Group],
+        processes: Processes,
+        deal: Deal,
+    ) -> None:
         self._sweep = sweep
         self._folder = folder
         # Those of an adaptive sampler come batch by batch, and their programs serve later ones.
         self._groups = list(groups) if sweep.study is None else []
         self._compiled: Compiled | None = None if sweep.study is None else {}
+        self._processes = processes
+        self._deal = deal
+        self._interrupted = False
         self._failed: list[str] = []
         self._compile_seconds = 0.0
         self._run_seconds = 0.0
-        self._display = SweepDisplay(total_steps=self._planned_steps())
+        self._display = SweepDisplay(total_steps=self._planned_steps() // processes.count)
 
     def run(self) -> SweepOutcome:
         """Runs batch after batch, each of them rung after rung, then the validation."""
         finished = self._run_batches() and self._validate()
-        self._write_trials()
+        if not (finished or self._interrupted):
+            # Whoever is left stops too, and what it has is saved.
+            self._processes.check_all_are_there()
+        if self._processes.is_first:
+            self._write_trials()
+        if finished and self._processes.is_first:
+            close_deal(self._folder, self._deal, self._processes)
+        failures = [x.reason for x in collect(self._folder).values() if x.reason is not None]
         return SweepOutcome(
             folder=self._folder,
             finished=finished,
-            failed=tuple(self._failed),
+            failed=(*failures, *self._failed),
             compile_seconds=self._compile_seconds,
             run_seconds=self._run_seconds,
         )
@@ -333,9 +396,7 @@ class _Execution:
     def _is_possible(self, trial: int) -> bool:
         """Whether the settings of a trial go together; one whose do not has failed."""
         name = f"rung0-trial{trial:05d}-failed"
-        failure = read_block(self._folder, name)
-        if failure is not None:
-            self._failed.append(str(failure.reason))
+        if read_block(self._folder, name) is not None:
             return False
         try:
             for group in group_trials(self._sweep, [trial]):
@@ -348,67 +409,80 @@ class _Execution:
     def _run_rungs(self, alive: list[int]) -> bool:
         for rung, stop_steps in enumerate(self._sweep.stops):
             if rung > 0:
-                self._write_trials()
+                if self._processes.is_first:
+                    self._write_trials()
                 alive = self._survivors(rung - 1, alive)
             if not self._run_rung(rung, stop_steps, set(alive)):
                 return False
+            self._wait_for_results(rung, set(alive))
         return True
 
     def _run_rung(self, rung: int, stop_steps: int | None, alive: set[int]) -> bool:
-        """Runs the blocks of a rung; the next group compiles while one runs."""
-        todo = [
-            (number, _restricted(group, alive))
-            for number, group in enumerate(self._groups)
-            if alive & set(group.trials)
-        ]
-        todo = [item for item in todo if not self._is_done(rung, *item)]
+        """Runs this process's blocks of a rung; the next group compiles while one runs."""
+        parts = parts_of(
+            self._folder,
+            rung,
+            self._groups,
+            alive,
+            deal=self._deal,
+            processes=self._processes,
+        )
+        todo = [part for part in parts if not self._is_done(rung, part)]
         with concurrent.futures.ThreadPoolExecutor(max_workers=1) as compiler:
 
             def begin(place: int) -> concurrent.futures.Future[Fitted] | None:
                 if place == len(todo):
                     return None
-                return compiler.submit(self._fit, rung, *todo[place], stop_steps)
+                return compiler.submit(self._fit, todo[place], stop_steps)
 
             fitting = begin(0)
-            for place, (number, group) in enumerate(todo):
+            for place, part in enumerate(todo):
                 assert fitting is not None
-                label = f"group {number + 1} of {len(self._groups)}"
+                label = f"group {part.number + 1} of {len(self._groups)}"
                 if not fitting.done():
-                    count = len(group.trials) * len(self._sweep.seeds)
+                    count = len(part.group.trials) * len(self._sweep.seeds)
                     self._display.say(f"{label}: compiling for {count:,} agents ...")
                 try:
                     fitted = fitting.result()
                 except (jax.errors.JaxRuntimeError, ValueError) as error:
                     fitted = None
-                    self._fail(rung, number, group, f"{label}: {error}")
+                    self._fail(rung, part, f"{label}: {error}")
                 fitting = begin(place + 1)
-                if fitted is not None and not self._run_group(rung, number, fitted, stop_steps):
+                if fitted is not None and not self._run_part(rung, part, fitted):
                     return False
         return True
 
-    def _fit(self, rung: int, number: int, group: Group, stop_steps: int | None) -> Fitted:
+    def _fit(self, part: Part, stop_steps: int | None) -> Fitted:
         """Compiles a group; cut as it was before, where it was cut before."""
-        sweep, blocks = self._sweep, self._read_cut(rung, number, group)
-        if blocks is not None:
+        sweep, group = self._sweep, part.group
+        if part.blocks is not None:
             programs = GroupPrograms(group, sweep.seeds, stop_steps, self._compiled)
-            return Fitted(group, blocks, programs)
-        return fit(group, sweep.seeds, stop_steps, memory=sweep.memory, compiled=self._compiled)
+            return Fitted(group, part.blocks, programs)
+        memory = sweep.memory
+        if memory is None:
+            memory = default_memory(self._processes.on_this_host)
+        return fit(group, sweep.seeds, stop_steps, memory=memory, compiled=self._compiled)
 
-    def _run_group(self, rung: int, number: int, fitted: Fitted, stop_steps: int | None) -> bool:
-        path = self._cut_path(rung, number)
-        if not path.exists():
-            with writing(self._folder):
-                path.parent.mkdir(exist_ok=True)
-                write_atomically(path, json.dumps(fitted.blocks) + "\n")
+    def _run_part(self, rung: int, part: Part, fitted: Fitted) -> bool:
+        if part.blocks is None:
+            write_cut(self._folder, part, fitted.blocks)
         for index, trials in enumerate(fitted.blocks):
-            name = f"{path.stem}-{index:03d}"
-            if self._count_block(rung, name, trials):
+            name = part.name_of(index)
+            if self._count_block(rung, name, trials) or not _is_own(part, index):
                 continue
             prepared, compiled = fitted.programs.of(trials)
             first = self._first_checkpoint(rung, trials) if rung else None
             run = self._folder / BLOCKS / name
-            outcome = carry_out(prepared, run, self._display, compiled=compiled, first=first)
+            outcome = carry_out(
+                prepared,
+                run,
+                self._display,
+                compiled=compiled,
+                first=first,
+                should_stop=self._processes.has_lost_one,
+            )
             self._run_seconds += outcome.run_seconds
+            self._interrupted = outcome.interrupted
             if not outcome.finished:
                 return False
             result = result_of_run(run, trials, len(self._sweep.seeds), rung=rung)
@@ -422,25 +496,28 @@ class _Execution:
         self._compile_seconds += fitted.programs.compile_seconds
         return True
 
-    def _is_done(self, rung: int, number: int, group: Group) -> bool:
-        """Whether a group failed or all of its blocks are there; their steps then count as done.
-
-        A group that failed is not tried again: what goes on after a rung depends on who was in it.
-        """
-        failure = read_block(self._folder, self._failure_name(rung, number))
-        if failure is not None:
-            self._failed.append(str(failure.reason))
-            return True
-        blocks = self._read_cut(rung, number, group)
-        stem = self._cut_path(rung, number).stem
-        if blocks is None:
+    def _is_done(self, rung: int, part: Part) -> bool:
+        """Whether all blocks of a part that are this process's are there, as counted."""
+        if part.blocks is None:
             return False
-        names = [f"{stem}-{index:03d}" for index in range(len(blocks))]
-        if any(read_block(self._folder, name) is None for name in names):
+        own = [i for i in range(len(part.blocks)) if _is_own(part, i)]
+        names = [part.name_of(index) for index in range(len(part.blocks))]
+        if any(read_block(self._folder, names[index]) is None for index in own):
             return False
-        for name, trials in zip(names, blocks, strict=True):
+        for name, trials in zip(names, part.blocks, strict=True):
             self._count_block(rung, name, trials)
         return True
+
+    def _wait_for_results(self, rung: int, alive: set[int]) -> None:
+        """Waits until every trial of a rung has its result, whoever trains it."""
+
+        def look() -> bool | None:
+            results = collect(self._folder, rung=rung).values()
+            return True if alive <= {trial for x in results for trial in x.trials} else None
+
+        if look() is None:
+            self._display.say("waiting for the other processes ...")
+            self._processes.wait_for(look)
 
     def _count_block(self, rung: int, name: str, trials: Sequence[int]) -> bool:
         """Adds the steps of a block to the display, if it has ended; returns whether it has."""
@@ -451,19 +528,6 @@ class _Execution:
         agents = len(trials) * len(self._sweep.seeds)
         self._display.add_done(max(result.steps - (before or 0), 0) * agents)
         return True
-
-    def _read_cut(self, rung: int, number: int, group: Group) -> tuple[tuple[int, ...], ...] | None:
-        """The trials of each block of a group; None where it was not cut yet."""
-        path = self._cut_path(rung, number)
-        if not path.exists():
-            return None
-        try:
-            blocks = tuple(map(tuple, read_json(path)))
-            if sorted(trial for block in blocks for trial in block) == sorted(group.trials):
-                return blocks
-        except (OSError, TypeError, ValueError, RecursionError):
-            pass
-        raise runs.ExperimentError(f"{path} cannot be used: it is damaged")
 
     def _first_checkpoint(self, rung: int, trials: Sequence[int]) -> Checkpoint:
         """The States of trials at the end of the rung before, from the blocks that they were in."""
@@ -518,7 +582,10 @@ class _Execution:
         return math.ceil(count / (self._sweep.halving or 2))
 
     def _validate(self) -> bool:
-        """Trains the best trial again with seeds that it was not chosen on."""
+        """Trains the best trial again, in one process, with seeds that it was not chosen on."""
+        if not self._processes.is_first:
+            wait_for_end(self._folder, self._processes)
+            return True
         sweep = self._sweep
         rows = trial_rows(sweep, self._folder)
         complete = [row for row in rows if row["status"] == "complete"]
@@ -535,28 +602,31 @@ class _Execution:
             self._failed.append(f"validation of trial {best}: {' '.join(str(error).split())}")
             return True
         folder = self._folder / VALIDATION
-        outcome = carry_out(prepared, folder, self._display, compiled=compiled)
+        outcome = carry_out(
+            prepared,
+            folder,
+            self._display,
+            compiled=compiled,
+            should_stop=self._processes.has_lost_one,
+        )
         self._compile_seconds += compiled.compile_seconds
         self._run_seconds += outcome.run_seconds
+        self._interrupted = outcome.interrupted
         if outcome.finished:
             result = result_of_run(folder, [best], sweep.validation_seeds, rung=0)
             write_block(self._folder, VALIDATION, result)
         return outcome.finished
 
-    def _fail(self, rung: int, number: int, group: Group, reason: str) -> None:
-        self._write_failure(self._failure_name(rung, number), group.trials, rung, reason)
+    def _fail(self, rung: int, part: Part, reason: str) -> None:
+        self._write_failure(part.failure_name, part.own_trials, rung, reason)
 
     def _write_failure(self, name: str, trials: Sequence[int], rung: int, reason: str) -> None:
         reason = " ".join(reason.split())
         self._display.say(f"failed: {reason}")
-        self._failed.append(reason)
         with writing(self._folder):
             (self._folder / BLOCKS).mkdir(exist_ok=True)
         result = BlockResult.of_failure(trials, rung=rung, reason=reason)
         write_block(self._folder, name, result)
-
-    def _failure_name(self, rung: int, number: int) -> str:
-        return f"{self._cut_path(rung, number).stem}-failed"
 
     def _say_best(self) -> None:
         rows = [row for row in trial_rows(self._sweep, self._folder) if row["mean"] is not None]
@@ -569,13 +639,13 @@ class _Execution:
 
     def _write_trials(self) -> None:
         rows = trial_rows(self._sweep, self._folder)
+        for row in rows:
+            # How trials were cut into blocks depends on memory and processes; the table does not.
+            del row["block"]
         text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
         with writing(self._folder):
             write_atomically(self._folder / TRIALS, text)
         write_hparams(self._folder, rows)
-
-    def _cut_path(self, rung: int, number: int) -> Path:
-        return self._folder / BLOCKS / f"rung{rung}-group{number:03d}.json"
 
     def _planned_steps(self) -> int:
         sweep, total = self._sweep, 0
@@ -589,15 +659,8 @@ class _Execution:
         return total
 
 
-def _restricted(group: Group, alive: set[int]) -> Group:
-    """The group without the trials that were stopped."""
-    keep = [place for place, trial in enumerate(group.trials) if trial in alive]
-    return Group(
-        base=group.base,
-        trials=tuple(group.trials[place] for place in keep),
-        settings=tuple(group.settings[place] for place in keep),
-        parameters=tuple(group.parameters[place] for place in keep),
-    )
+def _is_own(part: Part, block: int) -> bool:
+    return part.own is None or block in part.own
 
 
 def _few(trials: Sequence[int]) -> str:

@@ -1700,6 +1700,39 @@ _EXPERIMENTS = [
             "sweeps/test_execution.py::test_members_with_fewer_rows_have_not_diverged",
         ),
     ),
+    _of(
+        "sweeps/processes.py",
+        (
+            "groups-of-one-trial-all-go-to-the-first-process",
+            "items[(self.index - turn) % self.count :: self.count]",
+            "items[self.index :: self.count]",
+            "sweeps/test_processes.py::test_shares_are_a_partition",
+        ),
+        (
+            "a-process-that-is-gone-is-not-missed",
+            "if not is_locked(_lock_of(self._folder, i))",
+            "if False",
+            "sweeps/test_processes.py::test_who_is_lost",
+        ),
+    ),
+    _of(
+        "sweeps/dealing.py",
+        (
+            "trials-that-are-in-blocks-are-dealt-out-again",
+            "left = [trial for trial in left if trial not in trials]",
+            "pass",
+            "sweeps/test_processes.py::test_parts_of_several_starts_never_overlap",
+        ),
+    ),
+    _of(
+        "sharding.py",
+        (
+            "nothing-is-shared-over-devices",
+            "return jax.lax.with_sharding_constraint(x, placed)",
+            "return x",
+            "runs/test_devices.py::test_an_axis_over_devices",
+        ),
+    ),
 ]
 
 MUTANTS: list[Mutant] = list(

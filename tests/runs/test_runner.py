@@ -32,9 +32,11 @@ from jaxrl.runs import (
     read_evaluations,
     read_metrics,
     resume,
+    runner,
     session,
     start,
 )
+from jaxrl.runs.progress import Display
 
 ROW_FILES = ("metrics.jsonl", "evaluations.jsonl")
 # 100 steps of 8 make 13 iterations; rows of 2 iterations make 7 chunks.
@@ -495,3 +497,24 @@ def test_many_episodes_are_played_part_by_part(whole_run, monkeypatch):
     # The first part is as before, and the second is of other episodes.
     np.testing.assert_array_equal(parts.returns[:, :4], once.returns)
     assert not np.any(parts.returns[:, 4:] == once.returns[:, :3])
+
+
+def test_a_run_that_is_told_to_stop_goes_on_to_the_same_bits(tmp_path, whole_run):
+    run, _, _ = whole_run
+    prepared = prepare(run)
+    compiled = programs.Programs(prepared, starts_anew=True)
+    asked = []
+
+    def should_stop():
+        asked.append(1)
+        return len(asked) > 3
+
+    def carry_out(**options):
+        return runner.carry_out(prepared, tmp_path, Display(), compiled=compiled, **options)
+
+    outcome = carry_out(should_stop=should_stop)
+    assert not outcome.finished
+    assert not outcome.interrupted
+    assert len(read_metrics(tmp_path)["steps"][0]) == 3
+    assert carry_out().finished
+    assert_same_run(tmp_path, whole_run)
