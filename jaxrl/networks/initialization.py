@@ -38,7 +38,8 @@ class orthogonal:  # noqa: N801 - it is used like flax's function of that name
         """Draws a kernel; the key is consumed."""
         rows, columns = math.prod(shape[:-1]), shape[-1]
         draw = jax.random.normal(key, (max(rows, columns), min(rows, columns)), jnp.float32)
-        is_large = draw.size > _MOST_TOGETHER
+        # A few columns are nothing to read again, however long they are.
+        is_large = draw.size > _MOST_TOGETHER and draw.shape[1] >= _BLOCK
         basis = _orthonormalize_in_blocks(draw) if is_large else _orthonormalize(draw)
         return (self.scale * _oriented(basis, shape)).astype(dtype)
 

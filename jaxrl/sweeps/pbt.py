@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxrl import registry
+from jaxrl.environments import require_environment
 from jaxrl.presets import preset_settings
 from jaxrl.settings import require_settings, settings, static
 from jaxrl.sweeps.population_based import (
@@ -73,6 +74,7 @@ def pbt(environment: Environment, config: PBTConfig) -> Algorithm:
         >>> algorithm.total_steps
         1000000
     """
+    environment = require_environment(environment)
     require_settings(config, PBTConfig)
     entry = registry.get(config.member_algorithm)
     if entry.settings is PBTConfig:

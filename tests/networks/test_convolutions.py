@@ -187,3 +187,11 @@ def test_large_kernels_of_a_network_are_drawn_apart():
     assert not np.allclose(kernel, second["MLP_0"]["Dense_0"]["kernel"])
     convolution = first["Conv_2"]["kernel"].reshape(-1, 64)
     np.testing.assert_allclose(convolution.T @ convolution, 2 * np.eye(64), atol=2e-5)
+
+
+@pytest.mark.parametrize("shape", [(2**17 + 1, 3), (3, 2**17 + 1)])
+def test_a_long_kernel_of_few_columns(shape):
+    """Larger than what is drawn together, and with fewer columns than a block has."""
+    kernel = np.asarray(orthogonal(1.0)(jax.random.key(0), shape), np.float64)
+    short = kernel.T @ kernel if shape[0] > shape[1] else kernel @ kernel.T
+    np.testing.assert_allclose(short, np.eye(3), atol=1e-4)
