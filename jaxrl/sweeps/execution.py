@@ -107,9 +107,8 @@ def sweep(
         sampler: "grid", "random", "sobol" or "latin"; or, adaptive, "tpe" or "cmaes".
         overwrite: whether an earlier sweep in the folder may be replaced.
         evaluation_episodes: per agent at the end of each rung.
-        **options: `halving`, `median_stopping`, `rungs`, `validation_seeds` and `memory`, see
-            `Sweep`; `sampler_seed`, and with an adaptive sampler `batch`, `storage` and `study`,
-            see `make_sweep`.
+        **options: `halving`, `median_stopping`, `rungs`, `validation_seeds`, `memory`: see `Sweep`;
+            `sampler_seed`, and with an adaptive sampler `batch`, `storage`, `study`: `make_sweep`.
 
     Returns:
         How it went, and the table of trials.
