@@ -133,9 +133,8 @@ def sweep(
         overwrite: whether an earlier sweep in the folder may be replaced.
         evaluation_episodes: per agent at the end of each rung.
         wandb_project: also log every trial to this Weights & Biases project, in one group.
-        **options: `halving`, `median_stopping`, `rungs`, `validation_seeds` and `memory`, see
-            `Sweep`; `sampler_seed`, and with an adaptive sampler `batch`, `storage` and `study`,
-            see `make_sweep`.
+        **options: `halving`, `median_stopping`, `rungs`, `validation_seeds`, `memory`: see `Sweep`;
+            `sampler_seed`, and with an adaptive sampler `batch`, `storage`, `study`: `make_sweep`.
 
     Returns:
         How it went, and the table of trials.

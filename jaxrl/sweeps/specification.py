@@ -155,14 +155,8 @@ def make_sweep(
     checked = spaces.check_space(space)
     _check_names(base, checked)
     require_whole("sampler_seed", sampler_seed, minimum=0)
-    check_sampler(sampler)
-    own: Study | None = None
-    if sampler in ADAPTIVE_SAMPLERS:
-        name = f"{base.algorithm}-{base.environment}" if study is None else study
-        given: dict[str, Any] = {"sampler": sampler, "space": checked, "num_trials": trials}
-        own = make_study(**given, batch=batch, storage=storage, name=name)
-    else:
-        _refuse_of_a_study(sampler, {"batch": batch, "storage": storage, "study": study})
+    given = {"batch": batch, "storage": storage, "study": study}
+    own = _study_of(base, checked, sampler, trials, given)
     drawn: list[Trial] = []
     if own is None:
         drawn = sample_trials(checked, sampler=sampler, num_trials=trials, seed=sampler_seed)
@@ -177,13 +171,32 @@ def make_sweep(
     )
 
 
-def _refuse_of_a_study(sampler: str, given: Mapping[str, Any]) -> None:
+def _study_of(
+    base: runs.Specification,
+    space: Mapping[str, Distribution],
+    sampler: str,
+    trials: int | None,
+    given: Mapping[str, Any],
+) -> Study | None:
+    """The study of an adaptive sampler; None with another, which takes nothing of what is given."""
+    check_sampler(sampler)
+    if sampler in ADAPTIVE_SAMPLERS:
+        name = f"{base.algorithm}-{base.environment}"
+        return make_study(
+            sampler=sampler,
+            space=space,
+            num_trials=trials,
+            batch=given["batch"],
+            storage=given["storage"],
+            name=name if given["study"] is None else given["study"],
+        )
     for name, value in given.items():
         if value is not None:
             raise ValueError(
                 f"{name}={value!r} is for the samplers {' and '.join(ADAPTIVE_SAMPLERS)}, and "
                 f"sampler={sampler!r}"
             )
+    return None
 
 
 def to_json(sweep: Sweep) -> dict[str, Any]:

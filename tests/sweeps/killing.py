@@ -102,15 +102,15 @@ def compare(make_sweep, base, count):
 
 def share(base, count):
     """Two workers on one study, begun at once; one is killed in the middle and resumed."""
-    finish(forked(sweeps.start, tpe_sweep(halving=None), base / "whole"))
+    options = {"trials": 12, "halving": None, "validation_seeds": 0}
     began = time.monotonic()
-    finish(forked(sweeps.start, tpe_sweep(halving=None), base / "again"))
+    finish(forked(sweeps.start, tpe_sweep(**options), base / "alone"))
     seconds = time.monotonic() - began
     chance = random.Random(1)
     for i in range(count):
         storage = f"sqlite:///{base}/shared_{i}.db" if i % 2 == 0 else str(base / f"shared_{i}.log")
         folders = [base / f"worker_{i}_{j}" for j in range(2)]
-        own = [tpe_sweep(halving=None, storage=storage, sampler_seed=j) for j in range(2)]
+        own = [tpe_sweep(**options, storage=storage, sampler_seed=j) for j in range(2)]
         pair = [
             forked(sweeps.start, sweep, folder) for sweep, folder in zip(own, folders, strict=True)
         ]

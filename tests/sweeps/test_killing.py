@@ -46,6 +46,6 @@ def test_two_workers_on_one_study_of_which_one_is_killed(tmp_path):
     # One study in a database, one in a journal file.
     for found in answer_of(tmp_path, "workers", 2):
         assert found["states"] == ["COMPLETE"]
-        assert found["in_study"] == list(range(48))
+        assert found["in_study"] == list(range(24))
         assert found["in_tables"] == found["in_study"]
         assert found["told"]
