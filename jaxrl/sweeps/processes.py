@@ -1,15 +1,20 @@
 """Processes that share a sweep: which of them this is, and whether all are still there.
 
-`jax.distributed` joins them, as SLURM or Open MPI started them or as they are told. They leave it
-again before any of them uses its devices: agents exchange nothing, and JAX would abort a process
-whose coordinator is gone. From then on they meet at the files of the sweep's folder. Each holds a
-lock there, which the operating system releases when the process ends, however it ends.
+`jax.distributed` brings them together, as SLURM or Open MPI started them or as they are told. Each
+lets a child process do that, which ends before anyone trains: agents exchange nothing, and JAX
+aborts a process whose coordinator or companions are gone. From then on they meet at the files of
+the sweep's folder. Each holds a lock there, which the operating system releases when the process
+ends, however it ends.
 """
 
 import contextlib
+import multiprocessing
+import os
 import re
+import resource
 import socket
 import time
+import warnings
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -167,22 +172,26 @@ def joined(
     check_joining(coordinator, num_processes, process_id)
     folder = Path(folder)
     with contextlib.ExitStack() as held:
-        try:
-            index, count = _connect(coordinator, num_processes, process_id, timeout)
-            _open_folder(held, folder, index, timeout)
-            own = _lock_of(folder, index)
-            held.enter_context(locked(folder, name=own.name))
-            with writing(folder):
-                own.write_text(socket.gethostname(), encoding="utf-8")
-        finally:
-            # The last to come here lets the others go on: all locks are held.
-            _disconnect()
+        with _meeting(coordinator, num_processes, process_id, timeout) as meeting:
+            index, count, devices = meeting.hear()
+            problem = _take_folder(held, folder) if index == 0 else ""
+            # Every process hears whether process 0 could.
+            meeting.say(problem)
+            problem = meeting.hear() or _take_lock(held, folder, index)
+            # The last to come here lets all go on: each holds its lock.
+            meeting.say("ready")
+            meeting.hear()
+        if problem:
+            raise ExperimentError(problem)
         for other in range(count):
             if not _lock_of(folder, other).is_file():
                 raise ExperimentError(
                     f"process {other} of {count} did not come to {folder}, or has another folder "
                     "of that name: all processes must see the same files"
                 )
+        if devices is not None:
+            for name in ("jax_cuda_visible_devices", "jax_rocm_visible_devices"):
+                jax.config.update(name, devices)
         yield Processes(folder, index, count)
 
 
@@ -221,60 +230,117 @@ def check_joining(
         )
 
 
-def _connect(
+class _Meeting:
+    """The child process that meets those of the other processes, as its parent sees it."""
+
+    def __init__(self, connection: Any, timeout: int) -> None:
+        self._connection = connection
+        self._timeout = timeout
+
+    def say(self, word: str) -> None:
+        with contextlib.suppress(OSError):
+            self._connection.send(word)
+
+    def hear(self) -> Any:
+        """The child's next answer; raises ExperimentError if it has a problem or is gone."""
+        try:
+            problem, answer = self._connection.recv()
+        except (EOFError, OSError):
+            raise ExperimentError(
+                f"not all processes came together within {self._timeout} seconds"
+            ) from None
+        if problem is not None:
+            raise ExperimentError(problem)
+        return answer
+
+
+@contextlib.contextmanager
+def _meeting(
     coordinator: str | None, num_processes: int | None, process_id: int | None, timeout: int
-) -> tuple[int, int]:
-    """Joins by JAX's own service; returns this process's index and the number of processes."""
-    if jax.distributed.is_initialized():
-        raise ExperimentError("jax.distributed is initialised already: let the sweep do it")
+) -> Generator[_Meeting]:
+    """Starts the child, and ends it."""
+    forking = multiprocessing.get_context("fork")
+    ours, theirs = forking.Pipe()
+    told = (coordinator, num_processes, process_id, timeout)
+    child = forking.Process(target=_meet, args=(ours, theirs, *told), daemon=True)
+    with warnings.catch_warnings():
+        # JAX has been imported and not used: no thread of it runs.
+        warnings.simplefilter("ignore")
+        child.start()
+    theirs.close()
+    try:
+        yield _Meeting(ours, timeout)
+    finally:
+        ours.close()
+        child.join(5)
+        child.kill()
+        child.join()
+
+
+def _meet(
+    parent: Any,
+    connection: Any,
+    coordinator: str | None,
+    num_processes: int | None,
+    process_id: int | None,
+    timeout: int,
+) -> None:
+    """Meets the children of the other processes; each step is answered by (problem, answer)."""
+    parent.close()
+    # If JAX aborts this process, its parent says so in one line.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         jax.distributed.initialize(
             coordinator, num_processes, process_id, initialization_timeout=timeout
         )
-    except ValueError as error:
-        raise ExperimentError(
-            "there is no SLURM or Open MPI that says who the processes are: give the coordinator "
-            "(HOST:PORT), num_processes and process_id"
-        ) from error
+    except ValueError:
+        problem = "there is no SLURM or Open MPI that says who the processes are: give the "
+        problem += "coordinator (HOST:PORT), num_processes and process_id"
+        connection.send((problem, None))
+        return
     except RuntimeError as error:
-        raise ExperimentError(
-            f"the processes cannot join: {' '.join(str(error).split())}"
-        ) from error
-    state = _service()
-    return state.process_id, state.num_processes
-
-
-def _open_folder(held: contextlib.ExitStack, folder: Path, index: int, timeout: int) -> None:
-    """Lets process 0 take the folder, and every process know whether it could."""
-    client = _service().client
-    if index == 0:
-        problem = ""
-        try:
-            held.enter_context(alone(folder))
-        except ExperimentError as error:
-            problem = str(error)
-        client.key_value_set(_FOLDER_IS_OPEN, problem)
-    else:
-        problem = client.blocking_key_value_get(_FOLDER_IS_OPEN, timeout * 1000)
-    if problem:
-        raise ExperimentError(problem)
-
-
-def _disconnect() -> None:
-    """Leaves JAX's service, when all are about to; what JAX then makes is this process's own."""
-    try:
-        jax.distributed.shutdown()
-    except RuntimeError as error:
-        raise ExperimentError(f"a process was lost: {' '.join(str(error).split())}") from error
-    state = _service()
-    state.process_id, state.num_processes = 0, 1
-
-
-def _service() -> Any:
-    # Nothing public says which process this is without making the devices of all of them global.
+        connection.send((f"the processes cannot join: {' '.join(str(error).split())}", None))
+        return
+    # Nothing public says which process this is before its devices are made, and those of all.
     from jax._src import distributed
 
-    return distributed.global_state
+    state = distributed.global_state
+    client: Any = state.client
+    options: Any = jax.config
+    devices = options.read("jax_cuda_visible_devices")
+    own = None if devices == "all" else devices
+    connection.send((None, (state.process_id, state.num_processes, own)))
+    problem = connection.recv()
+    if state.process_id == 0:
+        client.key_value_set(_FOLDER_IS_OPEN, problem)
+    problem = client.blocking_key_value_get(_FOLDER_IS_OPEN, timeout * 1000)
+    connection.send((None, problem))
+    connection.recv()
+    # Waits for all of them.
+    jax.distributed.shutdown()
+    connection.send((None, ""))
+
+
+def _take_folder(held: contextlib.ExitStack, folder: Path) -> str:
+    """Holds the folder for all processes; returns what is wrong, or nothing."""
+    try:
+        held.enter_context(alone(folder))
+    except ExperimentError as error:
+        return str(error)
+    return ""
+
+
+def _take_lock(held: contextlib.ExitStack, folder: Path, index: int) -> str:
+    """Holds the lock of this process; returns what is wrong, or nothing."""
+    own = _lock_of(folder, index)
+    try:
+        held.enter_context(locked(folder, name=own.name))
+        with writing(folder):
+            own.write_text(socket.gethostname(), encoding="utf-8")
+    except ExperimentError as error:
+        return str(error)
+    return ""
 
 
 def _lock_of(folder: Path, index: int) -> Path:
