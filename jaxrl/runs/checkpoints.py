@@ -422,10 +422,23 @@ def _in_short(error: Exception) -> str:
     return " ".join(text.split())[:200]
 
 
+def _says_nothing_of_arrays(record: logging.LogRecord) -> bool:
+    """Whether a message of the logs is not about the writing of arrays."""
+    error = record.exc_info[1] if record.exc_info else None
+    trace = error.__traceback__ if error is not None else None
+    files = [record.pathname]
+    while trace is not None:
+        files.append(trace.tb_frame.f_code.co_filename)
+        trace = trace.tb_next
+    return not any(f"{os.sep}orbax{os.sep}" in file for file in files)
+
+
 def _array_files() -> Any:
     # Orbax takes a while to import, and only a run that saves or loads needs it.
     import orbax.checkpoint as orbax
 
-    # It reports every step of its work; what a user must know is said by this module.
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    # It reports every step of its work, and every error with its traceback, of its tasks once more
+    # when they are thrown away; what a user must know is said by this module.
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).addFilter(_says_nothing_of_arrays)
     return contextlib.closing(orbax.Checkpointer(orbax.PyTreeCheckpointHandler()))

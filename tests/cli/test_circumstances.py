@@ -177,14 +177,19 @@ def damaged(finished_run, tmp_path):
 
 def test_evaluate_says_that_it_takes_an_older_checkpoint(damaged, command):
     flags = ["--import", "quick_algorithm", "--episodes", "2"]
-    answer = command("evaluate", str(damaged), *flags, "--json")
+    with warnings.catch_warnings():
+        # As outside of the tests, where one is no error.
+        warnings.simplefilter("always")
+        answer = command("evaluate", str(damaged), *flags, "--json")
     data = json.loads(answer.out)
     assert len(data["left_out"]) == 1
     assert "its manifest.json is damaged" in data["left_out"][0]
     assert data["checkpoint"] == 600
     assert answer.err.startswith("jaxrl: warning: checkpoint ")
     assert answer.err.count("\n") == 1
-    answer = command("evaluate", str(damaged), *flags)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        answer = command("evaluate", str(damaged), *flags)
     assert "newer checkpoints cannot be used" in " ".join(answer.out.split())
 
 

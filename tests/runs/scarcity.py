@@ -86,7 +86,9 @@ def soft(name, value):
 def descriptors(spare):
     def limit():
         most = max(map(int, os.listdir("/proc/self/fd"))) + 1 + spare
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, resource.getrlimit(3)[1]))
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        )
 
     return limit
 
