@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import stat
+import sys
 import tempfile
 import types
 import warnings
@@ -348,7 +349,7 @@ def _name(index: int) -> str:
 
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with _array_files() as files, _plain_path(path) as plain:
+    with _in_silence(), _array_files() as files, _plain_path(path) as plain:
         try:
             files.save(plain, arrays)
         except OSError:
@@ -420,6 +421,21 @@ def _in_short(error: Exception) -> str:
         if os.strerror(code) in text:
             return os.strerror(code)
     return " ".join(text.split())[:200]
+
+
+@contextlib.contextmanager
+def _in_silence() -> Generator[None]:
+    """Keeps the traceback of each callback that finds its event loop closed from being printed."""
+    hooks = sys.excepthook, sys.unraisablehook
+
+    def ignore(*unused: Any) -> None:
+        del unused
+
+    sys.excepthook = sys.unraisablehook = ignore
+    try:
+        yield
+    finally:
+        sys.excepthook, sys.unraisablehook = hooks
 
 
 def _says_nothing_of_arrays(record: logging.LogRecord) -> bool:

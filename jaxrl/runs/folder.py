@@ -167,9 +167,12 @@ def create(folder: Path, config: dict[str, Any]) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Removes all that a run has written: the folder, which is locked, is free again."""
-    with writing(folder):
-        for name in (CONFIG, *_WRITTEN_BY_RUNS):
+    """Removes all that a run has written: the folder, which is locked, is free again.
+
+    Where the system refuses even that, a run is left that can be resumed.
+    """
+    with contextlib.suppress(OSError):
+        for name in (*_WRITTEN_BY_RUNS, CONFIG):
             remove(folder / name)
 
 

@@ -24,10 +24,12 @@ from runs import damage, toy
 from jaxrl.runs import ExperimentError, resume, start
 
 CASES = {
-    "disk": [4 * x for x in (*range(1, 11), 12, 14, 16, 20, 24, 28, 32, 40, 64, 96)],
+    "disk": [
+        4 * x for x in (1, 2, 4, 8, 3, 5, 6, 7, 9, 10, 12, 14, 16, 20, 24, 28, 32, 40, 64, 96)
+    ],
     "inodes": [2, 4, 6, 8, 12, 16, 24, 32],
     "size": [64, 256, 400, 700, 1000, 1500, 2000],
-    "descriptors": [1, 2, 3, 5, 8, 12],
+    "descriptors": [0, 2, 4, 6, 10, 20, 60],
     "memory": [1, 8, 64],
 }
 
@@ -85,7 +87,7 @@ def soft(name, value):
 
 def descriptors(spare):
     def limit():
-        most = max(map(int, os.listdir("/proc/self/fd"))) + 1 + spare
+        most = len(os.listdir("/proc/self/fd")) + spare
         resource.setrlimit(
             resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         )
@@ -159,7 +161,7 @@ def main(base, kinds):
             if not verdict["same"]:
                 verdict["after"] = after
             if noise > 4:
-                verdict["errors"] = answer["errors"][-1500:]
+                verdict["errors"] = answer["errors"][:1500]
             verdicts.append(verdict)
             print(json.dumps(verdict), flush=True)
             shutil.rmtree(place, ignore_errors=True)
