@@ -126,7 +126,7 @@ def test_two_import_lines_give_all_that_an_algorithm_or_environment_is_made_of()
         ("n_envs", "did you mean num_envs?"),
         ("ent_coef", "did you mean entropy_coefficient?"),
         ("clip_epsilom", "did you mean clip_epsilon?"),
-        ("colour", "has no setting 'colour': it has total_steps, "),
+        ("zzz", "has no setting 'zzz': it has total_steps, "),
     ],
 )
 def test_other_names_of_a_setting_are_answered_with_ours(name, message):

@@ -125,7 +125,8 @@ def test_ranges_are_drawn(command, tmp_path):
     assert "the upper half goes on after each rung, which end at 100, 200 steps" in answer.out
 
 
-TPE = ("--sampler", "tpe", "--trials", "10", "--batch", "10", "--learning-rate", "0.1..0.5")
+TEN = ("--sampler", "tpe", "--trials", "10", "--learning-rate", "0.1..0.5")
+TPE = (*TEN, "--batch", "10")
 
 
 @pytest.fixture(scope="module")
@@ -294,8 +295,8 @@ WRONG = [
     (("--learning-rate", "0.1..1", "--sampler", "tpe"), "trials is missing"),
     (("--learning-rate", "-1..1", "--sampler", "tpe", "--trials", "4"), "holds what cannot be"),
     (("--learning-rate", "0.1..1", "--sampler", "cmaes", "--trials", "4"), "there is 1"),
-    ((*TPE, "--batch", "0"), "batch=0 must be at least 1"),
-    ((*TPE, "--batch", "11"), "batch=11 is more than trials=10"),
+    ((*TEN, "--batch", "0"), "batch=0 must be at least 1"),
+    ((*TEN, "--batch", "11"), "batch=11 is more than trials=10"),
     ((*TPE, "--study", ""), "is no name"),
     ((*TPE, "--storage", "study.db"), "is written sqlite:///study.db"),
     ((*TPE, "--storage", "sqlite:////no/where/x.db"), "cannot be used"),
