@@ -7,6 +7,7 @@ moment, and a digest of every file. It holds data only; the State's types come f
 
 import contextlib
 import errno
+import gc
 import hashlib
 import json
 import logging
@@ -349,16 +350,27 @@ def _name(index: int) -> str:
 
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with _in_silence(), _array_files() as files, _plain_path(path) as plain:
-        try:
-            files.save(plain, arrays)
-        except OSError:
-            raise
-        except Exception as error:  # Orbax documents none in particular.
-            raise ExperimentError(
-                f"cannot write the arrays of a checkpoint to {path.parent.parent}: "
-                f"{_in_short(error)}"
-            ) from None
+    failure: tuple[int | None, str] | None = None
+    with _in_silence():
+        with _array_files() as files, _plain_path(path) as plain:
+            try:
+                files.save(plain, arrays)
+            except OSError as error:
+                failure = error.errno, error.strerror or str(error)
+            except Exception as error:  # Orbax documents none in particular.
+                failure = None, _in_short(error)
+        if failure is not None:
+            # What it left in the middle of its work complains when it goes: now, not later.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                gc.collect()
+    if failure is not None:
+        code, reason = failure
+        if code is not None:
+            raise OSError(code, reason)
+        raise ExperimentError(
+            f"cannot write the arrays of a checkpoint to {path.parent.parent}: {reason}"
+        )
 
 
 def _compare(path: Path, arrays: dict[str, np.ndarray]) -> None:
