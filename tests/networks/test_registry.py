@@ -55,7 +55,8 @@ def test_a_setting_takes_the_place_of_the_argument():
 
 
 @pytest.mark.parametrize(
-    "name", named([n for n in registry.names() if n not in ("toy", "evosax")], "a2c", "td3", "cem")
+    "name",
+    named([n for n in registry.names() if n not in ("toy", "evosax", "pbt")], "a2c", "td3", "cem"),
 )
 def test_every_algorithm_asks_for_the_names_of_its_networks(name):
     entry = registry.get(name)
