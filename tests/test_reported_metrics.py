@@ -65,6 +65,15 @@ def test_the_mean_is_over_episodes_at_their_ends():
     np.testing.assert_array_equal(played.reported["success"], [0, 0])
 
 
+def test_the_builder_takes_their_names():
+    inner = reporting(corridor())
+    fields = {name: x for name, x in inner._asdict().items() if name != "metrics"}
+    built = jaxrl.environments.build_environment(**fields, metrics=("success",))
+    policy = jaxrl.types.Policy(lambda key: (), lambda key, carry, x: (carry, jnp.int32(1)))
+    played = jaxrl.evaluate(jax.random.key(0), built, policy, num_episodes=2)
+    np.testing.assert_array_equal(played.reported["success"], [1, 1])
+
+
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [

@@ -47,6 +47,7 @@ def build_environment(
     observation_space: ObservationSpace | Callable[[Any], ObservationSpace],
     action_space: Space,
     max_episode_steps: Any = None,
+    metrics: tuple[str, ...] = (),
 ) -> Environment:
     """Builds an environment from its functions and settles the types of what they return.
 
@@ -65,6 +66,7 @@ def build_environment(
             that function returns decides the observations' type.
         action_space: of the actions.
         max_episode_steps: no episode is longer; may be traced. None: no limit is known.
+        metrics: names of entries of a step's `info` that are reported; see `Environment`.
 
     Returns:
         The environment.
@@ -94,7 +96,8 @@ def build_environment(
     """
     given: Any = observation_space
     with jax.ensure_compile_time_eval():
-        environment = Environment(name, given, action_space, reset, step, max_episode_steps)
+        functions = (reset, step, max_episode_steps, metrics)
+        environment = Environment(name, given, action_space, *functions)
         return _settled(environment, space_of=given if callable(given) else None)
 
 

@@ -193,7 +193,7 @@ def test_where_nothing_finite_was_seen_the_moments_stay():
 
 def test_metrics_leave_failures_out():
     returns = jnp.array([[1.0, 3.0], [jnp.nan, 9.0], [4.0, 0.0]])
-    played = PlayedEpisodes(returns, returns, jnp.ones((3, 2), jnp.int32), None)
+    played = PlayedEpisodes(returns, returns, jnp.ones((3, 2), jnp.int32), {}, None)
     metrics = episode_metrics(played)
     np.testing.assert_allclose(metrics["episode_return"], 17 / 5, rtol=1e-6)
     np.testing.assert_allclose(metrics["best_return"], 2.0)
