@@ -56,7 +56,8 @@ def take_learned(state: State, earlier: State) -> State:
         True
     """
     own, other = learned_parts(state), learned_parts(earlier)
-    if not own or not other:
+    # A search keeps it elsewhere than an agent does.
+    if not {path.partition(".")[0] for path in own} & {path.partition(".")[0] for path in other}:
         raise ValueError(
             f"a {type(earlier).__name__} holds nothing that a {type(state).__name__} can go on "
             "from: take a run of the same algorithm"
