@@ -14,6 +14,8 @@ from tiers import leading
 
 from jaxrl import runs, sweeps
 from jaxrl.sweeps import batches, compiled_groups, execution, uniform
+from jaxrl.sweeps.dealing import Deal
+from jaxrl.sweeps.processes import alone
 
 optuna = pytest.importorskip("optuna")
 
@@ -245,7 +247,10 @@ def test_trials_whose_score_is_below_the_median_of_those_alive_end(
     )
     monkeypatch.setattr(execution, "collect", lambda folder, rung: {"x": result})
     sweep = make(trials=count + 1, batch=None, sampler="random", median_stopping=True, rungs=2)
-    work = execution._Execution(sweep, tmp_path, sweeps.plan(sweep))
+    with alone(tmp_path) as processes:
+        work = execution._Execution(
+            sweep, tmp_path, sweeps.plan(sweep), processes, Deal((), (), {})
+        )
     assert work._survivors(0, range(count)) == alive
 
 
