@@ -16,7 +16,7 @@ def answer_of(folder, kind, count):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120 * (count + 5),
+        timeout=200 * (count + 5),
     )
     assert answer.returncode == 0, answer.stderr
     return [json.loads(line) for line in answer.stdout.splitlines()]
@@ -26,7 +26,7 @@ def answer_of(folder, kind, count):
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(2, marks=pytest.mark.full),
+        pytest.param(1, marks=pytest.mark.full),
         pytest.param(30, marks=[pytest.mark.full, pytest.mark.learning]),
     ],
 )
