@@ -105,10 +105,10 @@ def test_one_is_killed_and_the_other_ends_with_a_line(tmp_path, by_one, killed):
     assert "Traceback" not in err
     assert out.count("\n") <= 4
     shutil.copytree(folder, alone)
-    pair = run_pair_of_slurm(("resume", str(folder)))
+    pair = run_pair_of_slurm(("resume", str(folder), "--trust"))
     assert [answer[0] for answer in pair] == [0, 0], pair
     assert table(folder) == by_one
-    code, _, err = end(begin(("resume", str(alone))))
+    code, _, err = end(begin(("resume", str(alone), "--trust")))
     assert code == 0, err
     assert table(alone) == by_one
 
