@@ -63,8 +63,10 @@ def save_best(folder: Path, best: Best) -> None:
         folder: of the run.
         best: of all members.
     """
-    nothing = Progress(iteration=np.int32(0), steps=np.int64(0))
-    checkpoint = checkpoints.Checkpoint(state=_as_state(best), progress=nothing, file_sizes={})
+    state = {"returns": best.returns, "learned": best.learned}
+    # Whole numbers of 64 bits, which JAX has not: they are kept as a progress is.
+    progress = Progress(iteration=np.zeros(len(best.steps), np.int32), steps=best.steps)
+    checkpoint = checkpoints.Checkpoint(state=state, progress=progress, file_sizes={})
     with writing(folder):
         (folder / BEST).mkdir(exist_ok=True)
     checkpoints.save(folder / BEST, checkpoint, total_steps=0, keep=1)
@@ -81,25 +83,12 @@ def load_best(folder: Path, state_type: Any) -> Best | None:
         ExperimentError: it cannot be used.
     """
     parts = learned_parts(state_type)
-    members = len(jax.tree.leaves(parts)[0].shape) and jax.tree.leaves(parts)[0].shape[0]
-    blank = Best(
-        returns=jax.ShapeDtypeStruct((members,), np.float32),  # pyright: ignore[reportArgumentType]
-        steps=jax.ShapeDtypeStruct((members, 2), np.uint32),  # pyright: ignore[reportArgumentType]
-        learned=parts,
-    )
-    found = checkpoints.load_newest(folder / BEST, blank)
+    members = jax.tree.leaves(parts)[0].shape[:1]
+    written = {"returns": jax.ShapeDtypeStruct(members, np.float32), "learned": parts}
+    found = checkpoints.load_newest(folder / BEST, written)
     if found is None:
         return None
-    best: Best = jax.device_get(found.state)
-    high, low = np.asarray(best.steps, np.int64).T
-    return best._replace(steps=(high << 32) + low)
-
-
-def _as_state(best: Best) -> Best:
-    """As it is written: JAX has no whole numbers of 64 bits, so that steps are in two halves."""
-    steps = np.asarray(best.steps, np.int64)
-    halves = np.stack([steps >> 32, steps & 0xFFFFFFFF], axis=1).astype(np.uint32)
-    return best._replace(steps=halves)
+    return Best(**jax.device_get(found.state), steps=found.progress.steps)
 
 
 def states_at_best(folder: Path, states: State, state_type: Any) -> tuple[State, Best]:
