@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
+from runs import toy
 
 import jaxrl
 from jaxrl import cli, runs
@@ -80,6 +82,25 @@ def test_a_killed_run_has_the_same_best(folder, tmp_path, monkeypatch):
     )
     for one, other in pairs:
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_damaged_best_does_not_keep_the_run_from_going_on(folder, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(folder, run)
+    (manifest,) = (run / "best").rglob("manifest.json")
+    manifest.write_text("{}")
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert runs.resume(run, total_steps=112).finished
+    assert "the best is sought anew from here on" in capsys.readouterr().err
+    np.testing.assert_array_equal(runs.load(run, checkpoint="best").progress.steps, [112, 112])
+
+
+def test_a_state_that_does_not_say_what_it_has_learnt(tmp_path, monkeypatch):
+    toy.install(monkeypatch.setattr, monkeypatch.setitem)
+    run = toy.specification(**NUMBERS)
+    with pytest.raises(ValueError, match="keep_best=True: the State of toy says by none"):
+        runs.start(run, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_evaluate_and_load_take_it(folder, capsys):

@@ -26,6 +26,7 @@ from jaxrl.runs.plan import (
     relative_progress,
 )
 from jaxrl.runs.specification import Specification, to_json
+from jaxrl.transfer import learned_parts
 from jaxrl.types import Algorithm
 
 _FEWER = "use fewer seeds or other members, environments, steps per iteration or hidden units"
@@ -134,6 +135,11 @@ def check_can_be_evaluated(specification: Specification, algorithm: Algorithm) -
 
 
 def _check_states(specification: Specification, algorithm: Algorithm, states: Any) -> None:
+    if specification.keep_best and not learned_parts(states):
+        raise ValueError(
+            f"keep_best=True: the State of {specification.algorithm} says by none of its fields "
+            "what it has learnt (jaxrl.take_learned)"
+        )
     check_memory(num_bytes(states) // _num_shares(specification), _FEWER)
     _, observation = jax.eval_shape(algorithm.environment.reset, jax.random.key(0))
     episodes = len(specification.members) * specification.evaluation_episodes

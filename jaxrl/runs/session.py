@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxrl.runs import checkpoints, plan, programs
 from jaxrl.runs.best import (
+    Best,
     better,
     load_best,
     mean_returns,
@@ -27,7 +28,7 @@ from jaxrl.runs.divergence import (
     diverged_members,
     find,
 )
-from jaxrl.runs.folder import DIVERGENCES
+from jaxrl.runs.folder import DIVERGENCES, ExperimentError
 from jaxrl.runs.grouping import identities_of
 from jaxrl.runs.interruption import EXIT_CODE, Interruption
 from jaxrl.runs.learnt import LEARNT_IS_FINITE
@@ -141,7 +142,7 @@ class Session:
             checkpoint.file_digests if checkpoint is not None else {},
         )
         self._diverged = diverged_members(folder, self._num_members())
-        self._best = load_best(folder, prepared.state_type) if specification.keep_best else None
+        self._best = self._best_so_far() if specification.keep_best else None
         self._returns = past_returns(folder)
         self._saved_at = time.monotonic()
         self._saved_steps = self._slowest_steps()
@@ -149,6 +150,14 @@ class Session:
         self._is_saved = checkpoint is not None or earlier is None
         self._has_saved = False
         self.has_begun = False
+
+    def _best_so_far(self) -> Best | None:
+        try:
+            return load_best(self._folder, self._prepared.state_type)
+        except ExperimentError as error:
+            # The run itself is whole, and goes on.
+            self._display.say(f"{error}: the best is sought anew from here on")
+            return None
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> Outcome:
         """Trains to the end, or until Ctrl-C.
