@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxrl.networks.initialization import lasting_bias, orthogonal
-from jaxrl.networks.layers import Dense, kernel_gradient, split_evenly
+from jaxrl.networks.layers import Dense, kept_into, kernel_gradient, split_evenly
 
 
 class GRU(nn.Module):
@@ -51,9 +51,7 @@ class GRU(nn.Module):
         kernel = self.param("kernel", self.kernel_init, (self.size, 3 * self.size), jnp.float32)
         if ended is None:
             return _step(inputs, memory @ kernel, memory)
-        # A memory that starts over becomes 0 as its next step begins.
-        kept = jnp.concatenate((jnp.ones_like(ended[:1]), ~ended[:-1])).astype(jnp.float32)
-        return unroll_gru(inputs, kernel, memory, kept[..., None])
+        return unroll_gru(inputs, kernel, memory, kept_into(ended))
 
 
 def _bias(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:

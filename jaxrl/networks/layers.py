@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxrl.networks.initialization import orthogonal
 
@@ -81,3 +81,13 @@ class Dense(nn.Module):
         bias = self.param("bias", self.bias_init, (self.size,), jnp.float32)
         product = matmul(x.astype(self.dtype), kernel.astype(self.dtype))
         return product + jnp.broadcast_to(bias.astype(self.dtype), product.shape)
+
+
+def kept_into(ended: Bool[Array, "T B"]) -> Float[Array, "T B 1"]:
+    """Whether a memory is kept into each step of T, 1, or starts over before it, 0.
+
+    Args:
+        ended: after which steps a sequence starts over; it becomes 0 as its next step begins.
+    """
+    kept = jnp.concatenate((jnp.ones_like(ended[:1]), ~ended[:-1]))
+    return kept.astype(jnp.float32)[..., None]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxrl.networks.initialization import lasting_bias, orthogonal
-from jaxrl.networks.layers import Dense, kernel_gradient, split_evenly
+from jaxrl.networks.layers import Dense, kept_into, kernel_gradient, split_evenly
 
 
 class LSTMMemory(NamedTuple):
@@ -66,9 +66,7 @@ class LSTM(nn.Module):
         if ended is None:
             gates = _gates(_quarters(inputs), _quarters(memory.output @ kernel))
             return _step(gates, memory.cell)[0]
-        # A memory that starts over becomes 0 as its next step begins.
-        kept = jnp.concatenate((jnp.ones_like(ended[:1]), ~ended[:-1])).astype(jnp.float32)
-        return LSTMMemory(*unroll_lstm(inputs, kernel, *memory, kept[..., None]))
+        return LSTMMemory(*unroll_lstm(inputs, kernel, *memory, kept_into(ended)))
 
 
 def _bias(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:

@@ -632,7 +632,7 @@ _EXPLORATION = [
 
 _NETWORKS = [
     _of(
-        "networks/gru.py",
+        "networks/layers.py",
         (
             "a-memory-outlives-its-episode",
             "jnp.concatenate((jnp.ones_like(ended[:1]), ~ended[:-1]))",
@@ -644,8 +644,8 @@ _NETWORKS = [
         "networks/lstm.py",
         (
             "a-cell-outlives-its-episode",
-            "jnp.concatenate((jnp.ones_like(ended[:1]), ~ended[:-1]))",
-            "jnp.concatenate((jnp.ones_like(ended[:1]), ended[:-1] | True))",
+            "LSTMMemory(*(jnp.where(kept > 0, x, 0.0) for x in memory))",
+            "memory",
             "networks/test_recurrent.py::test_an_end_hides_everything_before_it",
         ),
         (
