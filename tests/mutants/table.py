@@ -1589,6 +1589,48 @@ _SEARCH = [
 
 _EXPERIMENTS = [
     _of(
+        "transfer.py",
+        (
+            "normalisers-are-left-behind",
+            '    "statistics",\n',
+            "",
+            "test_transfer.py::test_normalisers_go_over_and_the_optimiser_does_not",
+        ),
+    ),
+    _of(
+        "runs/best.py",
+        (
+            "the-newest-is-the-best",
+            "is_better = returns > best.returns",
+            "is_better = returns > -np.inf",
+            "test_best.py::test_each_member_is_as_it_was_at_its_best",
+        ),
+        (
+            "a-plateau-is-one-evaluation-too-long",
+            "since >= stop_on_plateau",
+            "since > stop_on_plateau",
+            "test_best.py::test_when_to_end",
+        ),
+    ),
+    _of(
+        "runs/checkpoints.py",
+        (
+            "any-edited-budget-is-gone-on-to",
+            'present[name].startswith(f"{written[name]},")',
+            "present[name]",
+            "runs/test_more_steps.py::test_an_edited_budget_is_found",
+        ),
+    ),
+    _of(
+        "loops/finished_episodes.py",
+        (
+            "what-is-reported-is-of-all-steps",
+            "jnp.where(finished.ended, values.astype(jnp.float32), 0.0)",
+            "values.astype(jnp.float32)",
+            "test_reported_metrics.py::test_every_algorithm_reports_them",
+        ),
+    ),
+    _of(
         "runs/rows.py",
         (
             "rows-that-were-not-used-count",
