@@ -483,10 +483,10 @@ def _metrics_of(rows: Any) -> Metrics:
     """The metrics of rows that may be sums: their means, missing where nothing was reported."""
     if not isinstance(rows, _Sums):
         return rows
+    missing = missing_value()
     means = {
         name: jnp.where(weight > 0, rows.sums[name] / jnp.where(weight > 0, weight, 1.0), missing)
         for name, weight in rows.weights.items()
-        for missing in (missing_value(),)
     }
     return rows.counts | means
 

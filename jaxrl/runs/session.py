@@ -143,7 +143,12 @@ class Session:
         )
         self._diverged = diverged_members(folder, self._num_members())
         self._best = self._best_so_far() if specification.keep_best else None
-        self._returns = past_returns(folder)
+        may_end_early = (specification.stop_at_return, specification.stop_on_plateau) != (
+            None,
+            None,
+        )
+        # Of a run that goes on to its budget, nobody asks for them.
+        self._returns = past_returns(folder) if may_end_early else []
         self._saved_at = time.monotonic()
         self._saved_steps = self._slowest_steps()
         # What an earlier run was when this one began is not to be found again.
