@@ -299,7 +299,8 @@ def test_needs_in_words():
 
 def test_flags_say_what_they_need():
     arguments = settings_arguments(jaxrl.PPOConfig, jaxrl.PPOConfig())
-    help_of = {f.name: f.type.__metadata__[0].help for f in dataclasses.fields(arguments)}
+    flags = [f for group in vars(arguments()).values() for f in dataclasses.fields(group)]
+    help_of = {f.name: f.type.__metadata__[0].help for f in flags}
     assert help_of["core_size"] == "Width of the memory. Needs core='gru' or core='lstm'."
     assert help_of["discount"].endswith("step later.")
 

@@ -126,6 +126,7 @@ def _unwrap(hint: Any, name: str) -> tuple[Any, str, bool]:
         for mark in marks:
             given = getattr(mark, "name", None)
             name = given if isinstance(given, str) else name
+            name = "" if mark is tyro.conf.OmitArgPrefixes else name
             positional = positional or mark is tyro.conf.Positional
     return hint, name, positional
 

@@ -1,14 +1,13 @@
 """`jaxrl best SWEEP`."""
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import tyro
 
-from jaxrl import runs, sweeps
+from jaxrl import presets, runs, sweeps
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError
 from jaxrl.cli.user_modules import import_modules_of
@@ -62,7 +61,6 @@ def _preset_text(sweep: sweeps.Sweep, row: dict[str, Any]) -> str:
     base = sweep.base
     settings, _ = sweeps.split_trial(row["values"])
     found = dataclasses.replace(base.settings, **settings)
-    default = type(base.settings)()
     lines = [
         f"# {base.algorithm}: trial {row['trial']} of {len(sweep.trials)}, mean return "
         f"{row['mean']:.6g} over {len(row['returns'])} seeds"
@@ -70,12 +68,7 @@ def _preset_text(sweep: sweeps.Sweep, row: dict[str, Any]) -> str:
     flags = _environment_flags(sweep, row)
     if flags:
         lines.append(f"# in an environment with {' '.join(flags)}")
-    lines.append(f"[{json.dumps(base.environment)}]")
-    for field in dataclasses.fields(found):
-        value = getattr(found, field.name)
-        if value != getattr(default, field.name):
-            lines.append(f"{field.name} = {_toml(value)}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + f"\n{presets.preset_text(base.environment, found)}"
 
 
 def _environment_flags(sweep: sweeps.Sweep, row: dict[str, Any]) -> list[str]:
@@ -89,14 +82,3 @@ def _environment_flags(sweep: sweeps.Sweep, row: dict[str, Any]) -> list[str]:
         else:
             flags.append(f"--{flag} {value}")
     return flags
-
-
-def _toml(value: Any) -> str:
-    if value is None:
-        # TOML has no word for it; a preset file has this one.
-        return '"none"'
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, float):
-        return repr(value)
-    return json.dumps(value)

@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("jaxrl.cli.train", "train an algorithm in an environment, several seeds at once"),
     "sweep": ("jaxrl.cli.sweep", "search over settings: many trials, several seeds, few programs"),
     "resume": ("jaxrl.cli.resume", "go on with a run or a sweep that was stopped"),
-    "show": ("jaxrl.cli.show", "show the trials of a sweep, the best first"),
+    "show": ("jaxrl.cli.show", "show the trials of a sweep, the best first, or a preset"),
     "best": ("jaxrl.cli.best", "write the settings of a sweep's best trial as a preset file"),
     "evaluate": ("jaxrl.cli.evaluate", "play episodes with the policies of a run"),
     "plot": ("jaxrl.cli.plot", "draw the learning curves of runs in one figure"),

@@ -10,7 +10,7 @@ import tyro
 from jaxrl import environments, presets, registry, runs
 from jaxrl.cli import arguments as reader
 from jaxrl.cli.errors import CommandError, check_range, checking_input
-from jaxrl.cli.settings_flags import parameter_arguments, settings_arguments
+from jaxrl.cli.settings_flags import parameter_arguments, settings_arguments, settings_of
 from jaxrl.runs.members import LARGEST_SEED
 from jaxrl.settings import ALIASES
 
@@ -116,7 +116,7 @@ def read_run(
         specification = runs.Specification(
             algorithm=entry.name,
             environment=str(environment),
-            settings=entry.settings(**dataclasses.asdict(values.settings)),
+            settings=entry.settings(**settings_of(values.settings)),
             environment_parameters=changed,
             members=runs.make_members(range(options.seed, options.seed + options.seeds)),
             preset=source,
@@ -130,10 +130,10 @@ def read_run(
 
 
 def _with_own_names(arguments: list[str], known: dict[str, Any]) -> list[str]:
-    """The words with flags that other libraries know under another name, such as --lr, as ours."""
+    """The words with flags that have another name too, such as --lr, as ours."""
     own = {
         name.replace("_", "-"): field.replace("_", "-")
-        for name, field in ALIASES.items()
+        for name, field in {**ALIASES, "config": "preset_file"}.items()
         if name.replace("_", "-") not in known
     }
 
@@ -185,7 +185,7 @@ def _run_arguments(flags: Any, settings: type, parameters: dict[str, Any]) -> ty
     return dataclasses.make_dataclass(
         "arguments",
         [
-            ("run", Annotated[flags, flat], flags()),
+            ("run", Annotated[flags, tyro.conf.OmitArgPrefixes], flags()),
             ("settings", Annotated[settings, flat], settings()),
             ("env", env, env()),
         ],

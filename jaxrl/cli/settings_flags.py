@@ -16,28 +16,83 @@ import tyro
 from jaxrl.environments import Parameter
 from jaxrl.settings import describe_needs
 
+# What the help shows together. A setting that is not listed is the algorithm's own.
+GROUPS = {
+    "collection": (
+        *("total_steps", "num_envs", "num_steps", "num_workers", "num_episodes", "lag"),
+        *("random_steps", "num_updates", "discount", "resets", "reset_ratio"),
+        *("episodes_per_candidate", "common_random_numbers"),
+    ),
+    "memory": (
+        *("buffer_size", "batch_size", "n_step", "prioritized", "priority_exponent"),
+        "importance_exponent",
+    ),
+    "network": (
+        *("torso", "hidden_sizes", "activation", "compute_dtype", "layer_norm", "network"),
+        *("policy", "critic", "num_critics", "action_layer", "dueling", "use_bias"),
+        *("shared_torso", "core", "core_size", "shared_core", "sequence_length"),
+        *("rescale_actions", "squash_actions", "initial_scale"),
+    ),
+    "optimiser": (
+        *("learning_rate", "learning_rate_schedule", "learning_rate_decay"),
+        *("actor_learning_rate", "value_learning_rate", "optimizer", "optimizer_epsilon"),
+        *("max_gradient_norm", "weight_decay", "num_epochs", "num_minibatches"),
+        *("num_value_epochs", "num_value_steps"),
+    ),
+    "exploration": (
+        *("epsilon_start", "epsilon_end", "epsilon_fraction", "noise", "noise_scale"),
+        *("noise_reversion", "noise_time_step", "noise_decay", "min_noise_scale"),
+        *("adaptive_noise", "noise_shrink", "noise_growth", "max_noise_scale"),
+        *("state_dependent_exploration", "noise_interval", "initial_log_std"),
+        *("initial_temperature", "learn_temperature", "target_entropy", "stochastic_policy"),
+    ),
+    "normalisation": ("normalize_observations", "normalize_rewards"),
+}
+OWN_GROUP = "algorithm"
+
 
 def settings_arguments(settings: type, defaults: Any) -> type:
-    """A dataclass for the parser with one field per setting; its help: what it means and needs.
+    """A dataclass for the parser with a dataclass per group of settings, whose fields are flags.
 
     Args:
         settings: the algorithm's settings class.
         defaults: a settings object, whose values are the flags' defaults.
     """
     meanings = field_meanings(settings)
+    kinds = setting_kinds(settings)
+    group_of = {name: group for group, names in GROUPS.items() for name in names}
+    groups: dict[str, list[Any]] = {group: [] for group in (*GROUPS, OWN_GROUP)}
+    for field in dataclasses.fields(settings):
+        meaning = f"{meanings.get(field.name, '')} {describe_needs(field)}".strip()
+        kind = Annotated[kinds[field.name], tyro.conf.arg(help=meaning)]
+        value = dataclasses.field(default=getattr(defaults, field.name))
+        groups[group_of.get(field.name, OWN_GROUP)].append((field.name, kind, value))
+    made = {
+        group: dataclasses.make_dataclass(group, fields, frozen=True)
+        for group, fields in groups.items()
+        if fields
+    }
+    return dataclasses.make_dataclass(
+        "settings",
+        [
+            (group, Annotated[kind, tyro.conf.OmitArgPrefixes], dataclasses.field(default=kind()))
+            for group, kind in made.items()
+        ],
+        frozen=True,
+    )
+
+
+def setting_kinds(settings: type) -> dict[str, Any]:
+    """The type of what is typed for each setting, by its name."""
     hints = get_type_hints(settings)
-    fields = [
-        (
-            field.name,
-            _with_help(
-                _flag_type(field, hints[field.name]),
-                f"{meanings.get(field.name, '')} {describe_needs(field)}".strip(),
-            ),
-            dataclasses.field(default=getattr(defaults, field.name)),
-        )
-        for field in dataclasses.fields(settings)
-    ]
-    return dataclasses.make_dataclass("settings", fields, frozen=True)
+    return {
+        field.name: _flag_type(field, hints[field.name]) for field in dataclasses.fields(settings)
+    }
+
+
+def settings_of(values: Any) -> dict[str, Any]:
+    """The settings by name, from a value of the class that `settings_arguments` makes."""
+    return {name: value for group in vars(values).values() for name, value in vars(group).items()}
 
 
 def parameter_arguments(parameters: Mapping[str, Parameter]) -> type:
@@ -87,7 +142,3 @@ def _flag_type(field: "dataclasses.Field[Any]", hint: Any) -> Any:
     members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     kinds = [kind for kind in members if get_origin(kind) is not collections.abc.Callable]
     return functools.reduce(operator.or_, kinds)
-
-
-def _with_help(kind: Any, meaning: str) -> Any:
-    return Annotated[kind, tyro.conf.arg(help=meaning)]

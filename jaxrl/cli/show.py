@@ -1,4 +1,4 @@
-"""`jaxrl show SWEEP`."""
+"""`jaxrl show SWEEP` and `jaxrl show preset ALGORITHM ENVIRONMENT`."""
 
 import csv
 import dataclasses
@@ -6,11 +6,11 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
-from jaxrl import runs, sweeps
+from jaxrl import environments, presets, registry, runs, sweeps
 from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import CommandError, check_range, checking_input
 from jaxrl.cli.sweep_report import make_console, show_trials
@@ -35,13 +35,27 @@ class ShowArguments:
     """Also print how much each setting explains (fANOVA); needs optuna and scikit-learn."""
 
 
+@dataclasses.dataclass(frozen=True)
+class PresetArguments:
+    """The arguments of `show preset`."""
+
+    algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM")]
+    """Whose settings."""
+    environment: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENVIRONMENT")]
+    """What they are tuned for."""
+
+
 def run(arguments: list[str]) -> int:
-    """Prints the trials of a sweep, the best first."""
+    """Prints the trials of a sweep, the best first, or a preset."""
+    # A folder of that name is ./preset.
+    if arguments[:1] == ["preset"]:
+        return _show_preset(arguments[1:])
     values = parse(
         ShowArguments,
         arguments,
         prog="jaxrl show",
-        description="Show the trials of a sweep, running or ended, the best first.",
+        description="Show the trials of a sweep, running or ended, the best first; or, with "
+        "`jaxrl show preset ALGORITHM ENVIRONMENT`, tuned settings.",
     )
     check_range("top", values.top, minimum=1)
     import_modules_of(values.sweep)
@@ -61,6 +75,28 @@ def run(arguments: list[str]) -> int:
             _show_importance(sweep, rows, as_json=values.json)
     except runs.ExperimentError as error:
         raise CommandError(str(error)) from error
+    return 0
+
+
+def _show_preset(arguments: list[str]) -> int:
+    values = parse(
+        PresetArguments,
+        arguments,
+        prog="jaxrl show preset",
+        description="Print tuned settings in the form that `jaxrl train --config FILE` reads. What "
+        "is not listed has the algorithm's default.",
+    )
+    with checking_input():
+        registry.get(values.algorithm)
+        environment = environments.canonical_name(values.environment)
+        if presets.preset(values.algorithm, environment) is None:
+            known = [name for algorithm, name in presets.presets() if algorithm == values.algorithm]
+            raise ValueError(
+                f"there is no preset {values.algorithm}/{environment}: {values.algorithm} has "
+                f"{', '.join(known) or 'none'}"
+            )
+        settings = presets.preset_settings(values.algorithm, environment)
+    sys.stdout.write(presets.preset_text(environment, settings))
     return 0
 
 

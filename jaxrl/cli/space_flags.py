@@ -1,13 +1,12 @@
 """Ranges and lists where numbers stood: `--learning-rate log:1e-4..1e-2 --num-steps 16,32`."""
 
-import dataclasses
 import types
 from collections.abc import Mapping
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 from jaxrl import environments, registry, sweeps
 from jaxrl.cli.errors import CommandError, one_line
-from jaxrl.cli.settings_flags import settings_arguments
+from jaxrl.cli.settings_flags import setting_kinds
 
 _TRUTH = {"true": True, "false": False}
 
@@ -64,9 +63,7 @@ def _kinds(
     entry: registry.Entry, parameters: Mapping[str, environments.Parameter]
 ) -> dict[str, Any]:
     """The type of each setting and parameter, by its name in a space."""
-    settings = settings_arguments(entry.settings, entry.settings())
-    hints = get_type_hints(settings)
-    kinds = {field.name: hints[field.name] for field in dataclasses.fields(settings)}
+    kinds = setting_kinds(entry.settings)
     return kinds | {f"env.{name}": kind or str for name, (kind, _) in parameters.items()}
 
 

@@ -21,7 +21,7 @@ _UNITS = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10
 
 @dataclasses.dataclass(frozen=True)
 class SweepArguments:
-    """The arguments of `sweep` beside the settings of the algorithm."""
+    """Which trials there are, when one ends early, and where the table is written."""
 
     out: Path | None = None
     """Folder of the sweep; none: sweeps/ALGORITHM-ENVIRONMENT-TIME."""
@@ -30,7 +30,8 @@ class SweepArguments:
     preset: bool = True
     """Start from the tuned settings for this algorithm and environment, where there are some."""
     preset_file: Path | None = None
-    """Start from the settings in this file, as jaxrl best writes it."""
+    """Start from the settings in this file, as jaxrl best and jaxrl show preset write it; also
+    typed as --config."""
     trials: int | None = None
     """How many combinations of values to try; a grid takes all of them."""
     sampler: str = "random"

@@ -16,7 +16,7 @@ from jaxrl.cli.user_modules import import_modules_of
 
 @dataclasses.dataclass(frozen=True)
 class RunArguments:
-    """The arguments of `train` beside the settings of the algorithm."""
+    """Which agents are trained, when they are evaluated and saved, and where."""
 
     out: Path | None = None
     """Folder of the run; none: runs/ALGORITHM-ENVIRONMENT-TIME."""
@@ -25,7 +25,8 @@ class RunArguments:
     preset: bool = True
     """Start from the tuned settings for this algorithm and environment, where there are some."""
     preset_file: Path | None = None
-    """Start from the settings in this file, as jaxrl best writes it."""
+    """Start from the settings in this file, as jaxrl best and jaxrl show preset write it; also
+    typed as --config."""
     start_from: Annotated[str | None, tyro.conf.arg(name="from")] = None
     """Begin with the parameters and normalisers of this run; all the rest begins anew."""
     start_from_member: Annotated[int | None, tyro.conf.arg(name="from-member")] = None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from jaxrl import registry
 from jaxrl.environments import canonical_name
 
-__all__ = ["preset", "preset_settings", "presets", "settings_from_file"]
+__all__ = ["preset", "preset_settings", "preset_text", "presets", "settings_from_file"]
 
 
 def preset(algorithm: str, environment: str) -> dict[str, Any] | None:
@@ -67,6 +68,34 @@ def preset_settings(algorithm: str, environment: str, **changes: Any) -> Any:
         ValueError: unknown algorithm, or unknown settings in `changes`.
     """
     return _settings(algorithm, {**(preset(algorithm, environment) or {}), **changes})
+
+
+def preset_text(environment: str, settings: Any) -> str:
+    """A preset file's table: every setting that departs from the algorithm's default.
+
+    Args:
+        environment: the table's name.
+        settings: a settings object without functions or arrays.
+    """
+    default = type(settings)()
+    lines = [f"[{json.dumps(environment)}]"]
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value != getattr(default, field.name):
+            lines.append(f"{field.name} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if value is None:
+        # TOML has no word for it; a preset file has this one.
+        return '"none"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, float):
+        # JSON has another word for infinity than TOML.
+        return repr(value)
+    return json.dumps(value)
 
 
 def _settings(algorithm: str, values: dict[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """Flags made from settings classes and environments."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +8,14 @@ import pytest
 from jaxrl import registry
 from jaxrl.cli.arguments import flags, parse
 from jaxrl.cli.run_flags import _given_parameters, _with_own_names
-from jaxrl.cli.settings_flags import field_meanings, parameter_arguments, settings_arguments
+from jaxrl.cli.settings_flags import (
+    GROUPS,
+    OWN_GROUP,
+    field_meanings,
+    parameter_arguments,
+    settings_arguments,
+    settings_of,
+)
 from jaxrl.environments import Parameter
 from jaxrl.settings import number, settings, static
 
@@ -26,6 +34,10 @@ class Config:
     shape: tuple[int, ...] | Callable[[float], float] = static((1,))
 
 
+def fields_of(name):
+    return registry.get(name).settings.__dataclass_fields__
+
+
 @pytest.mark.parametrize("name", registry.names())
 def test_every_setting_of_every_algorithm_is_a_flag_with_a_meaning(name):
     config = registry.get(name).settings
@@ -36,12 +48,34 @@ def test_every_setting_of_every_algorithm_is_a_flag_with_a_meaning(name):
     assert all(meanings.values())
 
 
+def test_the_help_shows_flags_in_groups(capsys):
+    config = registry.get("sac").settings
+    with pytest.raises(SystemExit):
+        parse(settings_arguments(config, config()), ["--help"], prog="test", description="")
+    text = capsys.readouterr().out
+    found = re.findall(r"^\W*(\w+) options\b|^\W*(--[a-z-]+)", text, re.MULTILINE)
+    shown, group = {}, ""
+    for title, flag in found:
+        group = title or group
+        shown[flag] = group
+    assert {*GROUPS, OWN_GROUP} <= set(shown.values())
+    assert shown["--batch-size"] == "memory"
+    assert shown["--tau"] == OWN_GROUP
+    assert shown["--max-gradient-norm"] == "optimiser"
+
+
+def test_what_is_grouped_is_a_setting_and_has_one_group():
+    grouped = [name for names in GROUPS.values() for name in names]
+    settings = {field for name in registry.names() for field in fields_of(name)}
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) <= settings
+
+
 def test_functions_cannot_be_typed_but_the_rest_can():
     arguments = settings_arguments(Config, Config(rate=2.0))
     words = ["--schedule", "steep", "--shape", "3", "4"]
-    values = parse(arguments, words, prog="test", description="")
-    assert (values.total_steps, values.rate) == (10, 2.0)
-    assert (values.schedule, values.shape) == ("steep", (3, 4))
+    values = settings_of(parse(arguments, words, prog="test", description=""))
+    assert values == {"total_steps": 10, "rate": 2.0, "schedule": "steep", "shape": (3, 4)}
 
 
 def test_meanings_follow_their_fields():
