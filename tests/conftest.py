@@ -23,6 +23,13 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
+# Tests compile the same small programs again and again, in either worker and in each tier. What a
+# worker reads while the other writes is compiled (the warning is ignored in pyproject.toml). The
+# command line leaves a cache that is configured as it is.
+PROGRAMS = pathlib.Path(__file__).parent.parent / ".pytest_cache" / "programs"
+jax.config.update("jax_compilation_cache_dir", str(PROGRAMS))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+
 # The command line has no arrays, but a function inside a function for each of its many flags, and
 # checks are put around such a function anew each time that it is made.
 LIBRARY = pathlib.Path(__file__).parent.parent / "jaxrl"
@@ -37,12 +44,6 @@ def no_hoard() -> Iterator[None]:
     """Compiled programs are of little use to the next file, and gigabytes in all."""
     yield
     jax.clear_caches()
-
-
-@pytest.fixture(autouse=True)
-def no_lasting_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line keeps programs on the disk for its process, which here is all tests'."""
-    monkeypatch.setattr("jaxrl.runs.enable_compilation_cache", lambda: None)
 
 
 @pytest.fixture(autouse=True)

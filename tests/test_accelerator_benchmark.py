@@ -11,6 +11,7 @@ import time
 import jax
 import jax.numpy as jnp
 import pytest
+from tiers import lengthy
 
 BENCHMARKS = pathlib.Path(__file__).parent.parent / "benchmarks"
 STAGES = ("ceilings", "ppo", "rejax", "kernels", "checks", "replay", "minatar", "precision")
@@ -289,7 +290,7 @@ def test_a_dry_run_leaves_the_results_alone() -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", lengthy(STAGES, "ceilings", "ppo", "rejax", "population"))
 def test_a_dry_run(stage: str, tmp_path: pathlib.Path) -> None:
     command = [sys.executable, BENCHMARKS / "accelerator.py", "--tiny", "--minutes", "30"]
     command += ["--stages", stage, "--out", tmp_path]

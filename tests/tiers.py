@@ -22,6 +22,21 @@ def leading(cases: Iterable[Any], number: int = 1) -> list[Any]:
     ]
 
 
+def lengthy(names: Iterable[str], *short: str) -> list[Any]:
+    """Names as pytest's parameters, of which all but some train for minutes.
+
+    Args:
+        names: of all cases.
+        short: those that stay in the tier of their test. The others are left to
+            `make test-learning`.
+    """
+    names = list(names)
+    missing = set(short) - set(names)
+    if missing:
+        raise ValueError(f"no such cases: {sorted(missing)}")
+    return [pytest.param(x, marks=() if x in short else pytest.mark.learning) for x in names]
+
+
 def named(names: Iterable[str], *default: str) -> list[Any]:
     """Names as pytest's parameters, of which some run by default.
 

@@ -112,21 +112,32 @@ def read_run(
     common = {field.name for field in dataclasses.fields(runs.Specification)}
     check_range("seeds", options.seeds, minimum=1)
     check_range("seed", options.seed, minimum=0, maximum=LARGEST_SEED)
+    given = {
+        name: value for name, value in vars(options).items() if name in common and name != "preset"
+    }
     with checking_input():
+        settings = entry.settings(**settings_of(values.settings))
+        if "evaluation_interval" in given:
+            given["evaluation_interval"] = _evaluation_interval(settings, **given)
         specification = runs.Specification(
             algorithm=entry.name,
             environment=str(environment),
-            settings=entry.settings(**settings_of(values.settings)),
+            settings=settings,
             environment_parameters=changed,
             members=runs.make_members(range(options.seed, options.seed + options.seeds)),
             preset=source,
-            **{
-                name: value
-                for name, value in vars(options).items()
-                if name in common and name != "preset"
-            },
+            **given,
         )
     return specification, options, defaults
+
+
+def _evaluation_interval(
+    settings: Any, *, evaluation_interval: int | None, evaluation_episodes: int, **_: Any
+) -> int | None:
+    """What a Specification knows under this name: 0 is typed where it has None."""
+    if evaluation_interval is None and evaluation_episodes:
+        return max(1, settings.total_steps // 20)
+    return evaluation_interval or None
 
 
 def _with_own_names(arguments: list[str], known: dict[str, Any]) -> list[str]:

@@ -38,7 +38,8 @@ class RunArguments:
     log_interval: int | None = None
     """Environment steps between two rows of metrics; none: a two-hundredth of the run."""
     evaluation_interval: int | None = None
-    """Environment steps between two evaluations; none: one at the end."""
+    """Environment steps between two evaluations, or 0: one at the end only; none: a twentieth of
+    the run."""
     evaluation_episodes: int = 100
     """Episodes per agent and evaluation; 0: no evaluation."""
     checkpoint_interval: int | None = None

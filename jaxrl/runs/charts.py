@@ -5,8 +5,9 @@ import importlib
 import importlib.util
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,6 +45,13 @@ def mean_over_seeds(rows: list[Row]) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in columns.items() if values}
 
 
+def tag_of(name: str) -> str:
+    """The name of a metric with the section of the charts that it is shown in."""
+    if name.startswith("evaluation_"):
+        return f"eval/{name.removeprefix('evaluation_')}"
+    return f"rollout/{name}" if name.startswith("episode") else f"train/{name}"
+
+
 def check_wandb_is_installed() -> None:
     """Raises ValueError, with the line that installs it, if Weights & Biases is missing."""
     if importlib.util.find_spec("wandb") is None:
@@ -71,6 +79,15 @@ def rows_of_groups(
         if named:
             found.append((_prefix(group), named))
     return found
+
+
+def _scalars(row: Row) -> Row:
+    """What a row has to show: neither its identity nor its step nor what is missing."""
+    return {
+        name: value
+        for name, value in row.items()
+        if name != "steps" and not is_identity(name) and value is not None
+    }
 
 
 def _prefix(group: Group) -> str:
@@ -109,13 +126,16 @@ class TensorBoard:
         ]
         self._files = {name: self._open(name) for name in [*means, *members[:_MOST_SHOWN]]}
         self._flushed = time.monotonic()
+        # Of each group: when it was written last, and the steps of its members then.
+        self._written: dict[str, tuple[float, float]] = {}
 
     def write(self, rows: list[Row]) -> None:
         """Adds one event to the file of each member and one to the mean of each group."""
         for group, named in rows_of_groups(rows, self._groups):
             for name, row in named:
-                self._add(name, {key: x for key, x in row.items() if not is_identity(key)})
-            self._add(f"{group}mean", mean_over_seeds([row for _, row in named]))
+                self._add(name, row)
+            own = [row for _, row in named]
+            self._add(f"{group}mean", mean_over_seeds(own), self._speed(group, own))
         if time.monotonic() - self._flushed > _SECONDS_BETWEEN_FLUSHES:
             self.flush()
 
@@ -141,18 +161,27 @@ class TensorBoard:
         file.write_event(messages.Event(step=self._first_step + 1, session_log=purge))
         return file
 
-    def _add(self, name: str, scalars: dict[str, Any]) -> None:
+    def _speed(self, group: str, rows: list[Row]) -> dict[str, float]:
+        """The environment steps of a group's members in a second, since it was written before."""
+        now, steps = time.monotonic(), float(sum(row["steps"] for row in rows))
+        before, earlier = self._written.get(group, (now, steps))
+        if group in self._written and steps <= earlier:
+            # An evaluation takes no steps of training.
+            return {}
+        self._written[group] = (now, steps)
+        return {"time/steps_per_second": (steps - earlier) / (now - before)} if now > before else {}
+
+    def _add(self, name: str, row: Row, others: Mapping[str, float] = MappingProxyType({})) -> None:
         """Writes one event, if the file is one of those shown."""
         if name not in self._files:
             return
+        scalars = {tag_of(metric): x for metric, x in _scalars(row).items()} | {**others}
         summary = self._summaries
         values = [
-            summary.Summary.Value(tag=tag, simple_value=value)
-            for tag, value in scalars.items()
-            if tag != "steps" and value is not None
+            summary.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()
         ]
         event = self._messages.Event(
-            wall_time=time.time(), step=int(scalars["steps"]), summary=summary.Summary(value=values)
+            wall_time=time.time(), step=int(row["steps"]), summary=summary.Summary(value=values)
         )
         self._files[name].write_event(event)
 
@@ -193,12 +222,11 @@ class WeightsAndBiases:
         values: dict[str, float] = {}
         for group, named in rows_of_groups(rows, self._groups):
             mean = mean_over_seeds([row for _, row in named])
-            values |= {f"{group}{name}": value for name, value in mean.items()}
+            values |= {f"{group}{tag_of(name)}": value for name, value in _scalars(mean).items()}
             values |= {
                 f"{member}/{name}": value
                 for member, row in named
-                for name, value in row.items()
-                if name != "steps" and not is_identity(name) and value is not None
+                for name, value in _scalars(row).items()
             }
         self._run.log(values, step=int(mean_over_seeds(rows)["steps"]))
 

@@ -5,10 +5,9 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import pytest
 
-from jaxrl import environments, registry, runs
+from jaxrl import environments, registry
 from jaxrl.cli import main
 
 IMPORT = ("--import", "quick_algorithm")
@@ -56,8 +55,6 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
         monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
         monkeypatch.delitem(sys.modules, "quick_algorithm", raising=False)
-        monkeypatch.setattr(runs, "enable_compilation_cache", lambda: None)
         flags = ["--seeds", "3", "--evaluation-episodes", "4", "--env.max-steps-in-episode", "30"]
         assert main(["train", *IMPORT, "quick", "CartPole-v1", *flags, "--out", str(folder)]) == 0
-    assert jax.config.jax_compilation_cache_dir is None
     return folder

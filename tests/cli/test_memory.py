@@ -6,7 +6,6 @@ import shutil
 import pytest
 from PIL import Image
 
-from jaxrl import runs
 from jaxrl.cli import main
 
 
@@ -17,9 +16,7 @@ def run_with_memory(request, tmp_path_factory):
     flags = ["--core", request.param, "--core-size", "4", "--hidden-sizes", "8"]
     flags += ["--num-envs", "4", "--num-steps", "16", "--num-minibatches", "2"]
     flags += ["--total-steps", "128", "--evaluation-episodes", "3", "--checkpoint-interval", "64"]
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(runs, "enable_compilation_cache", lambda: None)
-        assert main(["train", "ppo", "MemoryChain-bsuite", *flags, "--out", str(folder)]) == 0
+    assert main(["train", "ppo", "MemoryChain-bsuite", *flags, "--out", str(folder)]) == 0
     return folder
 
 

@@ -32,7 +32,6 @@ def finished(request, tmp_path_factory):
             monkeypatch.setattr(environments.registry, entries, present)
         for module in ("quick_algorithm", "toy_suite"):
             monkeypatch.delitem(sys.modules, module, raising=False)
-        monkeypatch.setattr(runs, "enable_compilation_cache", lambda: None)
         assert main(["train", algorithm, environment, *IMPORTS, *flags]) == 0
     return folder
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 from runs import toy
+from tiers import lengthy
 
 import jaxrl
 from jaxrl import runs
@@ -58,7 +59,9 @@ def test_devices_share_the_members_evenly(monkeypatch, members, present, used):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", ["ppo", "a2c", "impala", "trpo", "pqn", "reinforce"])
+@pytest.mark.parametrize(
+    "name", lengthy(["ppo", "a2c", "impala", "trpo", "pqn", "reinforce"], "ppo", "a2c")
+)
 def test_environments_over_four_devices_come_to_the_parameters_of_one(monkeypatch, tmp_path, name):
     row = json.loads(run_on(4, "on_environments.py", tmp_path, name))
     assert row["name"] == name

@@ -419,8 +419,8 @@ def test_wandb_gets_the_mean_and_every_seed(tmp_path, monkeypatch):
     metrics = read_metrics(tmp_path)
     assert step == 16
     assert values["seed_6/policy_loss"] == metrics["policy_loss"][1, 0]
-    assert values["policy_loss"] == pytest.approx(metrics["policy_loss"][:, 0].mean())
-    assert any("evaluation_return" in values for _, values in calls[1:-1])
+    assert values["train/policy_loss"] == pytest.approx(metrics["policy_loss"][:, 0].mean())
+    assert any("eval/return" in values for _, values in calls[1:-1])
 
 
 @pytest.mark.parametrize("varies", [False, True])

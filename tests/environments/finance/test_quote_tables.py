@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from market_play import play_policy, returns_of
+from tiers import lengthy
 
 import jaxrl
 from jaxrl.environments import finance
@@ -171,7 +172,7 @@ def test_simulation_earns_the_value_function_within_three_standard_errors():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("strategy", QUOTES)
+@pytest.mark.parametrize("strategy", lengthy(QUOTES, "avellaneda_stoikov"))
 def test_many_paths_agree_with_exact_results(strategy):
     quotes = quotes_of(strategy)
     exact = results_of(quotes, risk_aversion=0.0)
