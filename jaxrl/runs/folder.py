@@ -2,7 +2,7 @@
 
 import contextlib
 import errno
-import fcntl
+import importlib
 import json
 import os
 import shutil
@@ -55,6 +55,7 @@ def locked(folder: Path, *, name: str = LOCK) -> Generator[None]:
         ExperimentError: another process holds it, or the folder cannot be written.
     """
     check_path(folder)
+    locks = _file_locks()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -67,7 +68,7 @@ def locked(folder: Path, *, name: str = LOCK) -> Generator[None]:
     try:
         _refuse_links(folder)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.flock(handle, locks.LOCK_EX | locks.LOCK_NB)
         except BlockingIOError:
             raise ExperimentError(f"another process is working on {folder}") from None
         yield
@@ -77,18 +78,31 @@ def locked(folder: Path, *, name: str = LOCK) -> Generator[None]:
 
 def is_locked(path: Path) -> bool:
     """Whether a process holds the lock of this file; False where there is no such file."""
+    locks = _file_locks()
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
         # Shared: two that look at once do not see one another.
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        locks.flock(handle, locks.LOCK_SH | locks.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
         os.close(handle)
     return False
+
+
+def _file_locks() -> Any:
+    """Python's module of file locks, imported here since the rest of the library does without it.
+
+    Raises:
+        ExperimentError: the system has none.
+    """
+    try:
+        return importlib.import_module("fcntl")
+    except ImportError:
+        raise ExperimentError("run folders need the file locks of Linux or macOS") from None
 
 
 def read_own_file(folder: str | Path, name: str, build: Callable[[Any], T], *, kind: str) -> T:

@@ -8,10 +8,10 @@ ends, however it ends.
 """
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import re
-import resource
 import socket
 import time
 import warnings
@@ -289,6 +289,8 @@ def _meet(
     parent.close()
     # If JAX aborts this process, its parent says so in one line.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    # Not every system has it; where several processes run, there is.
+    resource = importlib.import_module("resource")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         jax.distributed.initialize(

@@ -38,7 +38,7 @@ def test_a_sample_of_damages_is_found_or_harmless(tmp_path, monkeypatch):
     assert [case for case in cases if case["verdict"] not in ("found", "harmless")] == []
 
 
-@pytest.mark.full
+@pytest.mark.learning
 def test_all_damages_are_found_or_harmless(tmp_path, monkeypatch):
     cases = judged(tmp_path, monkeypatch, 1.0)
     assert len(cases) >= 300
