@@ -5,8 +5,27 @@ import pathlib
 import re
 
 import pytest
+from PIL import Image
 
 README = pathlib.Path(__file__).parent.parent / "README.md"
+
+
+def test_the_picture_is_what_make_demo_draws() -> None:
+    """Its seeds and its last row are those that the command comes to."""
+    makefile = (README.parent / "Makefile").read_text()
+    command = re.search(
+        r"jaxrl train (\w+) (\S+) --seeds (\d+) --total-steps (\d+) --out", makefile
+    )
+    assert command is not None
+    algorithm, environment, seeds, steps = command.groups()
+    shown = re.search(r"!\[.*\]\((\S+learning_curve\.png)\)", README.read_text())
+    assert shown is not None
+    with Image.open(README.parent / shown[1]) as picture:
+        text = picture.info["Description"]
+    drawn = re.fullmatch(rf"{algorithm}, {environment}: mean over {seeds} seeds .* at (\d+)", text)
+    assert drawn is not None, text
+    # A row of metrics comes every two-hundredth of the run; the last one may have no episode.
+    assert 0.95 * int(steps) < int(drawn[1]) < 1.05 * int(steps)
 
 
 @pytest.mark.full

@@ -16,7 +16,7 @@ What is drawn is written where the caller says.
 
 from jaxrl.reports.comparison import Comparison, compare_runs, read_references
 from jaxrl.reports.comparison_picture import plot_comparison
-from jaxrl.reports.curves import Curve, plot_curves, resample
+from jaxrl.reports.curves import Curve, Panel, plot_curves, plot_panels, resample
 from jaxrl.reports.intervals import Interval, mean_interval, seed_interval
 from jaxrl.reports.lineage import plot_lineage
 from jaxrl.reports.performance import (
@@ -51,6 +51,7 @@ __all__ = [
     "Aggregates",
     "Comparison",
     "Curve",
+    "Panel",
     "Interval",
     "Performance",
     "PlayedEpisodes",
@@ -68,6 +69,7 @@ __all__ = [
     "play_episodes",
     "plot_comparison",
     "plot_curves",
+    "plot_panels",
     "plot_equity",
     "plot_frontier",
     "plot_inventory",

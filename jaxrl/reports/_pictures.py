@@ -19,14 +19,26 @@ def picture_path(out: str | Path, figure: Any) -> Path:
     return out
 
 
-def save_picture(figure: Any, out: Path) -> Path:
+# Where a format keeps a text about the picture.
+_DESCRIPTION = {"png": "Description", "svg": "Description", "pdf": "Subject"}
+
+
+def save_picture(figure: Any, out: Path, *, description: str = "") -> Path:
     """Writes a figure and returns its path.
+
+    Args:
+        figure: Matplotlib's.
+        out: the file, whose ending is a format.
+        description: what there is to see, for those who read the file instead of looking at it.
 
     Raises:
         ValueError: the file cannot be written.
     """
     picture = io.BytesIO()
-    figure.savefig(picture, dpi=200, format=out.suffix.lower().lstrip("."))
+    kind = out.suffix.lower().lstrip(".")
+    known = description and kind in _DESCRIPTION
+    metadata = {_DESCRIPTION[kind]: description} if known else None
+    figure.savefig(picture, dpi=200, format=kind, metadata=metadata)
     try:
         # Not through a link, which a folder from elsewhere may have in the picture's place.
         handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)

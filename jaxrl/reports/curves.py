@@ -42,6 +42,18 @@ class Curve(NamedTuple):
     values: Float[np.ndarray, "seeds rows"]
 
 
+class Panel(NamedTuple):
+    """Curves that share their axes.
+
+    Attributes:
+        title: above the axes; may be empty.
+        curves: at least one.
+    """
+
+    title: str
+    curves: Sequence[Curve]
+
+
 def plot_curves(
     curves: Sequence[Curve],
     out: str | Path,
@@ -67,20 +79,64 @@ def plot_curves(
     Raises:
         ValueError: an unknown statistic or picture format, or a curve without a finite value.
     """
+    heading = title if title is not None else (curves[0].label if len(curves) == 1 else "")
+    panels = [Panel(heading, curves)]
+    return plot_panels(panels, out, statistic=statistic, x_label=x_label, y_label=y_label)
+
+
+def plot_panels(
+    panels: Sequence[Panel],
+    out: str | Path,
+    *,
+    statistic: str = "mean",
+    x_label: str = "",
+    y_label: str = "",
+) -> Path:
+    """Draws several sets of curves side by side; curves of one label have one colour in all.
+
+    What the picture shows is in the file as text too, as its description.
+
+    Args:
+        panels: at least one.
+        out: the picture; its ending chooses the format (.png, .pdf, .svg).
+        statistic: over seeds: `mean` or `iqm`.
+        x_label: of the horizontal axes.
+        y_label: of the vertical axes.
+
+    Returns:
+        The path of the picture.
+
+    Raises:
+        ValueError: an unknown statistic or picture format, or a curve without a finite value.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
+    columns = min(len(panels), 1 if len(panels) == 1 else 2 if len(panels) in (2, 4) else 3)
+    lines = -(-len(panels) // columns)
+    size = (7.0, 4.2) if len(panels) == 1 else (4.8 * columns, 3.6 * lines)
+    figure = Figure(figsize=size, layout="constrained")
     out = picture_path(out, figure)
+    labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
+    described: list[str] = []
     with matplotlib.rc_context(STYLE):
-        axes = figure.add_subplot()
-        for position, curve in enumerate(curves):
-            _draw_curve(axes, curve, position, statistic=statistic)
-        _dress(axes, curves, statistic=statistic, x_label=x_label, y_label=y_label, title=title)
-        return save_picture(figure, out)
+        axes = iter(figure.subplots(lines, columns, squeeze=False).flat)
+        for panel, own in zip(panels, axes, strict=False):
+            for place, curve in enumerate(panel.curves):
+                position = place if len(panels) == 1 else labels.index(curve.label)
+                described.append(_draw_curve(own, curve, position, statistic=statistic))
+            note = _note(panel.curves, statistic)
+            own.set_title(f"{panel.title}\n{note}" if panel.title else note, loc="left")
+            _dress(own, x_label=x_label, y_label=y_label)
+        for unused in axes:
+            unused.set_axis_off()
+        if len(labels) > 1 or max(len(panel.curves) for panel in panels) > 1:
+            _add_legend(figure)
+        return save_picture(figure, out, description="; ".join(described))
 
 
-def _draw_curve(axes: Any, curve: Curve, position: int, *, statistic: str) -> None:
+def _draw_curve(axes: Any, curve: Curve, position: int, *, statistic: str) -> str:
+    """Draws a curve and says where it ends."""
     colour = COLOURS[position % len(COLOURS)]
     style = LINE_STYLES[position // len(COLOURS) % len(LINE_STYLES)]
     shown = np.isfinite(curve.values).all(axis=0)
@@ -109,16 +165,11 @@ def _draw_curve(axes: Any, curve: Curve, position: int, *, statistic: str) -> No
         zorder=3,
     )
 
+    end = f"{interval.centre[-1]:.6g} ({interval.low[-1]:.6g} to {interval.high[-1]:.6g})"
+    return f"{curve.label}: {statistic} over {len(values)} seeds {end} at {x[-1]:.0f}"
 
-def _dress(
-    axes: Any,
-    curves: Sequence[Curve],
-    *,
-    statistic: str,
-    x_label: str,
-    y_label: str,
-    title: str | None,
-) -> None:
+
+def _dress(axes: Any, *, x_label: str, y_label: str) -> None:
     from matplotlib.ticker import EngFormatter
 
     axes.set_xlabel(x_label)
@@ -126,13 +177,20 @@ def _dress(
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlim(left=0)
     axes.margins(x=0.02, y=0.06)
-    if len(curves) > 1:
-        # Below the axes, where no curve can pass behind it; long names get a line each.
-        short = max(len(curve.label) for curve in curves) <= 40
-        axes.figure.legend(loc="outside lower center", ncols=2 if short else 1)
-    note = _note(curves, statistic)
-    heading = title if title is not None else (curves[0].label if len(curves) == 1 else "")
-    axes.set_title(f"{heading}\n{note}" if heading else note, loc="left")
+
+
+def _add_legend(figure: Any) -> None:
+    """Names each curve once, below the axes, where no curve can pass behind it."""
+    found = [axes.get_legend_handles_labels() for axes in figure.axes]
+    # Two curves of one panel may have the same name.
+    if len(found) == 1:
+        handles, labels = found[0]
+    else:
+        named = {label: line for lines, names in found for line, label in zip(lines, names)}
+        handles, labels = list(named.values()), list(named)
+    # Long names get a line each.
+    short = max(map(len, labels)) <= 40
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 if short else 1)
 
 
 def _note(curves: Sequence[Curve], statistic: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxrl import runs
-from jaxrl.reports.curves import Curve, plot_curves, resample
+from jaxrl.reports.curves import Curve, Panel, plot_curves, plot_panels, resample
 from jaxrl.runs.rows import cut_episodes, mean_over_episodes
 
 AXES = ("steps", "episodes")
@@ -27,7 +27,7 @@ def plot_runs(
     metric: str = "episode_return",
     x: str = "steps",
 ) -> Path:
-    """Draws the learning curves of run folders in one figure.
+    """Draws the learning curves of run folders in one figure, with a panel per environment.
 
     Members that differ in nothing but their seeds make one curve.
 
@@ -48,21 +48,36 @@ def plot_runs(
         raise ValueError(f"x={x!r} is not one of {', '.join(AXES)}")
     if not folders:
         raise ValueError("no run folder was given: there is nothing to plot")
-    labels = _run_labels([Path(folder) for folder in folders])
-    curves = [
-        curve
-        for folder, label in zip(folders, labels, strict=True)
-        for curve in _run_curves(Path(folder), label, metric=metric, x=x)
+    by_task: dict[str, list[Path]] = {}
+    for folder in map(Path, folders):
+        by_task.setdefault(runs.read_specification(folder).environment, []).append(folder)
+    alone = len(by_task) == 1
+    panels = [
+        Panel(task, _task_curves(own, with_task=alone, metric=metric, x=x))
+        for task, own in by_task.items()
     ]
-    return plot_curves(
-        curves, out, statistic=statistic, x_label=LABELS[x], y_label=LABELS.get(metric, metric)
-    )
+    texts = {"x_label": LABELS[x], "y_label": LABELS.get(metric, metric)}
+    if alone:
+        return plot_curves(panels[0].curves, out, statistic=statistic, **texts)
+    return plot_panels(panels, out, statistic=statistic, **texts)
 
 
-def _run_labels(folders: Sequence[Path]) -> list[str]:
+def _task_curves(folders: Sequence[Path], *, with_task: bool, metric: str, x: str) -> list[Curve]:
+    """The curves of runs in one environment."""
+    return [
+        curve
+        for folder, label in zip(folders, _run_labels(folders, with_task=with_task), strict=True)
+        for curve in _run_curves(folder, label, metric=metric, x=x)
+    ]
+
+
+def _run_labels(folders: Sequence[Path], *, with_task: bool) -> list[str]:
     """Algorithm and environment, or the folders' names where that would not tell runs apart."""
     specifications = [runs.read_specification(folder) for folder in folders]
-    labels = [f"{run.algorithm}, {run.environment}" for run in specifications]
+    labels = [
+        f"{run.algorithm}, {run.environment}" if with_task else run.algorithm
+        for run in specifications
+    ]
     if len(set(labels)) < len(labels):
         names = [folder.resolve().name for folder in folders]
         labels = names if len(set(names)) == len(names) else [str(folder) for folder in folders]

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import jaxrl
 from jaxrl import runs
@@ -68,10 +69,37 @@ def test_a_curve_of_evaluations(tmp_path):
 def test_labels_tell_runs_apart(tmp_path):
     first = write_run(tmp_path / "first")
     second = write_run(tmp_path / "second")
-    other = write_run(tmp_path / "other", environment="Acrobot-v1")
-    assert _run_labels([first, other]) == ["ppo, CartPole-v1", "ppo, Acrobot-v1"]
-    assert _run_labels([first, second]) == ["first", "second"]
-    assert _run_labels([first, first]) == [str(first), str(first)]
+    assert _run_labels([first], with_task=True) == ["ppo, CartPole-v1"]
+    assert _run_labels([first], with_task=False) == ["ppo"]
+    assert _run_labels([first, second], with_task=True) == ["first", "second"]
+    assert _run_labels([first, first], with_task=False) == [str(first), str(first)]
+
+
+def test_each_environment_has_a_panel(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "jaxrl.reports.curves.save_picture",
+        lambda figure, out, description: drawn.append((figure, description)) or out,
+    )
+    tasks = {"a": "CartPole-v1", "b": "Acrobot-v1", "c": "CartPole-v1"}
+    plot_runs([write_run(tmp_path / name, tasks[name]) for name in tasks], tmp_path / "c.png")
+    ((figure, description),) = drawn
+    cart_pole, acrobot = figure.axes
+    assert cart_pole.get_title(loc="left").startswith("CartPole-v1\nmean and Student's")
+    assert acrobot.get_title(loc="left").startswith("Acrobot-v1\n")
+    # Of two seeds each a line, and the mean of each run.
+    assert (len(cart_pole.lines), len(acrobot.lines)) == (6, 3)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "c", "ppo"]
+    # The last returns are 20 and 21; Student's quantile is 12.7062, the standard error .5.
+    assert "ppo: mean over 2 seeds 20.5 (14.1469 to 26.8531) at 300" in description
+
+
+def test_what_is_to_be_seen_is_in_the_file(tmp_path):
+    out = plot_runs([write_run(tmp_path / "a")], tmp_path / "curve.png")
+    with Image.open(out) as picture:
+        text = picture.info["Description"]
+    assert text == "ppo, CartPole-v1: mean over 2 seeds 20.5 (14.1469 to 26.8531) at 300"
 
 
 def test_several_runs_in_one_picture(tmp_path):
