@@ -36,7 +36,7 @@ test: $(STAMP)  ## the default test suite, in parallel
 test-full: $(STAMP)  ## the part that `make test` leaves out: large matrices of cases, in parallel
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "full and not learning"
 
-test-learning: $(STAMP)  ## the tests that train for minutes
+test-learning: $(STAMP)  ## the tests that take minutes, most of them for training
 	$(BIN)/python -m pytest -m learning
 
 mutants: $(STAMP)  ## break the library in many small ways; the tests must notice each

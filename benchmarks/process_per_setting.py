@@ -6,8 +6,8 @@
 
 A process per setting is how most frameworks search: each process imports its libraries, compiles
 its program and trains one agent. rejax stands in the processes' place, compiled with `jit` and
-without evaluations. They run one after another, and once more two at a time. The sweep is one
-`jaxrl sweep` of the command line, from its start to its end, that compiles from scratch too and
+without evaluations. They run one after another, or as many at once as is asked for. The sweep is
+one `jaxrl sweep` of the command line, from its start to its end, that compiles from scratch too and
 writes its logs, checkpoints and table. Ratios above 1: the sweep is faster.
 """
 
@@ -86,6 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rates", type=int, default=64)
     parser.add_argument("--steps", type=int, default=50_000)
+    parser.add_argument("--at-once", type=int, nargs="+", default=[1])
     parser.add_argument("--contender", choices=sorted(CONTENDERS), default="rejax")
     parser.add_argument("--out", type=pathlib.Path, default=RESULT)
     arguments = parser.parse_args()
@@ -94,7 +95,7 @@ def main() -> None:
     steps = arguments.steps // (NUM_ENVS * NUM_STEPS) * NUM_ENVS * NUM_STEPS
     rates = np.geomspace(1e-4, 1e-2, arguments.rates).tolist()
     seconds = {"sweep": [seconds_of_sweep(rates, steps)]}
-    for at_once in (1, 2):
+    for at_once in arguments.at_once:
         way = f"{at_once} at once"
         seconds[way] = [seconds_of_processes(arguments.contender, rates, steps, at_once)]
         print(f"{arguments.contender}, {way}: {seconds[way][0]:.1f} s", flush=True)
