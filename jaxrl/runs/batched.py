@@ -16,6 +16,7 @@ from jaxrl import training
 from jaxrl.runs.construction import Constructor
 from jaxrl.runs.grouping import Differences
 from jaxrl.runs.learnt import LEARNT_IS_FINITE, learnt_is_finite
+from jaxrl.runs.lots import in_lots
 from jaxrl.runs.rows import aggregate
 from jaxrl.runs.specification import Specification
 from jaxrl.settings import MAX_STEPS
@@ -99,12 +100,24 @@ def advance_of(
                 until_steps=until,
             )
 
-        states, after, metrics = jax.vmap(
-            advance_one, in_axes=(0, 0, 0, axis), out_axes=(0, axis, 0)
-        )(differences, keys, states, progress)
-        used = after.iteration - progress.iteration
-        row = jax.vmap(aggregate, in_axes=(0, axis))(metrics, used)
-        return states, after, row | {LEARNT_IS_FINITE: jax.vmap(learnt_is_finite)(states)}
+        def advance_lot(states: State, given: Any) -> tuple[State, Any]:
+            own, keys, own_progress = given
+            before = progress if axis is None else own_progress
+            states, after, metrics = jax.vmap(
+                advance_one, in_axes=(0, 0, 0, axis), out_axes=(0, axis, 0)
+            )(own, keys, states, before)
+            used = after.iteration - before.iteration
+            row = jax.vmap(aggregate, in_axes=(0, axis))(metrics, used)
+            row |= {LEARNT_IS_FINITE: jax.vmap(learnt_is_finite)(states)}
+            if axis is None:
+                after = jax.tree.map(lambda x: jnp.broadcast_to(x, keys.shape + x.shape), after)
+            return states, (after, row)
+
+        own_progress = None if axis is None else progress
+        states, (after, row) = in_lots(advance_lot, states, (differences, keys, own_progress))
+        if axis is None:
+            after = jax.tree.map(lambda x: x[0], after)
+        return states, after, row
 
     return advance
 
@@ -143,7 +156,10 @@ def evaluate_of(
                 num_episodes=num_episodes,
             )
 
-        return jax.vmap(evaluate_one)(differences, keys, states, steps)
+        def evaluate_lot(_: tuple[()], given: Any) -> tuple[tuple[()], training.Evaluation]:
+            return (), jax.vmap(evaluate_one)(*given)
+
+        return in_lots(evaluate_lot, (), (differences, keys, states, steps))[1]
 
     return evaluate
 
