@@ -181,6 +181,7 @@ def main() -> None:
             content["distances"] = distances(sweep, folder, arguments.drawn)
     if "speeds" in arguments.parts:
         content["steps_per_second"] = speeds(sweep, arguments.widths)
+        content["steps_of_speeds"] = arguments.steps
     content["versions"] = {"jaxrl": jaxrl.__version__, "jax": jax.__version__}
     content["machine"] = describe_machine()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
