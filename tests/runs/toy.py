@@ -149,8 +149,9 @@ def share_programs(set_attribute=setattr):
         # Traced once for all of them.
         name = id(prepared.advance)
         if name not in _compiled:
-            _compiled[name] = compiled(prepared, starts_anew=True)
-        return _compiled[name]
+            # What is traced is kept, or another one could come to lie in its place.
+            _compiled[name] = prepared.advance, compiled(prepared, starts_anew=True)
+        return _compiled[name][1]
 
     set_attribute(runner, "prepare", prepared)
     set_attribute(programs, "Programs", shared)
