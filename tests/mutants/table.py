@@ -1775,6 +1775,21 @@ _EXPERIMENTS = [
             "runs/test_devices.py::test_an_axis_over_devices",
         ),
     ),
+    _of(
+        "runs/lots.py",
+        (
+            "every-lot-is-put-in-the-place-of-the-first",
+            "return _replaced(kept, after, start), results",
+            "return _replaced(kept, after, 0), results",
+            "runs/test_lots.py::test_lots_come_to_what_the_function_does",
+        ),
+        (
+            "what-is-left-over-of-lots-is-forgotten",
+            "return _replaced(kept, after, whole), joined",
+            "return kept, joined",
+            "runs/test_lots.py::test_lots_come_to_what_the_function_does",
+        ),
+    ),
 ]
 
 MUTANTS: list[Mutant] = list(
