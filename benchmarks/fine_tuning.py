@@ -15,16 +15,14 @@ from typing import Any
 
 import jax
 import numpy as np
+from intervals import interval_of
 from machine import describe_machine
 
 import jaxrl
-from jaxrl.reports import seed_interval
 
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "fine-tuning.json"
 ENVIRONMENT = "Pendulum-v1"
 EVALUATIONS, EPISODES = 10, 64
-
-
 LENGTH = 0.8
 # Environment steps of each training: what the agents need, and some more.
 STEPS = {"sac": 10_000, "ppo": 64_000}
@@ -46,12 +44,6 @@ def train_both(key: jax.Array, name: str, steps: int) -> dict[str, jax.Array]:
         for way, state in ways.items()
     }
     return {way: result.evaluations.returns.mean(axis=1) for way, result in trained.items()}
-
-
-def interval_of(values: np.ndarray) -> dict[str, float]:
-    """The mean over seeds with its 95 % interval."""
-    interval = seed_interval(values[:, None])
-    return {name: float(x[0]) for name, x in interval._asdict().items()}
 
 
 def measure(name: str, seeds: range, steps: int) -> dict[str, Any]:

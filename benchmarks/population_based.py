@@ -18,10 +18,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from intervals import interval_of
 from machine import describe_machine
 
 import jaxrl
-from jaxrl.reports import seed_interval
 from jaxrl.sweeps import best_member, log_uniform, population_based
 
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "population-based.json"
@@ -112,12 +112,6 @@ def measure(seeds: range) -> dict[str, Any]:
         "difference": interval_of(difference),
         "seconds_with_compilation": [middle - began, ended - middle],
     }
-
-
-def interval_of(values: np.ndarray) -> dict[str, float]:
-    """The mean over repetitions with its 95 % bootstrap interval."""
-    interval = seed_interval(values[:, None])
-    return {name: float(x[0]) for name, x in interval._asdict().items()}
 
 
 def main() -> None:

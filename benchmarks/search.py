@@ -22,12 +22,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from intervals import interval_of
 from machine import describe_machine
 
 import jaxrl
 from jaxrl import runs, sweeps
 from jaxrl.presets import preset_settings
-from jaxrl.reports import seed_interval
 
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "search.json"
 ENVIRONMENT = "Pendulum-v1"
@@ -197,11 +197,6 @@ def best_so_far(rows: list[dict[str, Any]], batch: int) -> list[float]:
     best = np.maximum.accumulate(scores)
     ends = [*range(batch - 1, len(rows) - 1, batch), len(rows) - 1]
     return [float(best[end]) for end in ends]
-
-
-def interval_of(values: np.ndarray) -> dict[str, float]:
-    """The mean over seeds or repetitions with Student's 95 % interval."""
-    return {name: float(x) for name, x in seed_interval(values)._asdict().items()}
 
 
 def unpaired_interval(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:

@@ -23,18 +23,14 @@ def leading(cases: Iterable[Any], number: int = 1) -> list[Any]:
 
 
 def lengthy(names: Iterable[str], *short: str) -> list[Any]:
-    """Names as pytest's parameters, of which all but some train for minutes.
+    """Names as pytest's parameters, of which all but some take minutes.
 
     Args:
         names: of all cases.
         short: those that stay in the tier of their test. The others are left to
             `make test-learning`.
     """
-    names = list(names)
-    missing = set(short) - set(names)
-    if missing:
-        raise ValueError(f"no such cases: {sorted(missing)}")
-    return [pytest.param(x, marks=() if x in short else pytest.mark.learning) for x in names]
+    return _marked(names, short, pytest.mark.learning)
 
 
 def named(names: Iterable[str], *default: str) -> list[Any]:
@@ -44,8 +40,12 @@ def named(names: Iterable[str], *default: str) -> list[Any]:
         names: of all cases.
         default: those that `make test` runs. The others are left to `make test-full`.
     """
-    names = list(names)
-    missing = set(default) - set(names)
+    return _marked(names, default, pytest.mark.full)
+
+
+def _marked(names: Iterable[str], plain: Iterable[str], mark: pytest.MarkDecorator) -> list[Any]:
+    names, plain = list(names), set(plain)
+    missing = plain - set(names)
     if missing:
         raise ValueError(f"no such cases: {sorted(missing)}")
-    return [pytest.param(x, marks=() if x in default else pytest.mark.full) for x in names]
+    return [pytest.param(x, marks=() if x in plain else mark) for x in names]

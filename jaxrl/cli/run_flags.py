@@ -118,7 +118,9 @@ def read_run(
     with checking_input():
         settings = entry.settings(**settings_of(values.settings))
         if "evaluation_interval" in given:
-            given["evaluation_interval"] = _evaluation_interval(settings, **given)
+            given["evaluation_interval"] = _evaluation_interval(
+                given["evaluation_interval"], given["evaluation_episodes"], settings.total_steps
+            )
         specification = runs.Specification(
             algorithm=entry.name,
             environment=str(environment),
@@ -131,13 +133,11 @@ def read_run(
     return specification, options, defaults
 
 
-def _evaluation_interval(
-    settings: Any, *, evaluation_interval: int | None, evaluation_episodes: int, **_: Any
-) -> int | None:
+def _evaluation_interval(typed: int | None, episodes: int, total_steps: int) -> int | None:
     """What a Specification knows under this name: 0 is typed where it has None."""
-    if evaluation_interval is None and evaluation_episodes:
-        return max(1, settings.total_steps // 20)
-    return evaluation_interval or None
+    if typed is None and episodes:
+        return max(1, total_steps // 20)
+    return typed or None
 
 
 def _with_own_names(arguments: list[str], known: dict[str, Any]) -> list[str]:

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -90,6 +89,11 @@ def _scalars(row: Row) -> Row:
     }
 
 
+def _tagged(row: Row) -> Row:
+    """The same by the names that charts have them under."""
+    return {tag_of(name): value for name, value in _scalars(row).items()}
+
+
 def _prefix(group: Group) -> str:
     return f"{group.label.replace(', ', ',')}/" if group.label else ""
 
@@ -126,16 +130,18 @@ class TensorBoard:
         ]
         self._files = {name: self._open(name) for name in [*means, *members[:_MOST_SHOWN]]}
         self._flushed = time.monotonic()
-        # Of each group: when it was written last, and the steps of its members then.
-        self._written: dict[str, tuple[float, float]] = {}
+        # When each group trained last, and the steps of each member then.
+        self._trained_at: dict[str, float] = {}
+        self._steps: dict[int, float] = {}
 
     def write(self, rows: list[Row]) -> None:
         """Adds one event to the file of each member and one to the mean of each group."""
         for group, named in rows_of_groups(rows, self._groups):
             for name, row in named:
-                self._add(name, row)
+                self._add(name, row["steps"], _tagged(row))
             own = [row for _, row in named]
-            self._add(f"{group}mean", mean_over_seeds(own), self._speed(group, own))
+            mean = mean_over_seeds(own)
+            self._add(f"{group}mean", mean["steps"], _tagged(mean) | self._speed(group, own))
         if time.monotonic() - self._flushed > _SECONDS_BETWEEN_FLUSHES:
             self.flush()
 
@@ -162,26 +168,28 @@ class TensorBoard:
         return file
 
     def _speed(self, group: str, rows: list[Row]) -> dict[str, float]:
-        """The environment steps of a group's members in a second, since it was written before."""
-        now, steps = time.monotonic(), float(sum(row["steps"] for row in rows))
-        before, earlier = self._written.get(group, (now, steps))
-        if group in self._written and steps <= earlier:
-            # An evaluation takes no steps of training.
+        """The environment steps of a group's members in a second, since it trained before."""
+        now = time.monotonic()
+        # Not all members have a row: some may have ended.
+        taken = sum(row["steps"] - self._steps.get(row["member"], row["steps"]) for row in rows)
+        self._steps |= {row["member"]: row["steps"] for row in rows}
+        before = self._trained_at.setdefault(group, now)
+        if not taken:
+            # The first row, or an evaluation, which takes no steps of training.
             return {}
-        self._written[group] = (now, steps)
-        return {"time/steps_per_second": (steps - earlier) / (now - before)} if now > before else {}
+        self._trained_at[group] = now
+        return {"time/steps_per_second": taken / (now - before)} if now > before else {}
 
-    def _add(self, name: str, row: Row, others: Mapping[str, float] = MappingProxyType({})) -> None:
+    def _add(self, name: str, steps: float, scalars: Mapping[str, float]) -> None:
         """Writes one event, if the file is one of those shown."""
         if name not in self._files:
             return
-        scalars = {tag_of(metric): x for metric, x in _scalars(row).items()} | {**others}
         summary = self._summaries
         values = [
             summary.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()
         ]
         event = self._messages.Event(
-            wall_time=time.time(), step=int(row["steps"]), summary=summary.Summary(value=values)
+            wall_time=time.time(), step=int(steps), summary=summary.Summary(value=values)
         )
         self._files[name].write_event(event)
 
@@ -222,7 +230,7 @@ class WeightsAndBiases:
         values: dict[str, float] = {}
         for group, named in rows_of_groups(rows, self._groups):
             mean = mean_over_seeds([row for _, row in named])
-            values |= {f"{group}{tag_of(name)}": value for name, value in _scalars(mean).items()}
+            values |= {f"{group}{tag}": value for tag, value in _tagged(mean).items()}
             values |= {
                 f"{member}/{name}": value
                 for member, row in named

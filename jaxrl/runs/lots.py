@@ -1,7 +1,9 @@
 """Members in lots: on a CPU as many at a time as its caches hold, elsewhere all at once.
 
-A wide `vmap` goes through the arrays of all members for every operation. What 256 agents of PPO
-touch in one step is larger than a core's cache; in lots of sixteen they train 1.3 times as fast.
+A wide `vmap` goes through the arrays of all members for every operation, and what 256 agents of PPO
+touch in one step is larger than a core's cache. Lots are slower where they are small, since each
+operation costs something however few it is for, and where chunks are short: a lot's State is copied
+out and in once a chunk.
 """
 
 from collections.abc import Callable
@@ -13,7 +15,7 @@ import jax.numpy as jnp
 Kept = TypeVar("Kept")
 
 # The most members of a lot.
-MOST = 16
+MOST = 32
 
 
 def in_lots(

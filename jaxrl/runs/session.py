@@ -143,11 +143,9 @@ class Session:
         )
         self._diverged = diverged_members(folder, self._num_members())
         self._best = self._best_so_far() if specification.keep_best else None
-        may_end_early = (specification.stop_at_return, specification.stop_on_plateau) != (
-            None,
-            None,
-        )
-        # Of a run that goes on to its budget, nobody asks for them.
+        # Of a run that goes on to its budget, nobody asks for past returns.
+        reached, plateau = specification.stop_at_return, specification.stop_on_plateau
+        may_end_early = reached is not None or plateau is not None
         self._returns = past_returns(folder) if may_end_early else []
         self._saved_at = time.monotonic()
         self._saved_steps = self._slowest_steps()

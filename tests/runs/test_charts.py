@@ -64,6 +64,17 @@ def test_charts_are_in_sections_and_say_how_fast_training_is(tmp_path, monkeypat
     assert "time/steps_per_second" not in dict(scalars(tmp_path / "mean")[:1])[8]
 
 
+def test_the_speed_is_of_those_that_still_train(tmp_path, monkeypatch):
+    clock = iter([0.0, 1.0, 1.5, 3.0, 3.5])
+    monkeypatch.setattr("jaxrl.runs.charts.time.monotonic", lambda: next(clock))
+    charts = TensorBoard(tmp_path, [Group("", (0, 1))], range(2), first_step=0)
+    charts.write([{**row, "steps": 8} for row in ROWS])
+    # The other one has ended.
+    charts.write([{**ROWS[0], "steps": 12}])
+    charts.close()
+    assert scalars(tmp_path / "mean")[1][1]["time/steps_per_second"] == 2.0
+
+
 def test_a_resumed_part_purges_what_came_after_its_checkpoint(tmp_path, monkeypatch):
     TensorBoard(tmp_path, [Group("", (0, 1))], range(2), first_step=0).close()
     # Another process, within the same second.

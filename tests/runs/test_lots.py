@@ -10,6 +10,12 @@ from jaxrl import runs
 from jaxrl.runs import lots
 
 
+@pytest.fixture(autouse=True)
+def sixteen(monkeypatch):
+    """Small lots, so that few members make several."""
+    monkeypatch.setattr(lots, "MOST", 16)
+
+
 def totals(kept, given):
     """Any function of single members."""
     values, keys = given
