@@ -29,8 +29,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 # What comes with jax.
 PRESENT = ("jax", "jaxlib", "ml-dtypes", "numpy", "opt-einsum", "scipy")
-# Imported where a checkpoint is written or read, which `accelerator.py` does not.
-OF_CHECKPOINTS = ("orbax-checkpoint", "tensorstore")
+# Flax asks for them, and imports them only where it writes checkpoints itself.
+NEVER_IMPORTED = ("orbax-checkpoint", "tensorstore")
 PLATFORMS = (
     *(f"manylinux_2_{number}_x86_64" for number in (17, 24, 26, 27, 28, 31, 34)),
     "manylinux2014_x86_64",
@@ -102,9 +102,6 @@ def main() -> None:
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     parser.add_argument("--python", default=own, help=f"of the other machine; {own} by default")
     parser.add_argument(
-        "--checkpoints", action="store_true", help="with orbax, which nothing here needs"
-    )
-    parser.add_argument(
         "--present", nargs="*", default=[], metavar="PACKAGE", help="what that machine has already"
     )
     arguments = parser.parse_args()
@@ -115,8 +112,7 @@ def main() -> None:
         if others:
             parser.error(f"{arguments.folder} holds other things: {', '.join(sorted(others))}")
         shutil.rmtree(arguments.folder)
-    left_out = () if arguments.checkpoints else OF_CHECKPOINTS
-    for name, versions in wanted_wheels((*arguments.present, *left_out)).items():
+    for name, versions in wanted_wheels((*arguments.present, *NEVER_IMPORTED)).items():
         (arguments.folder / name).mkdir(parents=True)
         download(versions, arguments.folder / name, arguments.python)
     build_own(arguments.folder / "jaxrl")

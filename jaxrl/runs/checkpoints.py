@@ -1,24 +1,19 @@
 """Checkpoints: the whole state of a run, written in one step and verified when it is read.
 
 A checkpoint is a folder `checkpoints/<environment steps of all members>`: the leaves of the State
-as orbax stores arrays, and `manifest.json` with the progress, the lengths of the row files at that
-moment, and a digest of every file. It holds data only; the State's types come from the algorithm.
+in `arrays.npz`, and `manifest.json` with the progress, the lengths of the row files at that moment,
+and a digest of every file. It holds data only; the State's types come from the algorithm.
 """
 
-import contextlib
-import errno
-import gc
 import hashlib
 import json
-import logging
 import os
 import re
 import stat
-import sys
-import tempfile
 import types
 import warnings
-from collections.abc import Generator, Mapping
+import zipfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,11 +47,9 @@ from jaxrl.training import Progress
 from jaxrl.types import State
 
 _MANIFEST = "manifest.json"
-_ARRAYS = "arrays"
+_ARRAYS = "arrays.npz"
 _UNFINISHED = ".unfinished"
 _NAME = re.compile(r"[0-9]{12,18}")
-_PLAIN = re.compile(r"[A-Za-z0-9_./=,@+-]+")
-_OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EROFS)
 
 
 class Checkpoint(NamedTuple):
@@ -318,8 +311,7 @@ def _describe(state: Any) -> list[list[Any]]:
 
 def _to_arrays(state: State) -> dict[str, np.ndarray]:
     leaves = [jax.random.key_data(x) if _is_key(x) else x for x in jax.tree.leaves(state)]
-    # Orbax refuses arrays without elements; their shapes are in the manifest.
-    return {_name(i): x for i, x in enumerate(jax.device_get(leaves)) if x.size}
+    return {_name(i): x for i, x in enumerate(jax.device_get(leaves))}
 
 
 def _key_implementations(state: State) -> dict[str, str]:
@@ -332,9 +324,7 @@ def _from_arrays(
 ) -> State:
     leaves, structure = jax.tree.flatten(state_type)
 
-    def restored(name: str, leaf: Any) -> Any:
-        if not leaf.size:
-            return jnp.zeros(leaf.shape, leaf.dtype)
+    def restored(name: str) -> Any:
         # A copy: the state is donated, and memory that numpy owns cannot be.
         array = jnp.array(arrays[name], copy=True)
         if name in key_implementations:
@@ -342,7 +332,7 @@ def _from_arrays(
         return array
 
     try:
-        return jax.tree.unflatten(structure, [restored(_name(i), x) for i, x in enumerate(leaves)])
+        return jax.tree.unflatten(structure, [restored(_name(i)) for i in range(len(leaves))])
     except (KeyError, TypeError, ValueError) as error:
         raise _DamagedError(f"its arrays are not those of the State ({error})") from None
 
@@ -357,27 +347,8 @@ def _name(index: int) -> str:
 
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    failure: tuple[int | None, str] | None = None
-    with _in_silence():
-        with _array_files() as files, _plain_path(path) as plain:
-            try:
-                files.save(plain, arrays)
-            except OSError as error:
-                failure = error.errno, error.strerror or str(error)
-            except Exception as error:  # Orbax documents none in particular.
-                failure = None, _in_short(error)
-        if failure is not None:
-            # What it left in the middle of its work complains when it goes: now, not later.
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                gc.collect()
-    if failure is not None:
-        code, reason = failure
-        if code is not None:
-            raise OSError(code, reason)
-        raise ExperimentError(
-            f"cannot write the arrays of a checkpoint to {path.parent.parent}: {reason}"
-        )
+    with path.open("xb") as file:
+        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def _compare(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -398,82 +369,28 @@ def _compare(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _read_arrays(path: Path, types: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Reads arrays, after a look at what is announced: nothing larger than expected is made."""
-    expected = {name: (tuple(x.shape), str(x.dtype)) for name, x in types.items() if x.size}
-    with _array_files() as files, _plain_path(path) as plain:
-        try:
-            announced = files.metadata(plain).item_metadata.tree
-            present = {name: (tuple(x.shape), str(x.dtype)) for name, x in announced.items()}
-            if present != expected:
-                raise _DamagedError("its arrays are not those of the State")
-            return files.restore(plain)
-        except _DamagedError:
-            raise
-        except Exception as error:  # Orbax documents none in particular.
-            raise _DamagedError(f"its arrays cannot be read ({type(error).__name__})") from error
-
-
-@contextlib.contextmanager
-def _plain_path(path: Path) -> Generator[Path]:
-    """The path, spelt without what orbax takes as a pattern, such as brackets or a backslash."""
-    whole = path.absolute()
-    if _PLAIN.fullmatch(str(whole)):
-        yield whole
-        return
-    if Path("/proc/self/fd").is_dir():
-        handle = os.open(whole.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            yield Path(f"/proc/self/fd/{handle}") / whole.name
-        finally:
-            os.close(handle)
-        return
-    with tempfile.TemporaryDirectory(prefix="jaxrl-") as folder:
-        link = Path(folder) / "parent"
-        link.symlink_to(whole.parent, target_is_directory=True)
-        yield link / whole.name
-
-
-def _in_short(error: Exception) -> str:
-    """What the system said, of a message that may have many lines."""
-    text = str(error)
-    for code in _OF_THE_SYSTEM:
-        if os.strerror(code) in text:
-            return os.strerror(code)
-    return " ".join(text.split())[:200]
-
-
-@contextlib.contextmanager
-def _in_silence() -> Generator[None]:
-    """Keeps the traceback of each callback that finds its event loop closed from being printed."""
-    hooks = sys.excepthook, sys.unraisablehook
-
-    def ignore(*unused: Any) -> None:
-        del unused
-
-    sys.excepthook = sys.unraisablehook = ignore
     try:
-        yield
-    finally:
-        sys.excepthook, sys.unraisablehook = hooks
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            if sorted(archive.namelist()) != sorted(f"{name}.npy" for name in types):
+                raise _DamagedError("its arrays are not those of the State")
+            return {name: _read_array(archive, name, types[name]) for name in types}
+    except FileNotFoundError:
+        raise _DamagedError(f"{_ARRAYS} is missing") from None
+    except (_DamagedError, OSError):
+        raise
+    except Exception as error:  # Whatever a damaged archive makes of its reader.
+        raise _DamagedError(f"its arrays cannot be read ({type(error).__name__})") from error
 
 
-def _says_nothing_of_arrays(record: logging.LogRecord) -> bool:
-    """Whether a message of the logs is not about the writing of arrays."""
-    error = record.exc_info[1] if record.exc_info else None
-    trace = error.__traceback__ if error is not None else None
-    files = [record.pathname]
-    while trace is not None:
-        files.append(trace.tb_frame.f_code.co_filename)
-        trace = trace.tb_next
-    return not any(f"{os.sep}orbax{os.sep}" in file for file in files)
-
-
-def _array_files() -> Any:
-    # Orbax takes a while to import, and only a run that saves or loads needs it.
-    import orbax.checkpoint as orbax
-
-    # It reports every step of its work, and every error with its traceback, of its tasks once more
-    # when they are thrown away; what a user must know is said by this module.
-    for name in ("absl", "asyncio"):
-        logging.getLogger(name).addFilter(_says_nothing_of_arrays)
-    return contextlib.closing(orbax.Checkpointer(orbax.PyTreeCheckpointHandler()))
+def _read_array(archive: zipfile.ZipFile, name: str, leaf: Any) -> np.ndarray:
+    """Reads one array, after a look at what is announced: nothing larger than expected is made."""
+    expected = np.dtype(leaf.dtype)
+    with archive.open(f"{name}.npy") as file:
+        np.lib.format.read_magic(file)
+        shape, _, announced = np.lib.format.read_array_header_1_0(file)
+        same_type = (announced.kind, announced.itemsize) == (expected.kind, expected.itemsize)
+        if shape != tuple(leaf.shape) or not same_type:
+            raise _DamagedError("its arrays are not those of the State")
+        file.seek(0)
+        # Of a type that numpy has not, such as bfloat16, the file holds the bytes.
+        return np.lib.format.read_array(file, allow_pickle=False).view(expected)

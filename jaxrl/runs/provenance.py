@@ -12,7 +12,7 @@ import jax
 
 from jaxrl.runs._reading import read_json
 
-_PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "optax", "flax", "gymnax", "orbax-checkpoint")
+_PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "optax", "flax", "gymnax")
 # By the name in config.json, what people read of it.
 _CIRCUMSTANCES = {
     "device": "the device",

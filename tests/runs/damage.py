@@ -119,10 +119,10 @@ def replace_by_a_fifo(path, _, __):
 
 # How often each is done to each file.
 WAYS = [
-    *[flip] * 4,
-    *[overwrite] * 2,
-    *[other_digit] * 3,
-    *[cut] * 2,
+    *[flip] * 7,
+    *[overwrite] * 4,
+    *[other_digit] * 4,
+    *[cut] * 4,
     empty,
     lengthen,
     nest,

@@ -71,34 +71,24 @@ def test_only_the_last_ones_are_kept_and_there_is_no_code(tmp_path):
     assert not any(name.endswith((".pkl", ".pickle", ".py")) for name in files)
 
 
-def largest_file(path):
-    return max(
-        (p for p in (path / "arrays").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size
-    )
-
-
 def truncate(path):
-    file = largest_file(path)
+    file = path / "arrays.npz"
     file.write_bytes(file.read_bytes()[:-5])
 
 
 def flip_a_bit(path):
-    file = largest_file(path)
+    file = path / "arrays.npz"
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
 
 
 def empty_a_file(path):
-    largest_file(path).write_bytes(b"")
-
-
-def lose_a_file(path):
-    largest_file(path).unlink()
+    (path / "arrays.npz").write_bytes(b"")
 
 
 def lose_the_arrays(path):
-    shutil.rmtree(path / "arrays")
+    (path / "arrays.npz").unlink()
 
 
 def lose_the_manifest(path):
@@ -131,11 +121,10 @@ def a_file_instead(path):
 
 
 DAMAGES = [
-    (truncate, "arrays/.* is damaged"),
-    (flip_a_bit, "arrays/.* is damaged"),
-    (empty_a_file, "arrays/.* is damaged"),
-    (lose_a_file, "arrays/.* is missing"),
-    (lose_the_arrays, "arrays/.* is missing"),
+    (truncate, "arrays.npz is damaged"),
+    (flip_a_bit, "arrays.npz is damaged"),
+    (empty_a_file, "arrays.npz is damaged"),
+    (lose_the_arrays, "arrays.npz is missing"),
     (lose_the_manifest, "its manifest.json cannot be read"),
     (half_a_manifest, "its manifest.json is damaged"),
     (other_digit_in_the_manifest, "its manifest.json is damaged"),
@@ -188,7 +177,7 @@ def test_another_state_is_refused(three_checkpoints):
 
 def test_none_was_finished(tmp_path):
     assert load_newest(tmp_path, STATE_TYPE) is None
-    (tmp_path / "checkpoints" / ".unfinished" / "arrays").mkdir(parents=True)
+    (tmp_path / "checkpoints" / ".unfinished" / "arrays.npz").mkdir(parents=True)
     assert load_newest(tmp_path, STATE_TYPE) is None
     save_three(tmp_path)
     assert not (tmp_path / "checkpoints" / ".unfinished").exists()

@@ -33,7 +33,7 @@ def judged(base, monkeypatch, share):
 
 
 def test_a_sample_of_damages_is_found_or_harmless(tmp_path, monkeypatch):
-    cases = judged(tmp_path, monkeypatch, 0.03)
+    cases = judged(tmp_path, monkeypatch, 0.05)
     assert len(cases) > 10
     assert [case for case in cases if case["verdict"] not in ("found", "harmless")] == []
 
@@ -170,7 +170,7 @@ def test_checkpoints_that_are_a_link(half, tmp_path):
 
 
 def test_a_file_in_a_checkpoint_that_nobody_may_wait_for(half):
-    arrays = next(path for path in (newest(half) / "arrays").rglob("*") if path.is_file())
+    arrays = newest(half) / "arrays.npz"
     arrays.unlink()
     os.mkfifo(arrays)
     with pytest.warns(UserWarning, match="is no regular file"):
@@ -180,9 +180,9 @@ def test_a_file_in_a_checkpoint_that_nobody_may_wait_for(half):
 def test_arrays_of_another_shape_are_not_made(half):
     """Its digests are right, and it announces arrays that nobody asked for."""
     path = newest(half)
-    shutil.rmtree(path / "arrays")
+    (path / "arrays.npz").unlink()
     arrays = {f"leaf_{i:05d}": np.zeros((3, 50)) for i in range(8)}
-    checkpoints._write_arrays(path / "arrays", arrays)
+    checkpoints._write_arrays(path / "arrays.npz", arrays)
     digests = {name: checkpoints._digest(path / name) for name in checkpoints._files(path)}
     rewrite_manifest(path, sha256=digests)
     with pytest.warns(UserWarning, match="its arrays are not those of the State"):
