@@ -1,7 +1,9 @@
-"""Kills runs at random moments and resumes them: `python killing.py FOLDER toy|grid|ppo COUNT`.
+"""Kills runs at random moments and resumes them: `python killing.py FOLDER KIND COUNT`.
 
-Every run is a process of its own, forked before JAX starts any thread, so that none pays for the
-imports. Prints one JSON line per kill.
+The kinds are `toy`, `grid`, `ppo`, `gru` and the name of any algorithm. Every run is a process of
+its own, forked before JAX starts any thread, so that none pays for the imports. Beside every third
+run another process reads its folder over and over, while checkpoints come and go. Prints one JSON
+line per run.
 """
 
 import hashlib
@@ -13,15 +15,17 @@ import signal
 import sys
 import time
 import traceback
+from functools import partial
 
 import jax
 import numpy as np
 
-from jaxrl import PPOConfig
-from jaxrl.runs import Specification, load, make_members, resume, start
+from jaxrl import PPOConfig, registry
+from jaxrl.runs import ExperimentError, Specification, load, make_members, resume, start
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 from runs import toy
+from small_runs import SMALL
 
 
 def ppo_specification():
@@ -55,7 +59,27 @@ def grid_specification():
     )
 
 
+def small_specification(algorithm, **settings):
+    """Two members of any algorithm, some twenty rows each and as many checkpoints."""
+    entry = registry.get(algorithm)
+    in_whole_episodes = "num_envs" not in entry.settings.__dataclass_fields__
+    steps = 40_000 if in_whole_episodes else 4_000
+    own = SMALL.get(algorithm, {}) | settings
+    return Specification(
+        algorithm=algorithm,
+        environment="Pendulum-v1" if algorithm in ("ddpg", "td3", "sac") else "CartPole-v1",
+        settings=entry.settings(total_steps=steps, **own),
+        members=make_members(range(2)),
+        log_interval=steps // 20,
+        evaluation_interval=steps // 5,
+        evaluation_episodes=2,
+        checkpoint_interval=steps // 20,
+        keep_checkpoints=1,
+    )
+
+
 SPECIFICATIONS = {
+    "gru": lambda: small_specification("ppo", core="gru", core_size=4),
     "toy": lambda: toy.specification(
         total_steps=160,
         members=make_members(range(2), settings={"learning_rate": [0.1, 1.0]}),
@@ -120,6 +144,24 @@ def wait_for_a_moment(process, folder, chance, seconds, total):
     time.sleep(chance.uniform(0, 0.02))
 
 
+def read_over_and_over(folder):
+    """Loads a run until the process is ended; what cannot be read yet is one clear error."""
+    while True:
+        try:
+            load(folder)
+        except ExperimentError:
+            time.sleep(0.01)
+
+
+def end_reader(process):
+    """Whether it was still at work."""
+    ended, _ = os.waitpid(process, os.WNOHANG)
+    if not ended:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+    return not ended
+
+
 def kill_and_resume(specification, folder, chance, seconds, total):
     """Kills the run one to three times, each time at a random moment, then lets it end."""
     killed_at = []
@@ -142,7 +184,7 @@ def main():
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     if algorithm == "toy":
         toy.install()
-    specification = SPECIFICATIONS[algorithm]()
+    specification = SPECIFICATIONS.get(algorithm, partial(small_specification, algorithm))()
     whole = base / "whole"
     finish(forked(digest_after, start, specification, whole))
     # Timed with a full cache, as the runs that are killed have one.
@@ -153,8 +195,10 @@ def main():
     chance = random.Random(0)
     for i in range(count):
         folder = base / f"killed_{i}"
+        reader = forked(read_over_and_over, folder) if i % 3 == 2 else None
         killed_at = kill_and_resume(specification, folder, chance, seconds, rows(whole))
-        same = outcome(folder) == outcome(whole)
+        was_reading = reader is None or end_reader(reader)
+        same = was_reading and outcome(folder) == outcome(whole)
         print(json.dumps({"killed_at": killed_at, "of": rows(whole), "same": same}), flush=True)
 
 

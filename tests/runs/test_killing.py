@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from small_runs import NAMES
 
 SCRIPT = pathlib.Path(__file__).parent / "killing.py"
 
@@ -35,6 +36,12 @@ def test_kill_9_at_random_moments(tmp_path):
 
 
 @pytest.mark.learning
-@pytest.mark.parametrize("specification", ["ppo", "grid"])
+@pytest.mark.parametrize("specification", ["ppo", "grid", "toy"])
 def test_kill_9_20_times(tmp_path, specification):
     kill(tmp_path, specification, 20, seconds=3000)
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("algorithm", ["gru", *NAMES])
+def test_kill_9_of_every_algorithm(tmp_path, algorithm):
+    kill(tmp_path, algorithm, 8, seconds=3000)
