@@ -375,6 +375,8 @@ def _read_arrays(path: Path, types: Mapping[str, Any]) -> dict[str, np.ndarray]:
                 raise _DamagedError("its arrays are not those of the State")
             return {name: _read_array(archive, name, types[name]) for name in types}
     except FileNotFoundError:
+        if path.with_suffix("").is_dir():
+            raise _DamagedError("an earlier version of jaxrl wrote it, with orbax") from None
         raise _DamagedError(f"{_ARRAYS} is missing") from None
     except (_DamagedError, OSError):
         raise

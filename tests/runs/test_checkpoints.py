@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from runs.toy import same_state
 
-from jaxrl.runs import ExperimentError
+from jaxrl.runs import ExperimentError, checkpoints
 from jaxrl.runs.checkpoints import Checkpoint, load_newest, save
 from jaxrl.training import Progress
 
@@ -164,6 +164,22 @@ def test_all_damaged_is_an_error(three_checkpoints, tmp_path):
         pytest.raises(ExperimentError, match=r"no checkpoint of .* can be used"),
     ):
         load_newest(folder, STATE_TYPE)
+
+
+def test_the_format_of_earlier_versions_is_named(three_checkpoints, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(three_checkpoints, folder)
+    path = path_of(folder, 3)
+    (path / "arrays").mkdir()
+    (path / "arrays.npz").rename(path / "arrays" / "manifest.ocdbt")
+    document = json.loads((path / "manifest.json").read_text())
+    content = document["content"]
+    content["sha256"] = {"arrays/manifest.ocdbt": content["sha256"]["arrays.npz"]}
+    document["sha256"] = checkpoints._content_digest(content)
+    (path / "manifest.json").write_text(json.dumps(document))
+    with pytest.warns(UserWarning, match="an earlier version of jaxrl wrote it, with orbax"):
+        checkpoint = load_newest(folder, STATE_TYPE)
+    assert checkpoint.progress.iteration == 2
 
 
 def test_another_state_is_refused(three_checkpoints):
