@@ -8,7 +8,7 @@ from small_runs import NAMES, build, corridor, task
 from tiers import named
 
 import jaxrl
-from jaxrl import registry, take_learned
+from jaxrl import registry, runs, take_learned
 from jaxrl.sweeps import log_uniform, population_based
 from jaxrl.transfer import LEARNT
 
@@ -160,3 +160,22 @@ def test_the_documented_fields_exist():
             found |= set(getattr(state, "_fields", ()))
             pending += [getattr(state, field) for field in getattr(state, "_fields", ())]
     assert set(LEARNT) <= found
+
+
+def test_another_environment_has_the_same_spaces(tmp_path):
+    deep_sea = runs.Specification(
+        algorithm="ppo",
+        environment="DeepSea-bsuite",
+        settings=jaxrl.PPOConfig(total_steps=1_000),
+        environment_parameters={"size": 8},
+    )
+    run = runs.Run(
+        tmp_path,
+        deep_sea,
+        jaxrl.ppo(jaxrl.make_env("DeepSea-bsuite", size=8), deep_sea.settings),
+        None,
+        None,
+    )
+    assert run.in_environment({"size": 8}).specification == deep_sea
+    with pytest.raises(ValueError, match="with size as given, DeepSea-bsuite has other obs"):
+        run.in_environment({"size": 10})

@@ -5,16 +5,18 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
 from rich.console import Console
 
-from jaxrl import runs
-from jaxrl.cli.arguments import parse
+from jaxrl import environments, runs
+from jaxrl.cli.arguments import flags, given_flags, parse, take_positionals
 from jaxrl.cli.errors import check_range, checking_input
 from jaxrl.cli.report import cut_short, group_intervals, returns_table
+from jaxrl.cli.run_flags import given_parameters
+from jaxrl.cli.settings_flags import parameter_arguments
 from jaxrl.cli.user_modules import import_modules_of
 from jaxrl.runs.grouping import identities_of
 from jaxrl.runs.members import LARGEST_SEED
@@ -47,14 +49,7 @@ class EvaluateArguments:
 
 def run(arguments: list[str]) -> int:
     """Plays whole episodes with the non-exploring policy of every member of a run."""
-    values = parse(
-        EvaluateArguments,
-        arguments,
-        prog="jaxrl evaluate",
-        description="Play whole episodes with the policies of a run, which do not explore unless "
-        "--sample is given. The interval "
-        "of the mean is Student's over agents, or over episodes where there is one agent.",
-    )
+    values, parameters = _read(arguments)
     check_range("episodes", values.episodes, minimum=1, maximum=MOST_EPISODES)
     check_range("seed", values.seed, minimum=0, maximum=LARGEST_SEED)
     import_modules_of(values.run)
@@ -68,6 +63,8 @@ def run(arguments: list[str]) -> int:
             )
         if values.sample and loaded.algorithm.behavior is None:
             raise ValueError(f"{loaded.specification.algorithm} has no policy that explores")
+        if parameters:
+            loaded = loaded.in_environment(parameters)
     evaluation = runs.evaluate_run(
         loaded, num_episodes=values.episodes, seed=values.seed, explores=values.sample
     )
@@ -76,10 +73,14 @@ def run(arguments: list[str]) -> int:
         answer = _plain(returns, evaluation.lengths, loaded.specification)
         answer |= {f"episode_{name}": mean for name, mean in _reported(evaluation).items()}
         answer |= {"checkpoint": loaded.steps, "left_out": list(loaded.left_out)}
+        if parameters:
+            answer["environment_parameters"] = parameters
         sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
         return 0
     specification = loaded.specification
     title = f"evaluation of {specification.algorithm} on {specification.environment}"
+    if parameters:
+        title += " with " + ", ".join(f"{name}={value}" for name, value in parameters.items())
     if loaded.left_out:
         title += f", after {loaded.steps:,} steps: newer checkpoints cannot be used"
     console = Console()
@@ -91,6 +92,34 @@ def run(arguments: list[str]) -> int:
         shown = "none" if mean is None else f"{mean:.4g}"
         sys.stdout.write(f"{name}: {shown}, the mean over all episodes\n")
     return 0
+
+
+def _read(arguments: list[str]) -> tuple[EvaluateArguments, dict[str, Any]]:
+    """The command's own flags, and the parameters of another environment, if some were typed."""
+    known = flags(EvaluateArguments)
+    words, _ = take_positionals(arguments, 1, lambda _: known)
+    parameters: dict[str, environments.Parameter] = {}
+    if words and any(flag.startswith("env.") for flag in given_flags(arguments)):
+        import_modules_of(Path(words[0]))
+        with checking_input():
+            name = runs.read_specification(words[0]).environment
+            parameters = environments.parameters_of(name)
+    env = parameter_arguments(parameters)
+    both = dataclasses.make_dataclass(
+        "arguments",
+        [("own", Annotated[EvaluateArguments, tyro.conf.arg(name="")]), ("env", env, env())],
+        frozen=True,
+    )
+    values: Any = parse(
+        both,
+        arguments,
+        prog="jaxrl evaluate",
+        description="Play whole episodes with the policies of a run, which do not explore unless "
+        "--sample is given. The interval "
+        "of the mean is Student's over agents, or over episodes where there is one agent. "
+        "--env.NAME VALUE plays them in the run's environment with another parameter.",
+    )
+    return values.own, given_parameters(vars(values.env), given_flags(arguments))
 
 
 def _reported(evaluation: Evaluation) -> dict[str, float | None]:

@@ -108,7 +108,7 @@ def read_run(
         description=_description(entry, source),
     )
     options: Flags = values.run
-    changed = _given_parameters(vars(values.env), reader.given_flags(rest))
+    changed = given_parameters(vars(values.env), reader.given_flags(rest))
     common = {field.name for field in dataclasses.fields(runs.Specification)}
     check_range("seeds", options.seeds, minimum=1)
     check_range("seed", options.seed, minimum=0, maximum=LARGEST_SEED)
@@ -174,8 +174,13 @@ def default_folder(parent: str, specification: runs.Specification) -> Path:
     return folder
 
 
-def _given_parameters(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
-    """The environment's parameters that were typed; the others keep their defaults."""
+def given_parameters(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
+    """The environment's parameters that were typed, by name; a file's path in full.
+
+    Args:
+        values: of all parameters, as they were read.
+        given: the flags that were typed.
+    """
     return {
         name: _absolute(value)
         for name, value in values.items()

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +41,8 @@ from jaxrl.runs.specification import (
 from jaxrl.settings import require_whole
 from jaxrl.training import Evaluation, Progress
 from jaxrl.transfer import take_learned
-from jaxrl.types import Algorithm, State
+from jaxrl.types import Algorithm, Environment, State
+from jaxrl.types.spaces import sample_element
 
 
 class Run(NamedTuple):
@@ -67,6 +68,43 @@ class Run(NamedTuple):
     def steps(self) -> int:
         """Environment steps of all members together."""
         return plan.all_steps(self.specification, self.progress)
+
+    def in_environment(self, parameters: Mapping[str, Any]) -> "Run":
+        """The run with its policies in another environment: the same one with other parameters.
+
+        Args:
+            parameters: of the environment, by name, in the place of the run's.
+
+        Returns:
+            What `evaluate_run` takes.
+
+        Raises:
+            ValueError: a parameter is wrong or differs between members, or observations or actions
+                are of another kind with it.
+
+        Example:
+            >>> run = jaxrl.runs.load("runs/demo")  # doctest: +SKIP
+            >>> jaxrl.runs.evaluate_run(run.in_environment({"gravity": 15.0}), num_episodes=100)
+            ... # doctest: +SKIP
+        """
+        before = self.specification
+        own = {name for member in before.members for name in member.environment_parameters}
+        if own & parameters.keys():
+            raise ValueError(
+                f"the members of {self.folder} have values of {min(own & parameters.keys())} of "
+                "their own, in which each is played"
+            )
+        changed = dataclasses.replace(
+            before, environment_parameters={**before.environment_parameters, **parameters}
+        )
+        check_environment(changed)
+        algorithm = build(changed)
+        if _kind_of(algorithm.environment) != _kind_of(self.algorithm.environment):
+            raise ValueError(
+                f"with {', '.join(parameters)} as given, {before.environment} has other "
+                "observations or actions than those that the run has learnt from"
+            )
+        return self._replace(specification=changed, algorithm=algorithm)
 
     def algorithm_of(self, member: int) -> Algorithm:
         """Builds the algorithm of one member, with its settings and its environment."""
@@ -286,6 +324,15 @@ def evaluate_run(
     return programs.evaluate_states(
         run.specification, keys, run.states, num_episodes=num_episodes, explores=explores
     )
+
+
+def _kind_of(environment: Environment) -> tuple[Any, ...]:
+    """Shapes and types of an observation and an action, and how many categories each has."""
+    spaces = environment.observation_space, environment.action_space
+    key = jax.random.key(0)
+    elements = jax.eval_shape(lambda: [sample_element(space, key) for space in spaces])
+    categories = [getattr(space, "num_categories", None) for space in jax.tree.leaves(spaces)]
+    return elements, categories
 
 
 def _with_budget(specification: Specification, total_steps: int) -> Specification:

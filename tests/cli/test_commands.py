@@ -314,3 +314,18 @@ def test_help_imports_nothing_slow():
     assert "jaxrl.cli" in new
     slow = {"tyro", "gymnax", "matplotlib", "scipy.stats", "rich", "jaxrl.runs", "PIL"}
     assert not slow & set(new)
+
+
+def test_evaluate_plays_in_another_environment(command, finished_run):
+    words = ["evaluate", str(finished_run), *IMPORT, "--episodes", "3"]
+    answer = command(*words, "--json", "--env.max-steps-in-episode", "7", "--env.gravity", "11")
+    assert answer.code == 0
+    found = json.loads(answer.out)
+    assert found["environment_parameters"] == {"max_steps_in_episode": 7, "gravity": 11.0}
+    assert 0 < found["mean"] <= 7
+    shown = command(*words, "--env.gravity", "11").out
+    assert "with gravity=11.0" in shown
+    assert "environment_parameters" not in command(*words, "--json").out
+    answer = command(*words, "--env.gravty", "11")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "jaxrl: error: unknown flag --env.gravty: did you mean --env.gravity?\n"

@@ -259,3 +259,16 @@ def test_a_run_of_the_former_format_is_read(tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     np.testing.assert_array_equal(read_metrics(tmp_path)["steps"], [[9, 10], [8, np.nan]])
     assert isinstance(from_json(data).settings, ToyConfig)
+
+
+def test_policies_are_played_in_another_environment(tmp_path):
+    start(specification(total_steps=32, members=make_members(range(2))), tmp_path / "run")
+    run = load(tmp_path / "run")
+    own, windy = (
+        evaluate_run(x, num_episodes=2).returns for x in (run, run.in_environment({"wind": 5.0}))
+    )
+    # Three steps an episode.
+    np.testing.assert_allclose(windy - own, 15.0, rtol=1e-5)
+    start(grid(total_steps=32), tmp_path / "grid")
+    with pytest.raises(ValueError, match="have values of wind of their own"):
+        load(tmp_path / "grid").in_environment({"wind": 5.0})
