@@ -259,3 +259,14 @@ def test_a_mask_goes_around_a_nested_space():
     zeros = zero_element(space)
     assert zeros.action_mask.dtype == jnp.bool_
     assert zeros.observation["legs"][1].shape == (2, 2)
+
+
+def test_a_box_is_shown_in_short():
+    assert repr(Box(jnp.float32(-2.0), 2.0, (1,))) == "Box(-2.0, 2.0, (1,), float32)"
+    assert (
+        repr(Box(np.zeros((84, 84)), 255, (84, 84), jnp.uint8)) == "Box(0.0, 255, (84, 84), uint8)"
+    )
+    assert repr(Box([0.0, -1.0], jnp.inf, (2,))) == "Box([ 0., -1.], inf, (2,), float32)"
+    seen = []
+    jax.jit(lambda low: seen.append(repr(Box(low, 1.0, ()))))(0.5)
+    assert seen == ["Box(traced, 1.0, (), float32)"]

@@ -96,6 +96,10 @@ class Box:
             )
         return bound
 
+    def __repr__(self) -> str:
+        bounds = f"{_in_short(self.low)}, {_in_short(self.high)}"
+        return f"Box({bounds}, {self.shape}, {jnp.dtype(self.dtype).name})"
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Box):
             return NotImplemented
@@ -170,6 +174,15 @@ class Box:
 
 def _is_traced(*values: Any) -> bool:
     return any(isinstance(value, Tracer) for value in values)
+
+
+def _in_short(bound: Any) -> str:
+    """A bound as it is shown: one number where it is the same everywhere."""
+    if _is_traced(bound):
+        return "traced"
+    values = np.asarray(bound)
+    same = values.size > 0 and np.all(values == values.flat[0])
+    return str(values.flat[0]) if same else np.array2string(values, separator=", ", threshold=8)
 
 
 def _is_finite(bound: Any) -> Any:
