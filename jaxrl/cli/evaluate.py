@@ -56,6 +56,8 @@ def run(arguments: list[str]) -> int:
     runs.enable_compilation_cache()
     with checking_input():
         loaded = runs.load(values.run, checkpoint=values.checkpoint)
+        if parameters:
+            loaded = loaded.in_environment(parameters)
         if loaded.algorithm.environment.max_episode_steps is None:
             raise ValueError(
                 f"{loaded.algorithm.environment.name} has no time limit, so an episode might "
@@ -63,8 +65,6 @@ def run(arguments: list[str]) -> int:
             )
         if values.sample and loaded.algorithm.behavior is None:
             raise ValueError(f"{loaded.specification.algorithm} has no policy that explores")
-        if parameters:
-            loaded = loaded.in_environment(parameters)
     evaluation = runs.evaluate_run(
         loaded, num_episodes=values.episodes, seed=values.seed, explores=values.sample
     )

@@ -97,6 +97,7 @@ class Run(NamedTuple):
         changed = dataclasses.replace(
             before, environment_parameters={**before.environment_parameters, **parameters}
         )
+        to_json(changed)  # Refuses what a run of its own could not have.
         check_environment(changed)
         algorithm = build(changed)
         if _kind_of(algorithm.environment) != _kind_of(self.algorithm.environment):

@@ -329,3 +329,8 @@ def test_evaluate_plays_in_another_environment(command, finished_run):
     answer = command(*words, "--env.gravty", "11")
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == "jaxrl: error: unknown flag --env.gravty: did you mean --env.gravity?\n"
+    for flags in (["--json"], []):
+        answer = command(*words, *flags, "--env.gravity", "inf")
+        assert answer.code == 2
+        assert "environment parameter gravity=inf must be finite" in answer.err
+        assert answer.err.count("\n") == 1
