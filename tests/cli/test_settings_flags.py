@@ -7,7 +7,7 @@ import pytest
 
 from jaxrl import registry
 from jaxrl.cli.arguments import flags, parse
-from jaxrl.cli.run_flags import _given_parameters, _with_own_names
+from jaxrl.cli.run_flags import given_parameters, _with_own_names
 from jaxrl.cli.settings_flags import (
     GROUPS,
     OWN_GROUP,
@@ -108,7 +108,7 @@ def test_files_are_kept_with_their_whole_path(tmp_path, monkeypatch):
     (tmp_path / "log").write_text("no parameter means this file")
     values = {"prices": "prices.csv", "reward": "log", "window": 3, "limit": 2}
     given = {"env.prices", "env.reward", "env.window"}
-    assert _given_parameters(values, given) == {
+    assert given_parameters(values, given) == {
         "prices": str(tmp_path / "prices.csv"),
         "reward": "log",
         "window": 3,
