@@ -5,18 +5,16 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import tyro
 from rich.console import Console
 
-from jaxrl import environments, runs
-from jaxrl.cli.arguments import flags, given_flags, parse, take_positionals
+from jaxrl import runs
 from jaxrl.cli.errors import check_range, checking_input
+from jaxrl.cli.other_parameters import read_played_run
 from jaxrl.cli.report import cut_short, group_intervals, returns_table
-from jaxrl.cli.run_flags import given_parameters
-from jaxrl.cli.settings_flags import parameter_arguments
 from jaxrl.cli.user_modules import import_modules_of
 from jaxrl.runs.grouping import identities_of
 from jaxrl.runs.members import LARGEST_SEED
@@ -49,7 +47,14 @@ class EvaluateArguments:
 
 def run(arguments: list[str]) -> int:
     """Plays whole episodes with the non-exploring policy of every member of a run."""
-    values, parameters = _read(arguments)
+    values, parameters = read_played_run(
+        arguments,
+        EvaluateArguments,
+        command="evaluate",
+        description="Play whole episodes with the policies of a run, which do not explore unless "
+        "--sample is given. The interval of the mean is Student's over agents, or over episodes "
+        "where there is one agent.",
+    )
     check_range("episodes", values.episodes, minimum=1, maximum=MOST_EPISODES)
     check_range("seed", values.seed, minimum=0, maximum=LARGEST_SEED)
     import_modules_of(values.run)
@@ -92,34 +97,6 @@ def run(arguments: list[str]) -> int:
         shown = "none" if mean is None else f"{mean:.4g}"
         sys.stdout.write(f"{name}: {shown}, the mean over all episodes\n")
     return 0
-
-
-def _read(arguments: list[str]) -> tuple[EvaluateArguments, dict[str, Any]]:
-    """The command's own flags, and the parameters of another environment, if some were typed."""
-    known = flags(EvaluateArguments)
-    words, _ = take_positionals(arguments, 1, lambda _: known)
-    parameters: dict[str, environments.Parameter] = {}
-    if words and any(flag.startswith("env.") for flag in given_flags(arguments)):
-        import_modules_of(Path(words[0]))
-        with checking_input():
-            name = runs.read_specification(words[0]).environment
-            parameters = environments.parameters_of(name)
-    env = parameter_arguments(parameters)
-    both = dataclasses.make_dataclass(
-        "arguments",
-        [("own", Annotated[EvaluateArguments, tyro.conf.arg(name="")]), ("env", env, env())],
-        frozen=True,
-    )
-    values: Any = parse(
-        both,
-        arguments,
-        prog="jaxrl evaluate",
-        description="Play whole episodes with the policies of a run, which do not explore unless "
-        "--sample is given. The interval "
-        "of the mean is Student's over agents, or over episodes where there is one agent. "
-        "--env.NAME VALUE plays them in the run's environment with another parameter.",
-    )
-    return values.own, given_parameters(vars(values.env), given_flags(arguments))
 
 
 def _reported(evaluation: Evaluation) -> dict[str, float | None]:

@@ -8,8 +8,8 @@ from typing import Literal
 import tyro
 
 from jaxrl import runs
-from jaxrl.cli.arguments import parse
 from jaxrl.cli.errors import check_range, checking_input
+from jaxrl.cli.other_parameters import read_played_run
 from jaxrl.cli.user_modules import import_modules_of
 from jaxrl.reports import rendering
 from jaxrl.runs.members import LARGEST_SEED
@@ -37,10 +37,10 @@ class RenderArguments:
 
 def run(arguments: list[str]) -> int:
     """Writes one episode of a run's policy as an animated GIF."""
-    values = parse(
-        RenderArguments,
+    values, parameters = read_played_run(
         arguments,
-        prog="jaxrl render",
+        RenderArguments,
+        command="render",
         description="Write one episode of a run's non-exploring policy as an animated GIF.",
     )
     check_range("seed", values.seed, minimum=0, maximum=LARGEST_SEED)
@@ -55,6 +55,7 @@ def run(arguments: list[str]) -> int:
             checkpoint=values.checkpoint,
             seed=values.seed,
             max_steps=values.max_steps,
+            environment_parameters=parameters,
         )
     end = "" if episode.ended else ", cut off there"
     sys.stdout.write(

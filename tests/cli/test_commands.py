@@ -217,6 +217,17 @@ def test_plot_and_render_write_pictures(command, finished_run, tmp_path):
         assert picture.n_frames > 2
 
 
+def test_render_plays_in_another_environment(command, finished_run, tmp_path):
+    film = tmp_path / "film.gif"
+    words = ["render", str(finished_run), *IMPORT, "--out", str(film)]
+    answer = command(*words, "--env.max-steps-in-episode", "3")
+    assert answer.code == 0
+    assert answer.out == f"{film}: 3 steps, return 3\n"
+    answer = command(*words, "--env.gravty", "11")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "jaxrl: error: unknown flag --env.gravty: did you mean --env.gravity?\n"
+
+
 def test_compare_prints_tables_and_draws(command, finished_run, tmp_path):
     picture, references = tmp_path / "comparison.png", tmp_path / "references.toml"
     references.write_text("CartPole-v1 = [0, 30]\n")

@@ -7,7 +7,7 @@ import pytest
 
 from jaxrl import registry
 from jaxrl.cli.arguments import flags, parse
-from jaxrl.cli.run_flags import given_parameters, _with_own_names
+from jaxrl.cli.run_flags import _with_own_names, given_parameters
 from jaxrl.cli.settings_flags import (
     GROUPS,
     OWN_GROUP,

@@ -28,6 +28,7 @@ def render_run(
     checkpoint: str = "newest",
     seed: int = 0,
     max_steps: int = 1000,
+    environment_parameters: Mapping[str, Any] | None = None,
 ) -> Episode:
     """Plays one episode with the policy of a run and writes it as an animated GIF.
 
@@ -38,15 +39,19 @@ def render_run(
         checkpoint: "newest" or "best", as for `runs.load`.
         seed: of the episode.
         max_steps: where to cut off a longer episode.
+        environment_parameters: in the place of the run's, as for `Run.in_environment`.
 
     Returns:
         The episode.
 
     Raises:
-        ValueError: a setting is out of range, or `out` is not a .gif that can be written.
+        ValueError: a setting is out of range, the policy cannot be played with these parameters,
+            or `out` is not a .gif that can be written.
     """
     _check_path(Path(out))
     run = runs.load(folder, checkpoint=checkpoint)
+    if environment_parameters:
+        run = run.in_environment(environment_parameters)
     count = len(run.specification.members)
     if not 0 <= seed_index < count:
         raise ValueError(f"seed_index={seed_index} is not one of the run's 0 to {count - 1}")
