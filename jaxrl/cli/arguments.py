@@ -183,7 +183,9 @@ def _message(complaint: str, prog: str) -> str:
     message = re.sub(r"^Error parsing ([^:]*): ", r"\1: ", message)
     message = message.replace("Unrecognized options:", "unexpected argument:")
     message = re.sub(r"^Missing from [^:]*: (\S+).*$", r"\1 is missing", message)
-    message = re.sub(r"^Missing value for argument '(\S+?)'.*$", r"\1 needs a value", message)
+    # tyro 1.0.0 shows the flag as a tuple of names.
+    missing = r"^Missing value for argument '(?:\(')?([^\s',]+)'.*$"
+    message = re.sub(missing, r"\1 needs a value", message)
     return f"{message or title} (see {prog} --help)"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxrl.cli.arguments import flags, given_flags, parse, take_positionals
+from jaxrl.cli.arguments import _message, flags, given_flags, parse, take_positionals
 from jaxrl.cli.errors import CommandError
 
 
@@ -113,3 +113,10 @@ def test_given_flags_are_found_in_any_spelling():
 def test_positional_words_are_found_anywhere(line, positionals, rest):
     found = take_positionals(line.split(), 2, lambda first: flags(Arguments))
     assert found == (positionals, rest.split())
+
+
+@pytest.mark.parametrize("shown", ["--count", "('--count',)", "('--count', '-c')"])
+def test_a_missing_value_is_named_in_the_words_of_every_tyro(shown):
+    """tyro 1.0.0 shows a tuple of names where later versions show the flag."""
+    complaint = f"╭─ Missing argument ─╮\n│ Missing value for argument '{shown}'. Expected 1 values. │"
+    assert _message(complaint, "test") == "--count needs a value (see test --help)"
