@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -17,7 +17,7 @@ from jaxrl.cli.user_modules import import_modules_of
 class BestArguments:
     """The arguments of `best`."""
 
-    sweep: tyro.conf.Positional[Path]
+    sweep: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SWEEP")]
     """Folder of the sweep."""
     preset: Path | None = None
     """Write the settings to this file, for `jaxrl train --preset-file`; none: print them."""

@@ -5,7 +5,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -28,7 +28,7 @@ MOST_EPISODES = 10_000_000
 class EvaluateArguments:
     """The arguments of `evaluate`."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Folder of the run."""
     episodes: int = 100
     """Episodes of each agent."""

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Protocol, TypeVar
 import tyro
 
 from jaxrl import environments, runs
-from jaxrl.cli.arguments import flags, given_flags, parse, take_positionals
-from jaxrl.cli.errors import checking_input
+from jaxrl.cli.arguments import HELP, flags, given_flags, parse, take_positionals
+from jaxrl.cli.errors import CommandError, checking_input
 from jaxrl.cli.run_flags import given_parameters
 from jaxrl.cli.settings_flags import parameter_arguments
 from jaxrl.cli.user_modules import import_modules_of
@@ -43,10 +43,12 @@ def read_played_run(
         The command's own flags, and the environment's parameters that were typed.
 
     Raises:
-        CommandError: a flag is unknown, or its value cannot be.
+        CommandError: the run is missing, a flag is unknown, or its value cannot be.
     """
     known = flags(flags_type)
-    words, _ = take_positionals(arguments, 1, lambda _: known)
+    words, rest = take_positionals(arguments, 1, lambda _: known)
+    if not words and not any(word in HELP for word in rest):
+        raise CommandError(f"RUN is missing (see jaxrl {command} --help)")
     parameters: dict[str, environments.Parameter] = {}
     if words and any(flag.startswith("env.") for flag in given_flags(arguments)):
         import_modules_of(Path(words[0]))

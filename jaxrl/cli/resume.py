@@ -19,7 +19,7 @@ from jaxrl.cli.user_modules import import_modules_of
 class ResumeArguments:
     """The arguments of `resume`."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Folder of the run, or of a sweep."""
     total_steps: int | None = None
     """Go on with a run, finished or not, to this larger budget."""

@@ -21,7 +21,7 @@ from jaxrl.cli.user_modules import import_modules_of
 class ShowArguments:
     """The arguments of `show`."""
 
-    sweep: tyro.conf.Positional[Path]
+    sweep: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SWEEP")]
     """Folder of the sweep."""
     top: int = 20
     """How many of the best trials."""

@@ -118,5 +118,5 @@ def test_positional_words_are_found_anywhere(line, positionals, rest):
 @pytest.mark.parametrize("shown", ["--count", "('--count',)", "('--count', '-c')"])
 def test_a_missing_value_is_named_in_the_words_of_every_tyro(shown):
     """tyro 1.0.0 shows a tuple of names where later versions show the flag."""
-    complaint = f"╭─ Missing argument ─╮\n│ Missing value for argument '{shown}'. Expected 1 values. │"
+    complaint = f"╭─ Missing argument ─╮\n│ Missing value for argument '{shown}'. Expected 1. │"
     assert _message(complaint, "test") == "--count needs a value (see test --help)"

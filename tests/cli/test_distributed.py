@@ -153,7 +153,7 @@ def test_what_cannot_be_distributed(command, tmp_path, finished_run):
     assert "is not a sweep: --distributed goes on with sweeps only" in answer.err
     answer = command("resume", "--distributed")
     assert answer.code == 2
-    assert "PATH is missing" in answer.err
+    assert "RUN is missing" in answer.err
     (tmp_path / "sweep.json").write_text("{}")
     answer = command(*SWEEP, "--out", str(tmp_path), "--distributed")
     assert answer.code == 2
