@@ -88,7 +88,7 @@ def _folder(command: str, arguments: list[str]) -> Path:
         return Path(out)
     words, _ = reader.take_positionals(arguments, 1, lambda _: reader.flags(JoiningArguments))
     if not words:
-        raise CommandError("PATH is missing: the folder of a sweep")
+        raise CommandError("RUN is missing: the folder of a sweep")
     if not (Path(words[0]) / sweeps.SWEEP).is_file():
         raise CommandError(f"{words[0]} is not a sweep: --distributed goes on with sweeps only")
     return Path(words[0])
