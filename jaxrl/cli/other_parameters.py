@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -13,19 +13,7 @@ from jaxrl.cli.run_flags import given_parameters
 from jaxrl.cli.settings_flags import parameter_arguments
 from jaxrl.cli.user_modules import import_modules_of
 
-MEANING = "--env.NAME VALUE plays in the run's environment with another parameter."
-
-
-class _PlayFlags(Protocol):
-    """What every command that plays a run's policies has among its flags."""
-
-    @property
-    def run(self) -> Path:
-        """Folder of the run."""
-        ...
-
-
-Flags = TypeVar("Flags", bound=_PlayFlags)
+Flags = TypeVar("Flags")
 
 
 def read_played_run(
@@ -62,7 +50,10 @@ def read_played_run(
         frozen=True,
     )
     values: Any = parse(
-        both, arguments, prog=f"jaxrl {command}", description=f"{description} {MEANING}"
+        both,
+        arguments,
+        prog=f"jaxrl {command}",
+        description=f"{description} --env.NAME VALUE plays in the run's environment with another "
+        "parameter.",
     )
-    own: Flags = values.own
-    return own, given_parameters(vars(values.env), given_flags(arguments))
+    return values.own, given_parameters(vars(values.env), given_flags(arguments))
